@@ -1,0 +1,139 @@
+// The sandbox spec: the one JSON document that the outside (cli, oci, sdk) hands to the inside (sentry) when a
+// sandbox starts. It crosses as an open file descriptor that the launcher passes on; it is the only type the two
+// towers share. Everything is settled before it is written: defaults filled in, names resolved, nothing optional
+// that the sentry would have to guess.
+//
+// Byte strings. Arguments, environment, paths and names are bytes on Linux, not text. Here they are JavaScript
+// strings with one character (0..255) per byte, as everywhere on the kernel path. Host paths that are only for
+// messages are byte strings too.
+
+/** Raised whenever a field changes its meaning; the sentry refuses any other version. */
+export const SPEC_VERSION = 1;
+
+/** RLIM_INFINITY in JSON, which has no number for 2^64-1. */
+export const UNLIMITED = -1;
+
+export interface SandboxSpec {
+  readonly version: typeof SPEC_VERSION;
+  /** Name for messages and logs: the container id, or `do`. */
+  readonly id: string;
+  /** uname(2) nodename and domainname. */
+  readonly hostname: string;
+  readonly domainname: string;
+  readonly root: RootSpec;
+  /** Mounted over the root in this order. A destination is an absolute path inside; missing ones are created. */
+  readonly mounts: readonly MountSpec[];
+  /** Inside paths that read as empty (files as /dev/null, directories as an empty read-only tmpfs). */
+  readonly maskedPaths: readonly string[];
+  /** Inside paths that are remounted read-only. */
+  readonly readonlyPaths: readonly string[];
+  /** Device nodes beyond the default set of a `dev` mount (null zero full random urandom tty console ptmx). */
+  readonly devices: readonly DeviceSpec[];
+  /** Written to the sandbox's /proc/sys: `kernel.msgmax` to value. */
+  readonly sysctl: Readonly<Record<string, string>>;
+  readonly process: ProcessSpec;
+  /** The user namespace the sentry runs in: which ids of it exist on the host. */
+  readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] };
+  /** Where strace(1)-like lines go, or null for no tracing. */
+  readonly strace: StraceSpec | null;
+  /** Print the counts of served and host calls, by name, to stderr at the end. */
+  readonly stats: boolean;
+  /** Log what the sentry does to stderr. */
+  readonly debug: boolean;
+}
+
+export interface RootSpec {
+  /** Host path, for messages and /proc only: the sentry reaches the tree through the launcher's mount. */
+  readonly path: string;
+  /** Writes answer EROFS. With an overlay the lower tree is read-only in any case. */
+  readonly readonly: boolean;
+  /**
+   * `none`: writes go through to the host directory. `memory`: to an upper layer that dies with the sandbox.
+   * `{ upper }`: to the directory that the launcher bound under that name.
+   */
+  readonly overlay: 'none' | 'memory' | { readonly upper: string };
+}
+
+export type MountType = 'bind' | 'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'dev' | 'mqueue' | 'cgroup';
+
+export interface MountSpec {
+  readonly destination: string;
+  readonly type: MountType;
+  /** Only for `bind`: the name the launcher bound the host path under (its `--bind=NAME:SRC`). */
+  readonly source: string | null;
+  /** What mount(8) would be given: `ro`, `nosuid`, `nodev`, `noexec`, `size=65536k`, `mode=755`, `gid=5`, … */
+  readonly options: readonly string[];
+}
+
+export interface DeviceSpec {
+  readonly path: string;
+  readonly type: 'c' | 'b' | 'p';
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface ProcessSpec {
+  /** Never empty. args[0] is searched in the PATH of `env` when it has no slash. */
+  readonly args: readonly string[];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+  readonly umask: number;
+  /**
+   * The program's standard streams are a terminal of the sandbox (a pts whose other side the sentry connects with
+   * the host terminal on its own fd 0..2); otherwise the host's descriptors 0, 1 and 2 pass through.
+   */
+  readonly terminal: boolean;
+  /** Size of the terminal at the start in characters, or null when the host terminal is to be asked. */
+  readonly consoleSize: { readonly height: number; readonly width: number } | null;
+  readonly capabilities: CapabilitySets;
+  readonly rlimits: readonly RlimitSpec[];
+  readonly noNewPrivileges: boolean;
+  /** /proc/PID/oom_score_adj at the start. */
+  readonly oomScoreAdj: number;
+}
+
+/** Each set as /proc/PID/status prints it: 16 hexadecimal digits. */
+export interface CapabilitySets {
+  readonly bounding: string;
+  readonly effective: string;
+  readonly inheritable: string;
+  readonly permitted: string;
+  readonly ambient: string;
+}
+
+export interface RlimitSpec {
+  /** `RLIMIT_NOFILE`, … */
+  readonly type: string;
+  /** UNLIMITED, or the limit. */
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** `count` ids from `inside` (the sentry's user namespace) are the ids from `outside` on the host. */
+export interface IdMapping {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+export interface StraceSpec {
+  /** The sentry's own descriptor to write to: 2, or the one the launcher was given with the log file. */
+  readonly fd: number;
+}
+
+/** Reads a spec as the outside wrote it. Throws when it is not one of this version: that is a broken installation. */
+export function parseSandboxSpec(json: string): SandboxSpec {
+  const spec = JSON.parse(json) as SandboxSpec;
+  if (spec.version !== SPEC_VERSION) {
+    throw new Error(`sandbox spec version ${spec.version}, expected ${SPEC_VERSION}: rebuild with npm run build`);
+  }
+  return spec;
+}
