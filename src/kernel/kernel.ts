@@ -1,0 +1,57 @@
+// The root of all kernel state: everything a checkpoint must walk hangs off `kernel`. One sentry serves one sandbox,
+// so there is one kernel per process; it is filled at boot and nothing is created at import time but empty tables.
+
+import type { Pid } from '../base/brands.ts';
+import type { ProcessGroup, Session } from './sessions.ts';
+import type { Task, ThreadGroup } from './task.ts';
+
+export interface Kernel {
+  readonly tasks: Map<Pid, Task>;
+  readonly groups: Map<Pid, ThreadGroup>;
+  readonly processGroups: Map<Pid, ProcessGroup>;
+  readonly sessions: Map<Pid, Session>;
+  init: ThreadGroup | null;
+  /** The task whose call is being served: for files that mean their opener (/proc/self, /dev/tty, terminals). */
+  current: Task | null;
+  hostname: string;
+  domainname: string;
+  /** CLOCK_MONOTONIC (ns) at the sandbox's start: uptime and process start times count from here. */
+  bootTime: number;
+  /** CPUs the sandbox may use. */
+  cpuCount: number;
+  /** Calls served, by number, for --stats. */
+  readonly callCounts: Float64Array;
+  /** Tasks ever created (the "processes" line of /proc/stat). */
+  forks: number;
+}
+
+export const kernel: Kernel = {
+  tasks: new Map(),
+  groups: new Map(),
+  processGroups: new Map(),
+  sessions: new Map(),
+  init: null,
+  current: null,
+  hostname: 'cloister',
+  domainname: '(none)',
+  bootTime: 0,
+  cpuCount: 1,
+  callCounts: new Float64Array(1024),
+  forks: 0,
+};
+
+const PID_MAX = 32768;
+let lastPid = 0;
+
+/** The next free pid, counting up and around as Linux does. */
+export function allocatePid(): Pid {
+  do {
+    lastPid = lastPid >= PID_MAX - 1 ? 300 : lastPid + 1;
+  } while (
+    kernel.tasks.has(lastPid as Pid) ||
+    kernel.groups.has(lastPid as Pid) ||
+    kernel.processGroups.has(lastPid as Pid) ||
+    kernel.sessions.has(lastPid as Pid)
+  );
+  return lastPid as Pid;
+}

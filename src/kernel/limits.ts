@@ -1,0 +1,42 @@
+// Resource limits (getrlimit(2)): sixteen pairs per thread group; Infinity stands for RLIM_INFINITY.
+
+import {
+  RLIMIT_CORE,
+  RLIMIT_MEMLOCK,
+  RLIMIT_MSGQUEUE,
+  RLIMIT_NICE,
+  RLIMIT_NOFILE,
+  RLIMIT_RTPRIO,
+  RLIMIT_STACK,
+} from '../abi/resource.ts';
+
+export const RLIMIT_COUNT = 16;
+
+export class Limits {
+  readonly soft: number[] = new Array(RLIMIT_COUNT).fill(Number.POSITIVE_INFINITY);
+  readonly hard: number[] = new Array(RLIMIT_COUNT).fill(Number.POSITIVE_INFINITY);
+
+  /** Linux's defaults for init, with a container's usual descriptor limit. */
+  static defaults(): Limits {
+    const limits = new Limits();
+    limits.set(RLIMIT_STACK, 8 << 20, Number.POSITIVE_INFINITY);
+    limits.set(RLIMIT_CORE, 0, Number.POSITIVE_INFINITY);
+    limits.set(RLIMIT_NOFILE, 1024, 1048576);
+    limits.set(RLIMIT_MEMLOCK, 8 << 20, 8 << 20);
+    limits.set(RLIMIT_MSGQUEUE, 819200, 819200);
+    limits.set(RLIMIT_NICE, 0, 0);
+    limits.set(RLIMIT_RTPRIO, 0, 0);
+    return limits;
+  }
+
+  set(resource: number, soft: number, hard: number): void {
+    this.soft[resource] = soft;
+    this.hard[resource] = hard;
+  }
+
+  copy(): Limits {
+    const copy = new Limits();
+    for (let i = 0; i < RLIMIT_COUNT; i++) copy.set(i, this.soft[i], this.hard[i]);
+    return copy;
+  }
+}

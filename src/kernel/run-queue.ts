@@ -1,0 +1,28 @@
+// Tasks whose blocked call is to be retried. Waking only queues the task here; the event loop retries the calls once
+// the handler that did the waking is done, so no handler ever runs inside another.
+
+import type { Task } from './task.ts';
+
+const BLOCKED = 2;
+let queue: Task[] = [];
+let spare: Task[] = [];
+
+/** Queues a blocked task for a retry of its call. Harmless when it is queued already or not blocked. */
+export function makeRunnable(task: Task): void {
+  if (task.state !== BLOCKED || task.queued) return;
+  task.queued = true;
+  queue.push(task);
+}
+
+export function hasRunnable(): boolean {
+  return queue.length > 0;
+}
+
+/** Takes the queued tasks; those queued while the caller works on them come with the next call. */
+export function takeRunnable(): readonly Task[] {
+  const taken = queue;
+  queue = spare;
+  queue.length = 0;
+  spare = taken;
+  return taken;
+}

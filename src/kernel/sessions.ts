@@ -1,0 +1,71 @@
+// Sessions and process groups (credentials(7), setsid(2)): job control's view of processes. The terminal is known only
+// by the small interface it must have.
+
+import type { Pid } from '../base/brands.ts';
+import type { ThreadGroup } from './task.ts';
+
+/** What a session asks of its controlling terminal. */
+export interface ControllingTerminal {
+  /** tty_nr of /proc/PID/stat. */
+  readonly rdev: number;
+  session: Session | null;
+  foreground: ProcessGroup | null;
+  /** The session leader is gone: hang up and let go of the session. */
+  disassociate(): void;
+}
+
+export class Session {
+  readonly id: Pid;
+  terminal: ControllingTerminal | null = null;
+  readonly groups = new Map<Pid, ProcessGroup>();
+
+  constructor(id: Pid) {
+    this.id = id;
+  }
+}
+
+export class ProcessGroup {
+  readonly id: Pid;
+  readonly session: Session;
+  readonly members = new Set<ThreadGroup>();
+
+  constructor(id: Pid, session: Session) {
+    this.id = id;
+    this.session = session;
+    session.groups.set(id, this);
+  }
+}
+
+/** Moves a thread group into a process group, dropping the old one when it is empty. */
+export function joinProcessGroup(group: ThreadGroup, target: ProcessGroup): void {
+  const old = group.processGroup as ProcessGroup | undefined;
+  target.members.add(group);
+  group.processGroup = target;
+  if (old && old !== target) leave(group, old);
+}
+
+export function leaveProcessGroup(group: ThreadGroup): void {
+  leave(group, group.processGroup);
+}
+
+function leave(group: ThreadGroup, old: ProcessGroup): void {
+  old.members.delete(group);
+  if (old.members.size === 0) {
+    old.session.groups.delete(old.id);
+    if (old.session.terminal?.foreground === old) old.session.terminal.foreground = null;
+  }
+}
+
+/**
+ * Whether no member has a parent in another group of the same session (setpgid(2)): stop signals from the terminal
+ * are ignored there. The sandbox's first process counts the client outside as such a parent.
+ */
+export function isOrphaned(group: ProcessGroup): boolean {
+  for (const member of group.members) {
+    const parent = member.parent;
+    if (member.status >= 0) continue;
+    if (!parent) return false;
+    if (parent.processGroup !== group && parent.processGroup.session === group.session) return false;
+  }
+  return true;
+}

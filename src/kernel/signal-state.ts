@@ -1,0 +1,156 @@
+// Signal state as data: pending sets with their siginfo, dispositions, and the question whether anything is
+// deliverable. Masks are two 32-bit words: signals 1–32 in the low one, 33–64 in the high one.
+
+import { SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP } from '../abi/signal.ts';
+import type { Task } from './task.ts';
+
+/** What siginfo_t carries, by the union's members that are in use for the code. */
+export interface SignalInfo {
+  signo: number;
+  code: number;
+  errno: number;
+  pid: number;
+  uid: number;
+  status: number;
+  /** si_value (SI_QUEUE, SI_TIMER) or si_addr (faults), as a 64-bit number in two words. */
+  valueLow: number;
+  valueHigh: number;
+  /** si_utime, si_stime of SIGCHLD in clock ticks; timer id and overrun of SI_TIMER. */
+  utime: number;
+  stime: number;
+  /** POSIX timer to be told when its signal is taken, else null. */
+  timer: object | null;
+}
+
+export function bitLow(signo: number): number {
+  return signo <= 32 ? 1 << (signo - 1) : 0;
+}
+
+export function bitHigh(signo: number): number {
+  return signo > 32 ? 1 << (signo - 33) : 0;
+}
+
+/** Makes a SignalInfo with the fields that are not zero given. */
+export function signalInfo(signo: number, code: number, fields?: Partial<SignalInfo>): SignalInfo {
+  return {
+    signo,
+    code,
+    errno: 0,
+    pid: 0,
+    uid: 0,
+    status: 0,
+    valueLow: 0,
+    valueHigh: 0,
+    utime: 0,
+    stime: 0,
+    timer: null,
+    ...fields,
+  };
+}
+
+const SIGRTMIN = 32;
+
+/** A pending set: standard signals once each, real-time signals queued. */
+export class PendingSignals {
+  low = 0;
+  high = 0;
+  readonly queue: SignalInfo[] = [];
+
+  has(signo: number): boolean {
+    return (this.low & bitLow(signo)) !== 0 || (this.high & bitHigh(signo)) !== 0;
+  }
+
+  /** Adds a signal; a standard one that is pending already is dropped. */
+  add(info: SignalInfo): boolean {
+    if (info.signo < SIGRTMIN && this.has(info.signo)) return false;
+    this.low |= bitLow(info.signo);
+    this.high |= bitHigh(info.signo);
+    this.queue.push(info);
+    return true;
+  }
+
+  /** Lowest pending signal that is in neither mask word, or 0. */
+  firstUnmasked(maskLow: number, maskHigh: number): number {
+    const low = this.low & ~maskLow;
+    if (low !== 0) return 32 - Math.clz32(low & -low);
+    const high = this.high & ~maskHigh;
+    return high !== 0 ? 64 - Math.clz32(high & -high) : 0;
+  }
+
+  /** Removes and returns the oldest instance of a signal. */
+  take(signo: number): SignalInfo | null {
+    const index = this.queue.findIndex((info) => info.signo === signo);
+    if (index < 0) return null;
+    const [info] = this.queue.splice(index, 1);
+    if (!this.queue.some((other) => other.signo === signo)) {
+      this.low &= ~bitLow(signo);
+      this.high &= ~bitHigh(signo);
+    }
+    return info;
+  }
+
+  /** Forgets every instance of the signals in the mask words. */
+  discard(low: number, high: number): void {
+    if ((this.low & low) === 0 && (this.high & high) === 0) return;
+    this.low &= ~low;
+    this.high &= ~high;
+    for (let i = this.queue.length - 1; i >= 0; i--) {
+      if (!this.has(this.queue[i].signo)) this.queue.splice(i, 1);
+    }
+  }
+}
+
+export interface SignalAction {
+  handler: number;
+  /** SA_* (the kernel's 64-bit flags fit 32). */
+  flags: number;
+  restorer: number;
+  maskLow: number;
+  maskHigh: number;
+}
+
+/** Dispositions of a thread group (or shared by CLONE_SIGHAND). Index is the signal number. */
+export class SignalActions {
+  users = 1;
+  readonly actions: SignalAction[] = [];
+
+  constructor() {
+    for (let signo = 0; signo <= 64; signo++) {
+      this.actions.push({ handler: SIG_DFL, flags: 0, restorer: 0, maskLow: 0, maskHigh: 0 });
+    }
+  }
+
+  get(signo: number): SignalAction {
+    return this.actions[signo];
+  }
+
+  copy(): SignalActions {
+    const copy = new SignalActions();
+    for (let signo = 1; signo <= 64; signo++) Object.assign(copy.actions[signo], this.actions[signo]);
+    return copy;
+  }
+
+  /** What exec does: handlers become default, ignored signals stay ignored. */
+  resetHandlers(): void {
+    for (const action of this.actions) {
+      if (action.handler !== SIG_IGN) action.handler = SIG_DFL;
+      action.flags = 0;
+      action.restorer = 0;
+      action.maskLow = action.maskHigh = 0;
+    }
+  }
+}
+
+/** Whether a signal is pending for the task that its mask lets through. */
+export function hasDeliverableSignal(task: Task): boolean {
+  if (task.doomed) return true;
+  const shared = task.group.pending;
+  const low = (task.pending.low | shared.low) & ~task.maskLow;
+  const high = (task.pending.high | shared.high) & ~task.maskHigh;
+  return low !== 0 || high !== 0;
+}
+
+/** A mask without the two signals that cannot be blocked. */
+export function sanitizeMaskLow(low: number): number {
+  return low & ~(bitLow(SIGKILL) | bitLow(SIGSTOP));
+}

@@ -1,0 +1,173 @@
+// Tasks and thread groups: what Linux calls threads and processes, all virtual. A task runs on a host thread of the
+// process that is its address space's; the sentry knows it by its slot. All state is plain data, so that a checkpoint
+// can walk it: a blocked call is its number and arguments, retried from the start when something wakes it.
+
+import type { HostPid, Pid, UserAddress } from '../base/brands.ts';
+import type { Credentials } from '../base/credentials.ts';
+import { WaitEntry, type Waiter, WaitQueue } from '../base/wait-queue.ts';
+import type { AddressSpace } from '../mm/address-space.ts';
+import { UserMemory } from '../mm/user-memory.ts';
+import type { FsContext } from '../vfs/dentry.ts';
+import type { FdTable } from '../vfs/fd-table.ts';
+import type { Limits } from './limits.ts';
+import { makeRunnable } from './run-queue.ts';
+import type { ProcessGroup } from './sessions.ts';
+import { PendingSignals, type SignalActions } from './signal-state.ts';
+import { Timer } from './timers.ts';
+
+/** The task runs guest code (or a native call): its next ring is unasked for. */
+export const RUNNING = 0;
+/** The task's call (or report) is being served, or its answer is prepared. */
+export const SERVING = 1;
+/** The call waits on `waits`; a wake or a signal retries it. */
+export const BLOCKED = 2;
+/** The answer is ready but withheld: the group is stopped. */
+export const STOPPED = 3;
+/** Withheld for another reason that only its owner ends (a vfork parent, an exec under way). */
+export const WITHHELD = 4;
+export const DEAD = 5;
+
+export class Task implements Waiter {
+  readonly tid: Pid;
+  readonly group: ThreadGroup;
+  mm: AddressSpace;
+  readonly memory = new UserMemory();
+  files: FdTable;
+  fs: FsContext;
+  credentials: Credentials;
+  /** comm: at most 15 bytes. */
+  name: string;
+
+  // ---- the host's side ----
+  /** Host thread id in the sentry's pid namespace; 0 until its first ring. */
+  hostTid: HostPid = 0 as HostPid;
+  /** Index of its stub block in its address space. */
+  block = 0;
+
+  // ---- the pending call ----
+  state = SERVING;
+  nr = -1;
+  /** Decoded arguments of the pending call. */
+  readonly args = new Float64Array(6);
+  /** Whether the handler runs again for the same call after a wake, a timeout or a signal. */
+  resumed = false;
+  /** Absolute monotonic deadline in ns that the pending call has set; Infinity if none. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** What a retried call has done so far: bytes moved, a child's tid, … its handler's own meaning. */
+  progress = 0;
+  /** An object that a retried call holds on to (a file being opened, an exec in preparation). */
+  pendingObject: object | null = null;
+  /** Instruction after the call, and stack pointer, as reported. */
+  rip = 0;
+  rsp = 0;
+  readonly timeout: Timer;
+  /** Entries on wait queues while BLOCKED; the first is kept for reuse, `waitCount` are in use. */
+  readonly waits: WaitEntry[] = [new WaitEntry(this)];
+  waitCount = 0;
+  /** Stands in the run queue. */
+  queued = false;
+  /** Answer withheld while the group is stopped. */
+  withheldAct = 0;
+  withheldReturn = 0;
+
+  // ---- signals ----
+  readonly pending = new PendingSignals();
+  maskLow = 0;
+  maskHigh = 0;
+  /** Mask to come back after sigsuspend, ppoll, …; valid when `hasSavedMask`. */
+  savedMaskLow = 0;
+  savedMaskHigh = 0;
+  hasSavedMask = false;
+  altstackBase = 0;
+  altstackSize = 0;
+  altstackFlags = 0;
+  /** Its host thread was told to report in and has not yet. */
+  interrupting = false;
+  /** It must end at its next report: exit status decided elsewhere. */
+  doomed = false;
+
+  robustList = 0 as UserAddress;
+  clearChildTid = 0 as UserAddress;
+  /** Queue of a vfork parent waiting until this task gives its address space back. */
+  vforkDone: Task | null = null;
+  /** CLOCK_MONOTONIC at its start, ns. */
+  startTime = 0;
+
+  constructor(
+    tid: Pid,
+    group: ThreadGroup | null,
+    mm: AddressSpace,
+    files: FdTable,
+    fs: FsContext,
+    credentials: Credentials,
+    name: string,
+  ) {
+    this.tid = tid;
+    this.group = group ?? new ThreadGroup(this);
+    this.mm = mm;
+    this.files = files;
+    this.fs = fs;
+    this.credentials = credentials;
+    this.name = name;
+    this.timeout = new Timer(this);
+  }
+
+  /** A wait queue it stands on was woken: the call is retried. */
+  wake(): void {
+    makeRunnable(this);
+  }
+
+  /** The pending call's deadline has come: the call is retried and sees it. */
+  expire(): void {
+    makeRunnable(this);
+  }
+}
+
+export class ThreadGroup {
+  /** The thread whose tid is the pid. */
+  leader: Task;
+  readonly threads = new Set<Task>();
+  parent: ThreadGroup | null = null;
+  readonly children = new Set<ThreadGroup>();
+  processGroup!: ProcessGroup;
+  actions!: SignalActions;
+  limits!: Limits;
+  readonly pending = new PendingSignals();
+  /** Woken when a child changes state: wait4(2) and friends. */
+  readonly childQueue = new WaitQueue();
+  /** Signal to the parent at the end; 0 for none. */
+  exitSignal = 17;
+  /** Wait status once the last thread is gone; -1 while it lives. */
+  status = -1;
+  /** exit_group's or a fatal signal's status while threads are still being taken down; -1 if not exiting. */
+  exitStatus = -1;
+  /** Waited for: pid is free. */
+  reaped = false;
+  stopped = false;
+  /** Signal that stopped it, to be reported once by wait(WUNTRACED); 0 when reported. */
+  stopSignal = 0;
+  stopReported = true;
+  continueReported = true;
+  /** Whether it has executed a program since its fork (setpgid by the parent fails then). */
+  hasExecuted = false;
+  /** Path shown by /proc/PID/exe lives on the address space; argv and environ too. */
+  subreaper = false;
+  dumpable = true;
+  keepCapabilities = false;
+  parentDeathSignal = 0;
+  timerSlack = 50000;
+  nice = 0;
+  /** CPU time and faults of reaped children (RUSAGE_CHILDREN), in ns and counts. */
+  childUserTime = 0;
+  childSystemTime = 0;
+  /** pidfds and similar: woken at the end. */
+  readonly exitQueue = new WaitQueue();
+
+  constructor(leader: Task) {
+    this.leader = leader;
+  }
+
+  get pid(): Pid {
+    return this.leader.tid;
+  }
+}

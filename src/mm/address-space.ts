@@ -1,0 +1,58 @@
+// Address spaces: one host process each. The host's own memory map is the truth about what is mapped where; kept here
+// is what the host cannot know: which guest file lies behind a host file's pages, the program's layout for /proc, and
+// which stub blocks and slots are in use.
+
+import type { HostPid } from '../base/brands.ts';
+import type { Task } from '../kernel/task.ts';
+import type { Path } from '../vfs/dentry.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
+
+export class AddressSpace {
+  /** Host process in the sentry's pid namespace; 0 until its first ring. */
+  hostPid: HostPid = 0 as HostPid;
+  /** Tasks that run in it. More than one: threads, or a vfork child and its parent. */
+  readonly tasks = new Set<Task>();
+  /** Stub blocks in use: one per host thread. */
+  readonly blocks = new Set<number>([0]);
+  /** Slots mapped in this process (a slot that was mapped once needs no fd again). */
+  readonly slots = new Set<number>();
+  /** The file whose host descriptor is installed in the process for mmap, to be used again by the next mapping. */
+  installedFile: OpenFile | null = null;
+  /** Guest paths of mapped files by "device:inode" of their host backing, for /proc/PID/maps. */
+  readonly mappedFiles = new Map<string, Path>();
+
+  // ---- the program, as exec laid it out ----
+  executable: Path | null = null;
+  argStart = 0;
+  argEnd = 0;
+  envStart = 0;
+  envEnd = 0;
+  startStack = 0;
+  startBrk = 0;
+  startCode = 0;
+  endCode = 0;
+  startData = 0;
+  endData = 0;
+  auxv: Uint8Array = new Uint8Array(0);
+
+  /** The state of an address space copied by fork. */
+  copy(): AddressSpace {
+    const copy = new AddressSpace();
+    for (const block of this.blocks) copy.blocks.add(block);
+    for (const [key, path] of this.mappedFiles) copy.mappedFiles.set(key, path);
+    copy.installedFile = this.installedFile;
+    copy.executable = this.executable;
+    copy.argStart = this.argStart;
+    copy.argEnd = this.argEnd;
+    copy.envStart = this.envStart;
+    copy.envEnd = this.envEnd;
+    copy.startStack = this.startStack;
+    copy.startBrk = this.startBrk;
+    copy.startCode = this.startCode;
+    copy.endCode = this.endCode;
+    copy.startData = this.startData;
+    copy.endData = this.endData;
+    copy.auxv = this.auxv;
+    return copy;
+  }
+}

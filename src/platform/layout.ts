@@ -1,0 +1,72 @@
+// The slot layout and the protocol between the stub and the sentry: the numbers of native/abi.h for TypeScript.
+// A test compares the two files; offsets into the header are u32 indices unless the name says bytes.
+
+export const STUB_HI = 0x7e00;
+export const SLOTS_ADDR = 0x7e0010000000;
+export const SLOT_SIZE = 0x20000;
+export const MAX_SLOTS = 4096;
+export const BLOCKS_ADDR = 0x7e0040000000;
+export const BLOCK_SIZE = 0x10000;
+export const MAX_BLOCKS = 4096;
+
+export const DOORBELL = 1000;
+export const PROMOTE = 1001;
+export const INTERRUPT_SIGNAL = 16;
+
+export const SLOT_ORDERS = 0x1000;
+export const MAX_ORDERS = 192;
+export const SLOT_PAYLOAD = 0x4000;
+export const PAYLOAD_SIZE = SLOT_SIZE - SLOT_PAYLOAD;
+export const CAPTURE_MAX = 0x10000;
+
+export const H_SEQ = 0;
+export const H_KIND = 1;
+export const H_NR = 2;
+export const H_FLAGS = 3;
+export const H_ARGS = 4;
+export const H_RIP = 16;
+export const H_RSP = 18;
+export const H_CPU = 20;
+export const H_NIN = 21;
+export const H_IN = 24;
+export const MAX_IN = 8;
+export const H_ACT = 64;
+export const H_NOUT = 65;
+export const H_RET = 66;
+export const H_NORD = 68;
+export const H_SOLO = 69;
+export const H_GONE = 70;
+export const H_OUT = 72;
+export const MAX_OUT = 32;
+export const H_REGS = 200;
+export const H_LISTENER = 240;
+export const H_VDSO = 242;
+export const H_MINSIGSTK = 244;
+export const H_HWCAP = 245;
+export const H_FAST = 246;
+export const H_HWCAP2 = 247;
+
+export const KIND_SYSCALL = 0;
+export const KIND_INTERRUPT = 1;
+export const KIND_FAULT = 2;
+export const KIND_HELLO = 3;
+export const KIND_ORDERS = 4;
+export const KIND_ZYGOTE = 5;
+export const KIND_SIGNAL_FAIL = 6;
+export const KIND_ORDER_FAIL = 7;
+
+export const ACT_SET_RETURN = 1;
+export const ACT_RESTART = 2;
+export const ACT_ASK_AGAIN = 4;
+export const ACT_ORDER_RETURN = 8;
+
+export const ORDER_SYSCALL = 1;
+export const ORDER_COPY = 2;
+export const ORDER_ZERO = 3;
+export const ORDER_FORK = 4;
+export const ORDER_THREAD = 5;
+export const ORDER_FRAME = 6;
+export const ORDER_SIGRETURN = 7;
+export const ORDER_JUMP = 8;
+export const ORDER_EXIT = 9;
+export const ORDER_EXIT_GROUP = 10;

@@ -1,0 +1,87 @@
+// Slots: which task (or blank process) each belongs to, and their memory. A slot's memfd is never given to a second
+// address space: whoever once had it may have kept the descriptor and could read and forge another's calls. So a slot
+// freed by a thread is used again in the same address space only, and a fresh memfd is made for every other use.
+
+import { EAGAIN } from '../abi/errno.ts';
+import { u32 } from './arena.ts';
+import { H_GONE, MAX_SLOTS, SLOT_SIZE } from './layout.ts';
+import { native } from './native.ts';
+
+/** What answers for a slot's rings: a task or a blank; the platform does not look inside. */
+export type SlotOwner = object;
+
+const owners: (SlotOwner | null)[] = new Array(MAX_SLOTS).fill(null);
+const free: number[] = [];
+let created = 1; // slot 0 is the zygote's
+/** Fresh slots with memory, made ahead of need. */
+const ready: number[] = [];
+const fds: number[] = [];
+const READY_WANTED = 4;
+
+export function ownerOf(slot: number): SlotOwner | null {
+  return owners[slot] ?? null;
+}
+
+/** Gives a slot an owner; `hostTid` 0 lets the first ring tell who it is. */
+export function setOwner(slot: number, owner: SlotOwner | null, hostTid: number): void {
+  owners[slot] = owner;
+  native.expected[slot] = hostTid;
+}
+
+/** Only this host thread may ring for the slot from now on. */
+export function setExpectedThread(slot: number, hostTid: number): void {
+  native.expected[slot] = hostTid;
+}
+
+/** A slot with fresh memory, or -EAGAIN when all are in use. */
+export function allocateSlot(): number {
+  const slot = ready.pop() ?? freshSlot();
+  return slot;
+}
+
+/** Makes slots ahead of need, while nobody waits. */
+export function prepareSlots(): void {
+  while (ready.length < READY_WANTED) {
+    const slot = freshSlot();
+    if (slot < 0) return;
+    ready.push(slot);
+  }
+}
+
+export function slotsPrepared(): boolean {
+  return ready.length >= READY_WANTED;
+}
+
+/** Host descriptor of a slot's memfd, to be installed in the process that owns it. */
+export function slotDescriptor(slot: number): number {
+  return fds[slot];
+}
+
+/** Whether the thread of a slot has made its last store. True is only as good as the guest's word. */
+export function isGone(slot: number): boolean {
+  return u32[((slot * SLOT_SIZE) >>> 2) + H_GONE] === 1;
+}
+
+export function clearGone(slot: number): void {
+  u32[((slot * SLOT_SIZE) >>> 2) + H_GONE] = 0;
+}
+
+/** Gives back a slot whose address space is gone (or going): its memory is dropped. */
+export function freeSlot(slot: number): void {
+  setOwner(slot, null, 0);
+  native.slotDestroy(slot);
+  fds[slot] = -1;
+  free.push(slot);
+}
+
+function freshSlot(): number {
+  const slot = free.pop() ?? (created < MAX_SLOTS ? created++ : -EAGAIN);
+  if (slot < 0) return slot;
+  const fd = native.slotCreate(slot);
+  if (fd < 0) {
+    free.push(slot);
+    return -EAGAIN;
+  }
+  fds[slot] = fd;
+  return slot;
+}

@@ -1,0 +1,186 @@
+// Inodes: what a file is, whatever names it. Each filesystem subclasses Inode (and Superblock) and overrides the
+// operations it has; the defaults answer as Linux does for an operation that a filesystem lacks.
+// Names are byte strings of one component, never '', '.', '..' or containing '/' or NUL: the walk has seen to that.
+
+import { EINVAL, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, EROFS } from '../abi/errno.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
+import type { Timestamp } from '../base/clock.ts';
+import type { Credentials } from '../base/credentials.ts';
+import type { Path } from './dentry.ts';
+import type { OpenFile } from './open-file.ts';
+
+/** A mounted or mountable filesystem instance. */
+export abstract class Superblock {
+  /** Device number as st_dev shows it (from `allocateDevice` in vfs/mount.ts for virtual filesystems). */
+  abstract readonly device: number;
+  /** Type name as /proc/mounts shows it. */
+  abstract readonly typeName: string;
+  abstract readonly root: Inode;
+  /** Source and superblock options as /proc/mounts shows them. */
+  source = 'none';
+  options = '';
+  readonly = false;
+  /** f_type of statfs(2). */
+  magic = 0;
+  /** Fills numbers of statfs(2); block counts in units of `blockSize`. */
+  statfs(into: StatFs): number {
+    into.type = this.magic;
+    return 0;
+  }
+  sync(): number {
+    return 0;
+  }
+}
+
+export interface StatFs {
+  type: number;
+  blockSize: number;
+  blocks: number;
+  blocksFree: number;
+  blocksAvailable: number;
+  files: number;
+  filesFree: number;
+  nameMax: number;
+  flags: number;
+}
+
+/** What setattr changes; a field that is undefined stays. */
+export interface AttributeChange {
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  size?: number;
+  atime?: Timestamp;
+  mtime?: Timestamp;
+}
+
+/** Receives directory entries; false means the caller's buffer is full and this entry was not taken. */
+export type DirectorySink = (name: string, ino: number, type: number, nextOffset: number) => boolean;
+
+export abstract class Inode {
+  readonly superblock: Superblock;
+  ino = 0;
+  /** File type and permission bits. */
+  mode = 0;
+  uid = 0;
+  gid = 0;
+  nlink = 1;
+  rdev = 0;
+  size = 0;
+  /** In 512-byte units, as st_blocks. */
+  blocks = 0;
+  readonly atime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  readonly mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  readonly ctime: Timestamp = { seconds: 0, nanoseconds: 0 };
+
+  constructor(superblock: Superblock) {
+    this.superblock = superblock;
+  }
+
+  /** st_dev; an overlay or a host tree with mounts below it may differ from the superblock's. */
+  get device(): number {
+    return this.superblock.device;
+  }
+  get isDirectory(): boolean {
+    return (this.mode & S_IFMT) === S_IFDIR;
+  }
+  get isSymlink(): boolean {
+    return (this.mode & S_IFMT) === S_IFLNK;
+  }
+
+  /** Brings the attribute fields up to date with what backs them. 0 or -errno. Virtual inodes have nothing to do. */
+  refresh(): number {
+    return 0;
+  }
+  /** chmod, chown, truncate, utimens; permissions were checked. 0 or -errno. */
+  setattr(_change: AttributeChange): number {
+    return -EPERM;
+  }
+
+  // ---- directories ----
+  /** The child inode, or -ENOENT and others. Results are cached in dentries unless `cacheable` says no. */
+  lookup(_name: string): Inode | number {
+    return -ENOTDIR;
+  }
+  /** Whether lookups in this directory (also negative ones) may be cached in dentries. */
+  get cacheable(): boolean {
+    return true;
+  }
+  create(_name: string, _mode: number, _owner: Credentials): Inode | number {
+    return -EROFS;
+  }
+  mkdir(_name: string, _mode: number, _owner: Credentials): Inode | number {
+    return -EROFS;
+  }
+  symlink(_name: string, _target: string, _owner: Credentials): Inode | number {
+    return -EROFS;
+  }
+  mknod(_name: string, _mode: number, _rdev: number, _owner: Credentials): Inode | number {
+    return -EROFS;
+  }
+  /** A nameless regular file (O_TMPFILE). */
+  tmpfile(_mode: number, _owner: Credentials): Inode | number {
+    return -EOPNOTSUPP;
+  }
+  /** Adds a name for `target`, an inode of the same superblock. */
+  link(_name: string, _target: Inode): number {
+    return -EPERM;
+  }
+  unlink(_name: string, _target: Inode): number {
+    return -EROFS;
+  }
+  rmdir(_name: string, _target: Inode): number {
+    return -EROFS;
+  }
+  /** Renames within one superblock; `flags` are RENAME_*. `replaced` is what newName was, or null. */
+  rename(
+    _name: string,
+    _target: Inode,
+    _newParent: Inode,
+    _newName: string,
+    _replaced: Inode | null,
+    _flags: number,
+  ): number {
+    return -EROFS;
+  }
+  /**
+   * Lists entries from `offset` on (0 is the start; `nextOffset` given to the sink is where to go on), without '.' and
+   * '..': the caller adds these. Offsets stay valid while the directory changes. 0 or -errno.
+   */
+  readdir(_offset: number, _sink: DirectorySink): number {
+    return -ENOTDIR;
+  }
+
+  // ---- symbolic links ----
+  /** Target of a symbolic link as a byte string. */
+  readlink(): string | number {
+    return -EINVAL;
+  }
+  /** A magic link's destination (/proc/PID/fd/N, exe, cwd, root), which needs no path; null for ordinary links. */
+  followMagic(): Path | number | null {
+    return null;
+  }
+
+  // ---- data ----
+  /** Opens this inode; flags are open(2)'s, checked. The result's refs count is 1. */
+  open(_path: Path, _flags: number): OpenFile | number {
+    return -ENXIO;
+  }
+
+  // ---- extended attributes: values are byte strings ----
+  getxattr(_name: string): string | number {
+    return -EOPNOTSUPP;
+  }
+  setxattr(_name: string, _value: string, _flags: number): number {
+    return -EOPNOTSUPP;
+  }
+  removexattr(_name: string): number {
+    return -EOPNOTSUPP;
+  }
+  listxattr(): string[] | number {
+    return [];
+  }
+
+  /** The last name and the last open file are gone: give back what backs it. */
+  evict(): void {}
+}

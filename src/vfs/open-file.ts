@@ -1,0 +1,111 @@
+// Open file descriptions (open(2)): what a descriptor refers to, shared by dup and fork. Every kind of file (host
+// file, pipe, socket, tty, eventfd, …) subclasses OpenFile. Data move by arena offset (platform/arena.ts).
+// An operation that cannot go on answers -EAGAIN; blocking is the system call's business (kernel/block.ts), which
+// retries after `waitQueue` was woken. So no operation here ever waits.
+
+import { EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import type { HostFd, UserAddress } from '../base/brands.ts';
+import type { WaitQueue } from '../base/wait-queue.ts';
+import type { Task } from '../kernel/task.ts';
+import type { Path } from './dentry.ts';
+import type { DirectorySink, Inode } from './inode.ts';
+
+export abstract class OpenFile {
+  /** References: descriptors, in-flight SCM_RIGHTS, mappings being made. At 0 `release` runs. */
+  refs = 1;
+  /** Access mode and status flags (O_APPEND, O_NONBLOCK, O_DIRECT, …) as F_GETFL shows them. */
+  flags: number;
+  position = 0;
+  readonly inode: Inode;
+  /** Where it was opened; anonymous files (pipes, sockets) have a path in a pseudo mount. */
+  readonly path: Path;
+
+  constructor(path: Path, inode: Inode, flags: number) {
+    this.path = path;
+    this.inode = inode;
+    this.flags = flags;
+  }
+
+  get readable(): boolean {
+    return (this.flags & O_ACCMODE) !== O_WRONLY;
+  }
+  get writable(): boolean {
+    return (this.flags & O_ACCMODE) !== O_RDONLY;
+  }
+  get nonblocking(): boolean {
+    return (this.flags & O_NONBLOCK) !== 0;
+  }
+  /** Whether it has a position (lseek, pread); streams answer ESPIPE. */
+  get seekable(): boolean {
+    return false;
+  }
+
+  /** Reads up to `length` bytes to arena offset `at`, from `offset` (seekable files). Bytes, 0 at the end, -errno. */
+  read(_at: number, _length: number, _offset: number): number {
+    return -EINVAL;
+  }
+  /** Writes `length` bytes from arena offset `at`. O_APPEND is the file's business: see `appendOffset`. Bytes or -errno. */
+  write(_at: number, _length: number, _offset: number): number {
+    return -EINVAL;
+  }
+  /** New position, or -errno. SEEK_SET, CUR and END are handled by the caller for regular files through this. */
+  seek(_offset: number, _whence: number): number {
+    return -ESPIPE;
+  }
+  /** Readiness as a poll mask. Files that never block are always ready. */
+  poll(): number {
+    return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+  }
+  /** Woken whenever `poll` may have changed; null for files that never block. */
+  get waitQueue(): WaitQueue | null {
+    return null;
+  }
+  /** Arguments are user addresses or plain numbers by command. Returns a number or -errno; may return WAIT. */
+  ioctl(_task: Task, _command: number, _argument: UserAddress): number {
+    return -ENOTTY;
+  }
+  /** Lists a directory from this.position, which the sink's acceptance advances. */
+  readdir(_sink: DirectorySink): number {
+    return -ENOTDIR;
+  }
+  /** A host descriptor whose pages back a mapping (PROT_* and MAP_* as asked), or -ENODEV/-EACCES. */
+  mapping(_protection: number, _flags: number): HostFd | number {
+    return -ENODEV;
+  }
+  truncate(_length: number): number {
+    return -EINVAL;
+  }
+  allocate(_mode: number, _offset: number, _length: number): number {
+    return -EOPNOTSUPP;
+  }
+  sync(_dataOnly: boolean): number {
+    return -EINVAL;
+  }
+  /** F_SETFL changed the status flags. */
+  flagsChanged(): void {}
+  /** A descriptor of a task was closed (close(2)'s flush), before the reference is dropped. */
+  flush(_task: Task): void {}
+  /** The last reference is gone. */
+  release(): void {}
+
+  /** Text that /proc/PID/fd/N shows for files without a name in the tree, e.g. "pipe:[17]"; null for named ones. */
+  get linkText(): string | null {
+    return null;
+  }
+  /** Extra lines of /proc/PID/fdinfo/N. */
+  get fdinfo(): string {
+    return '';
+  }
+}
+
+export function retain(file: OpenFile): OpenFile {
+  file.refs++;
+  return file;
+}
+
+/** Drops a reference; the last one releases the file. */
+export function drop(file: OpenFile): void {
+  if (--file.refs === 0) file.release();
+}
