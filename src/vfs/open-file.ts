@@ -10,7 +10,15 @@ import type { HostFd, UserAddress } from '../base/brands.ts';
 import type { WaitQueue } from '../base/wait-queue.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
+import { closeDentry, unuseInode } from './dentry-cache.ts';
 import type { DirectorySink, Inode } from './inode.ts';
+import { releaseFileLocks } from './locks.ts';
+
+/** Something that watches a file until its last reference goes: an epoll registration. */
+export interface FileWatch {
+  /** The file is about to be released. */
+  fileReleased(): void;
+}
 
 export abstract class OpenFile {
   /** References: descriptors, in-flight SCM_RIGHTS, mappings being made. At 0 `release` runs. */
@@ -19,6 +27,8 @@ export abstract class OpenFile {
   flags: number;
   position = 0;
   readonly inode: Inode;
+  /** Epoll registrations of this file; null while there are none. */
+  watches: Set<FileWatch> | null = null;
   /** Where it was opened; anonymous files (pipes, sockets) have a path in a pseudo mount. */
   readonly path: Path;
 
@@ -26,6 +36,8 @@ export abstract class OpenFile {
     this.path = path;
     this.inode = inode;
     this.flags = flags;
+    path.dentry.opens++;
+    inode.uses++;
   }
 
   get readable(): boolean {
@@ -74,6 +86,7 @@ export abstract class OpenFile {
   mapping(_protection: number, _flags: number): HostFd | number {
     return -ENODEV;
   }
+  /** ftruncate(2) on a file that is open for writing. */
   truncate(_length: number): number {
     return -EINVAL;
   }
@@ -107,5 +120,9 @@ export function retain(file: OpenFile): OpenFile {
 
 /** Drops a reference; the last one releases the file. */
 export function drop(file: OpenFile): void {
-  if (--file.refs === 0) file.release();
+  if (--file.refs !== 0) return;
+  if (file.inode.locks) releaseFileLocks(file.inode, file);
+  file.release();
+  closeDentry(file.path.dentry);
+  unuseInode(file.inode);
 }
