@@ -10,9 +10,6 @@
 /** Raised whenever a field changes its meaning; the sentry refuses any other version. */
 export const SPEC_VERSION = 1;
 
-/** RLIM_INFINITY in JSON, which has no number for 2^64-1. */
-export const UNLIMITED = -1;
-
 export interface SandboxSpec {
   readonly version: typeof SPEC_VERSION;
   /** Name for messages and logs: the container id, or `do`. */
@@ -94,6 +91,7 @@ export interface ProcessSpec {
   /** Size of the terminal at the start in characters, or null when the host terminal is to be asked. */
   readonly consoleSize: { readonly height: number; readonly width: number } | null;
   readonly capabilities: CapabilitySets;
+  /** At most one per resource; what is not named has the kernel's default. */
   readonly rlimits: readonly RlimitSpec[];
   readonly noNewPrivileges: boolean;
   /** /proc/PID/oom_score_adj at the start. */
@@ -110,9 +108,9 @@ export interface CapabilitySets {
 }
 
 export interface RlimitSpec {
-  /** `RLIMIT_NOFILE`, … */
-  readonly type: string;
-  /** UNLIMITED, or the limit. */
+  /** RLIMIT_NOFILE, … as in abi/resource.ts. */
+  readonly resource: number;
+  /** RLIM_INFINITY of abi/resource.ts stands for no limit. */
   readonly soft: number;
   readonly hard: number;
 }

@@ -1,0 +1,39 @@
+// The caller's own command line, environment and directory as bytes: Node decodes them as UTF-8 and so loses what is
+// not. Inside the CLI all text from the user is a byte string, and it goes out again as it came in.
+
+import { readFileSync, writeSync } from 'node:fs';
+import { bytesOfText } from '../oci/bytes.ts';
+
+/** The arguments after the script's name. */
+export function callerArguments(): string[] {
+  const count = process.argv.length - 2;
+  const all = zeroTerminated('/proc/self/cmdline') ?? process.argv.map(bytesOfText);
+  return count === 0 ? [] : all.slice(-count);
+}
+
+/** `NAME=value` strings, with what bin/cloister put aside for Node's sake restored. */
+export function callerEnvironment(): string[] {
+  const all =
+    zeroTerminated('/proc/self/environ') ??
+    Object.entries(process.env).map(([name, value]) => bytesOfText(`${name}=${value}`));
+  return all.map((entry) => (entry.startsWith(SAVED_NODE_OPTIONS) ? entry.slice('CLOISTER_'.length) : entry));
+}
+
+const SAVED_NODE_OPTIONS = 'CLOISTER_NODE_OPTIONS=';
+
+export function callerDirectory(): string {
+  return bytesOfText(process.cwd());
+}
+
+/** Prints a byte string. */
+export function print(fd: 1 | 2, bytes: string): void {
+  writeSync(fd, Buffer.from(bytes, 'latin1'));
+}
+
+function zeroTerminated(path: string): string[] | null {
+  try {
+    return readFileSync(path, 'latin1').split('\0').slice(0, -1);
+  } catch {
+    return null;
+  }
+}

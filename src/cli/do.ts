@@ -1,0 +1,160 @@
+// `cloister do`: one command in a sandbox over a directory of the host, by default its whole root under an overlay in
+// memory. What is not said comes from the caller: environment, directory, limits, umask, standard streams.
+
+import { statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { posix } from 'node:path';
+import { isatty } from 'node:tty';
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import type { MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
+import { SPEC_VERSION } from '../base/spec.ts';
+import { bytesOfText, pathOf } from '../oci/bytes.ts';
+import { loginCapabilities } from '../oci/capabilities.ts';
+import { inheritedLimits, STANDARD_MOUNTS } from '../oci/defaults.ts';
+import { defaultIdentity } from '../oci/identity.ts';
+import type { Bind, Sandbox } from '../oci/launch.ts';
+import { LaunchError, launch } from '../oci/launch.ts';
+import { callerDirectory, callerEnvironment } from './caller.ts';
+import type { TraceOptions } from './options.ts';
+import { addTraceOptions, appendTo, parseId, traceSpec } from './options.ts';
+
+interface DoOptions extends TraceOptions {
+  readonly root: string;
+  readonly overlay: string;
+  readonly bind: readonly BindOption[];
+  readonly env: readonly string[];
+  readonly cwd?: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly hostname?: string;
+}
+
+interface BindOption {
+  readonly source: string;
+  readonly destination: string;
+  readonly readonly: boolean;
+}
+
+export function addDoCommand(program: Command, dist: string): void {
+  const command = program
+    .command('do')
+    .summary('run a command in a sandbox over a directory of this machine')
+    .description(
+      'Runs a command in a sandbox over the root file system of this machine, or another directory. Its writes stay in\n' +
+        "memory unless --overlay says otherwise. The exit status is the command's own: 128+N when signal N ended it,\n" +
+        '127 when it was not found, 126 when it could not be executed; 125 when the sandbox itself failed.',
+    )
+    .argument('<command>', 'program to run, searched in PATH')
+    .argument('[arguments...]', 'its arguments')
+    .passThroughOptions()
+    .option('--root <dir>', 'directory that is the root inside', '/')
+    .option(
+      '--overlay <memory|none|dir>',
+      'where writes to the root go: memory, the root itself, or a directory',
+      'memory',
+    )
+    .option('--bind <src:dst[:ro]>', 'host path to show at another place inside (repeatable)', appendTo(parseBind), [])
+    .option('--env <name=value>', 'environment variable to set (repeatable)', appendTo(parseVariable), [])
+    .option('--cwd <dir>', 'directory to start in (default: the current one, if the root has it)')
+    .option('--uid <n>', 'user id inside', parseId, 0)
+    .option('--gid <n>', 'group id inside', parseId, 0)
+    .option('--hostname <name>', "host name inside (default: this machine's)");
+  addTraceOptions(command).action((name: string, args: string[], options: DoOptions) => {
+    launch(dist, sandboxOf([name, ...args], options, dist));
+  });
+}
+
+function parseBind(text: string): BindOption {
+  const [source = '', destination = '', mode, ...rest] = text.split(':');
+  if (source === '' || !destination.startsWith('/') || (mode ?? 'ro') !== 'ro' || rest.length > 0) {
+    throw new InvalidArgumentError('Expected SRC:DST or SRC:DST:ro, with an absolute DST.');
+  }
+  return { source, destination, readonly: mode === 'ro' };
+}
+
+function parseVariable(text: string): string {
+  if (!(text.indexOf('=') > 0)) throw new InvalidArgumentError('Expected NAME=VALUE.');
+  return text;
+}
+
+function sandboxOf(args: readonly string[], options: DoOptions, dist: string): Sandbox {
+  const rootPath = posix.resolve(callerDirectory(), options.root);
+  requireDirectory('--root', rootPath);
+  const binds: Bind[] = [];
+  const mounts: MountSpec[] = [...STANDARD_MOUNTS];
+  for (const { source, destination, readonly } of options.bind) {
+    const path = posix.resolve(callerDirectory(), source);
+    if (statSync(pathOf(path), { throwIfNoEntry: false }) === undefined) {
+      throw new LaunchError(`--bind: ${path} does not exist`);
+    }
+    const name = `bind${binds.length}`;
+    binds.push({ name, source: path, readonly });
+    mounts.push({ destination, type: 'bind', source: name, options: readonly ? ['rbind', 'ro'] : ['rbind'] });
+  }
+  const identity = defaultIdentity();
+  const spec: SandboxSpec = {
+    version: SPEC_VERSION,
+    id: 'do',
+    hostname: options.hostname ?? bytesOfText(hostname()),
+    domainname: '',
+    root: { path: rootPath, readonly: false, overlay: overlayOf(options.overlay, binds) },
+    mounts,
+    maskedPaths: [],
+    readonlyPaths: [],
+    devices: [],
+    sysctl: {},
+    process: processOf(args, options, rootPath),
+    idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
+    ...traceSpec(options, dist),
+  };
+  return { spec, binds, identity, networkNamespace: null };
+}
+
+function overlayOf(overlay: string, binds: Bind[]): RootSpec['overlay'] {
+  if (overlay === 'memory' || overlay === 'none') return overlay;
+  const path = posix.resolve(callerDirectory(), overlay);
+  requireDirectory('--overlay', path);
+  binds.push({ name: 'upper', source: path, readonly: false });
+  return { upper: 'upper' };
+}
+
+function requireDirectory(option: string, path: string): void {
+  const status = statSync(pathOf(path), { throwIfNoEntry: false });
+  if (status === undefined) throw new LaunchError(`${option}: ${path} does not exist`);
+  if (!status.isDirectory()) throw new LaunchError(`${option}: ${path} is not a directory`);
+}
+
+function processOf(args: readonly string[], options: DoOptions, rootPath: string): ProcessSpec {
+  const { uid, gid } = options;
+  const isCaller = uid === 0 && process.geteuid?.() === 0;
+  return {
+    args,
+    env: mergeEnvironment(callerEnvironment(), options.env),
+    cwd: options.cwd ?? startDirectory(rootPath),
+    uid,
+    gid,
+    additionalGids: isCaller ? (process.getgroups?.() ?? []) : [],
+    umask: process.umask(),
+    terminal: isatty(0) && isatty(1) && isatty(2),
+    consoleSize: null,
+    capabilities: loginCapabilities(uid),
+    rlimits: inheritedLimits(),
+    noNewPrivileges: false,
+    oomScoreAdj: 0,
+  };
+}
+
+/** The caller's directory where the root has it too, else the root. */
+function startDirectory(rootPath: string): string {
+  const directory = callerDirectory();
+  const status = statSync(pathOf(posix.join(rootPath, directory)), { throwIfNoEntry: false });
+  return status?.isDirectory() ? directory : '/';
+}
+
+/** Each name once: the later assignment wins, in the place of the earlier one. */
+function mergeEnvironment(base: readonly string[], overrides: readonly string[]): string[] {
+  const byName = new Map<string, string>();
+  for (const entry of [...base, ...overrides]) byName.set(entry.slice(0, entry.indexOf('=', 1)), entry);
+  return [...byName.values()];
+}

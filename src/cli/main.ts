@@ -1,0 +1,49 @@
+// The command line: parse, call, print. Each verb's work is loaded only when it is asked for, because `cloister do`
+// spends more time starting Node twice than in anything else.
+
+import { dirname } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { isLaunchError } from '../oci/launch.ts';
+import { callerArguments, print } from './caller.ts';
+import { addDoCommand } from './do.ts';
+import { addRunCommand } from './run.ts';
+import { addSyscallsCommand } from './syscalls.ts';
+import { VERSION } from './version.ts';
+
+/** What containers' users know from docker: the failure is Cloister's, not the program's. */
+const EXIT_OWN_FAILURE = 125;
+
+function buildProgram(dist: string): Command {
+  const program = new Command('cloister')
+    .description('Runs programs in a sandbox whose system calls are answered by a kernel written in TypeScript.')
+    .version(VERSION)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => print(1, text), writeErr: (text) => print(2, text) });
+  addDoCommand(program, dist);
+  addRunCommand(program, dist);
+  addSyscallsCommand(program);
+  return program;
+}
+
+/** Exit status for what a verb threw, after having told the user about it. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_OWN_FAILURE;
+  if (isLaunchError(error)) {
+    print(2, `cloister: ${error.message}\n`);
+    return EXIT_OWN_FAILURE;
+  }
+  print(2, `cloister: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return EXIT_OWN_FAILURE;
+}
+
+async function main(): Promise<void> {
+  const dist = dirname(process.argv[1] ?? '');
+  try {
+    await buildProgram(dist).parseAsync(callerArguments(), { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+void main();

@@ -1,0 +1,50 @@
+// Options that several verbs share, and the parsers of their values.
+
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import type { SandboxSpec } from '../base/spec.ts';
+import { LaunchError, openTraceLog } from '../oci/launch.ts';
+
+export interface TraceOptions {
+  readonly strace?: true;
+  readonly straceLog?: string;
+  readonly stats?: true;
+  readonly debug?: true;
+}
+
+/** What can be watched of a sandbox while it runs. */
+export function addTraceOptions(command: Command): Command {
+  return command
+    .option('--strace', 'print each system call to standard error, as strace(1) does')
+    .option('--strace-log <file>', 'print them to a file instead')
+    .option('--stats', 'print at the end which system calls were answered, and which were made on this machine')
+    .option('--debug', 'print what the sandbox itself does to standard error');
+}
+
+/** The spec's fields for these options; opens the log file. */
+export function traceSpec(options: TraceOptions, dist: string): Pick<SandboxSpec, 'strace' | 'stats' | 'debug'> {
+  const { straceLog } = options;
+  let strace: SandboxSpec['strace'] = options.strace ? { fd: 2 } : null;
+  if (straceLog !== undefined) strace = { fd: openLog(dist, straceLog) };
+  return { strace, stats: options.stats ?? false, debug: options.debug ?? false };
+}
+
+function openLog(dist: string, path: string): number {
+  try {
+    return openTraceLog(dist, path);
+  } catch (error) {
+    throw new LaunchError(`--strace-log: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** For commander: collects the values of a repeatable option. */
+export function appendTo<T>(parse: (text: string) => T): (text: string, previous: readonly T[]) => T[] {
+  return (text, previous) => [...previous, parse(text)];
+}
+
+/** A user or group id; the largest number means "none" to the kernel. */
+export function parseId(text: string): number {
+  const id = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(id < 0xffffffff)) throw new InvalidArgumentError('Expected a number.');
+  return id;
+}

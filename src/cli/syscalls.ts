@@ -1,0 +1,16 @@
+// `cloister syscalls`: the syscall table as a person or a program reads it.
+
+import type { Command } from 'commander';
+import { print } from './caller.ts';
+
+export function addSyscallsCommand(program: Command): void {
+  program
+    .command('syscalls')
+    .summary('list what becomes of each system call')
+    .description('Lists every system call: answered by the sandbox, native under a rule, or refused.')
+    .option('--json', 'as JSON')
+    .action(async (options: { readonly json?: true }) => {
+      const { formatTable } = await import('../trace/table-report.ts');
+      print(1, formatTable(options.json ?? false));
+    });
+}

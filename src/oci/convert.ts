@@ -1,0 +1,248 @@
+// From a bundle's config.json to a sandbox. What the specification asks for and is not there yet is never passed over
+// in silence: where the container would be wrong or less contained without it, it is refused; where only a limit of
+// the host's or a label is missing, it is warned about. Both name the field.
+
+import { statSync } from 'node:fs';
+import { posix } from 'node:path';
+import type {
+  CapabilitySets,
+  DeviceSpec,
+  IdMapping,
+  MountSpec,
+  MountType,
+  ProcessSpec,
+  RlimitSpec,
+  SandboxSpec,
+} from '../base/spec.ts';
+import { SPEC_VERSION } from '../base/spec.ts';
+import { bytesOfText, pathOf } from './bytes.ts';
+import { capabilitySet } from './capabilities.ts';
+import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
+import { RLIMITS } from './defaults.ts';
+import { defaultIdentity, mappedIdentity } from './identity.ts';
+import type { Bind, Sandbox } from './launch.ts';
+import { LaunchError } from './launch.ts';
+
+export interface ConversionOptions {
+  readonly id: string;
+  /** Absolute path of the bundle, a byte string. */
+  readonly bundle: string;
+  readonly strace: SandboxSpec['strace'];
+  readonly stats: boolean;
+  readonly debug: boolean;
+  /** Is told what the container will have to do without. */
+  readonly warn: (message: string) => void;
+}
+
+/** The sandbox a validated configuration describes. Throws a LaunchError that names the field at fault. */
+export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): Sandbox {
+  const { root, process } = config;
+  if (root === undefined) throw new LaunchError('config.json: root: required');
+  if (process === undefined) throw new LaunchError('config.json: process: required');
+  const linux = config.linux ?? {};
+  refuseUnsupported(config, linux);
+  warnUnsupported(process, linux, options.warn);
+  const identity = identityOf(linux);
+  const { mounts, binds } = convertMounts(config.mounts ?? [], options.bundle);
+  const rootPath = posix.resolve(options.bundle, bytesOfText(root.path));
+  requireDirectory(rootPath);
+  const spec: SandboxSpec = {
+    version: SPEC_VERSION,
+    id: options.id,
+    hostname: bytesOfText(config.hostname ?? options.id.slice(0, 64)),
+    domainname: bytesOfText(config.domainname ?? ''),
+    root: { path: rootPath, readonly: root.readonly ?? false, overlay: 'none' },
+    mounts,
+    maskedPaths: (linux.maskedPaths ?? []).map(bytesOfText),
+    readonlyPaths: (linux.readonlyPaths ?? []).map(bytesOfText),
+    devices: (linux.devices ?? []).map(convertDevice),
+    sysctl: linux.sysctl ?? {},
+    process: convertProcess(process, options.warn),
+    idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
+    strace: options.strace,
+    stats: options.stats,
+    debug: options.debug,
+  };
+  return { spec, binds, identity, networkNamespace: namespacePath(linux, 'network') };
+}
+
+function refuse(field: string, reason: string): never {
+  throw new LaunchError(`config.json: ${field}: ${reason}`);
+}
+
+function requireDirectory(rootPath: string): void {
+  const status = statSync(pathOf(rootPath), { throwIfNoEntry: false });
+  if (status === undefined) refuse('root.path', `${rootPath} does not exist`);
+  if (!status.isDirectory()) refuse('root.path', `${rootPath} is not a directory`);
+}
+
+function namespacePath(linux: OciLinux, type: string): string | null {
+  const path = linux.namespaces?.find((namespace) => namespace.type === type)?.path;
+  return path === undefined || path === '' ? null : bytesOfText(path);
+}
+
+function refuseUnsupported(config: OciConfig, linux: OciLinux): void {
+  for (const [name, list] of Object.entries(config.hooks ?? {})) {
+    if (list !== undefined && list.length > 0) refuse(`hooks.${name}`, 'hooks are not run yet');
+  }
+  const seen = new Set<string>();
+  for (const [index, { type, path }] of (linux.namespaces ?? []).entries()) {
+    const field = `linux.namespaces[${index}]`;
+    if (seen.has(type)) refuse(`${field}.type`, `${type} is named twice`);
+    seen.add(type);
+    const joined = path !== undefined && path !== '';
+    if (joined && type !== 'network') refuse(`${field}.path`, `joining a ${type} namespace is not supported`);
+    if (type === 'time') refuse(field, 'time namespaces are not supported');
+  }
+  if (linux.timeOffsets !== undefined) refuse('linux.timeOffsets', 'time namespaces are not supported');
+  if (Object.keys(linux.netDevices ?? {}).length > 0) refuse('linux.netDevices', 'moving devices is not supported');
+  if (linux.personality?.domain.endsWith('LINUX32')) refuse('linux.personality.domain', 'only LINUX is supported');
+}
+
+function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: string) => void): void {
+  const ignored: string[] = [];
+  const resources = Object.entries(linux.resources ?? {});
+  for (const [name, value] of resources) {
+    // Device nodes of the host never appear in a sandbox, so any rule about them is kept already.
+    if (value !== undefined && name !== 'devices') ignored.push(`linux.resources.${name}`);
+  }
+  if (linux.cgroupsPath) ignored.push('linux.cgroupsPath');
+  if (linux.seccomp !== undefined) ignored.push('linux.seccomp');
+  if (linux.intelRdt !== undefined) ignored.push('linux.intelRdt');
+  if (linux.memoryPolicy !== undefined) ignored.push('linux.memoryPolicy');
+  if (linux.mountLabel) ignored.push('linux.mountLabel');
+  if (linux.rootfsPropagation?.includes('shared')) ignored.push('linux.rootfsPropagation');
+  if (process.apparmorProfile) ignored.push('process.apparmorProfile');
+  if (process.selinuxLabel) ignored.push('process.selinuxLabel');
+  if (process.ioPriority !== undefined) ignored.push('process.ioPriority');
+  if (process.scheduler !== undefined) ignored.push('process.scheduler');
+  if (process.execCPUAffinity !== undefined) ignored.push('process.execCPUAffinity');
+  for (const field of ignored) warn(`config.json: ${field} has no effect yet`);
+  const named = new Set((linux.namespaces ?? []).map(({ type }) => type));
+  for (const type of ['mount', 'pid', 'network', 'uts', 'ipc'] as const) {
+    if (!named.has(type)) warn(`config.json: linux.namespaces: the host's ${type} namespace cannot be shared`);
+  }
+}
+
+function identityOf(linux: OciLinux): ReturnType<typeof defaultIdentity> {
+  const uid = (linux.uidMappings ?? []).map(convertMapping);
+  const gid = (linux.gidMappings ?? []).map(convertMapping);
+  if (uid.length === 0 && gid.length === 0) return defaultIdentity();
+  if (uid.length === 0) refuse('linux.uidMappings', 'required beside linux.gidMappings');
+  if (gid.length === 0) refuse('linux.gidMappings', 'required beside linux.uidMappings');
+  return mappedIdentity(uid, gid);
+}
+
+function convertMapping(mapping: { containerID: number; hostID: number; size: number }): IdMapping {
+  return { inside: mapping.containerID, outside: mapping.hostID, count: mapping.size };
+}
+
+function convertProcess(process: OciProcess, warn: (message: string) => void): ProcessSpec {
+  const { user } = process;
+  if (process.args === undefined || process.args.length === 0) refuse('process.args', 'names no program');
+  if (!process.cwd.startsWith('/')) refuse('process.cwd', 'must be an absolute path');
+  return {
+    args: process.args.map(bytesOfText),
+    env: (process.env ?? []).map(bytesOfText),
+    cwd: bytesOfText(process.cwd),
+    uid: user?.uid ?? 0,
+    gid: user?.gid ?? 0,
+    additionalGids: user?.additionalGids ?? [],
+    umask: user?.umask ?? 0o22,
+    terminal: process.terminal ?? false,
+    consoleSize: process.consoleSize ?? null,
+    capabilities: convertCapabilities(process, warn),
+    rlimits: convertLimits(process),
+    noNewPrivileges: process.noNewPrivileges ?? false,
+    oomScoreAdj: process.oomScoreAdj ?? 0,
+  };
+}
+
+function convertCapabilities(process: OciProcess, warn: (message: string) => void): CapabilitySets {
+  const sets = process.capabilities ?? {};
+  const set = (name: keyof CapabilitySets): string =>
+    capabilitySet(sets[name] ?? [], (unknown) => {
+      warn(`config.json: process.capabilities.${name}: ${unknown} is not known`);
+    });
+  return {
+    bounding: set('bounding'),
+    effective: set('effective'),
+    inheritable: set('inheritable'),
+    permitted: set('permitted'),
+    ambient: set('ambient'),
+  };
+}
+
+function convertLimits(process: OciProcess): RlimitSpec[] {
+  const limits: RlimitSpec[] = [];
+  for (const [index, { type, soft, hard }] of (process.rlimits ?? []).entries()) {
+    const resource = RLIMITS.findIndex(({ name }) => name === type);
+    if (resource < 0) refuse(`process.rlimits[${index}].type`, `${type} is not known`);
+    if (limits.some((limit) => limit.resource === resource)) {
+      refuse(`process.rlimits[${index}].type`, `${type} is named twice`);
+    }
+    if (soft > hard) refuse(`process.rlimits[${index}].soft`, 'is above the hard limit');
+    limits.push({ resource, soft, hard });
+  }
+  return limits;
+}
+
+function convertDevice(device: NonNullable<OciLinux['devices']>[number]): DeviceSpec {
+  return {
+    path: bytesOfText(device.path),
+    type: device.type === 'u' ? 'c' : device.type,
+    major: device.major ?? 0,
+    minor: device.minor ?? 0,
+    mode: (device.fileMode ?? 0o666) & 0o7777,
+    uid: device.uid ?? 0,
+    gid: device.gid ?? 0,
+  };
+}
+
+const MOUNT_TYPES: Readonly<Record<string, MountType>> = {
+  proc: 'proc',
+  sysfs: 'sysfs',
+  tmpfs: 'tmpfs',
+  devpts: 'devpts',
+  mqueue: 'mqueue',
+  cgroup: 'cgroup',
+  cgroup2: 'cgroup',
+};
+
+function convertMounts(list: readonly OciMount[], bundle: string): { mounts: MountSpec[]; binds: Bind[] } {
+  const mounts: MountSpec[] = [];
+  const binds: Bind[] = [];
+  for (const [index, mount] of list.entries()) {
+    const field = `mounts[${index}]`;
+    const destination = posix.resolve('/', bytesOfText(mount.destination));
+    const options = (mount.options ?? []).map(bytesOfText);
+    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined || options.some(isIdMapOption)) {
+      refuse(field, 'mounts with their own id mappings are not supported');
+    }
+    if (mount.type === 'bind' || options.includes('bind') || options.includes('rbind')) {
+      const name = `bind${binds.length}`;
+      binds.push(convertBind(mount, name, field, bundle, options));
+      mounts.push({ destination, type: 'bind', source: name, options });
+      continue;
+    }
+    const known = MOUNT_TYPES[mount.type ?? ''];
+    if (known === undefined) refuse(`${field}.type`, `${mount.type ?? 'no type'} is not supported`);
+    // A bundle's /dev is a tmpfs that the runtime has to fill with the default devices.
+    const type = known === 'tmpfs' && destination === '/dev' ? 'dev' : known;
+    mounts.push({ destination, type, source: null, options });
+  }
+  return { mounts, binds };
+}
+
+function isIdMapOption(option: string): boolean {
+  return option === 'idmap' || option === 'ridmap';
+}
+
+function convertBind(mount: OciMount, name: string, field: string, bundle: string, options: readonly string[]): Bind {
+  if (mount.source === undefined || mount.source === '') refuse(`${field}.source`, 'required for a bind mount');
+  const source = posix.resolve(bundle, bytesOfText(mount.source));
+  if (statSync(pathOf(source), { throwIfNoEntry: false }) === undefined) {
+    refuse(`${field}.source`, `${source} does not exist`);
+  }
+  return { name, source, readonly: options.lastIndexOf('ro') > options.lastIndexOf('rw') };
+}
