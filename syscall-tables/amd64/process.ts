@@ -1,0 +1,187 @@
+// Calls on tasks: creation, exec, exit, waiting, groups and sessions, scheduling, limits, futexes.
+
+import {
+  FUTEX_CMD_MASK,
+  FUTEX_CMP_REQUEUE,
+  FUTEX_REQUEUE,
+  FUTEX_WAIT,
+  FUTEX_WAIT_BITSET,
+  FUTEX_WAKE,
+  FUTEX_WAKE_BITSET,
+  FUTEX_WAKE_OP,
+} from '../../src/abi/futex.ts';
+import { enosys, eperm, kernel, native, type Rule, type SyscallEntry } from '../types.ts';
+
+/** Futex operations without priority inheritance: for those the host kernel would look at host thread ids. */
+export const FUTEX_RULE: Rule = {
+  conditions: [
+    {
+      argument: 'op',
+      mask: FUTEX_CMD_MASK,
+      oneOf: [
+        FUTEX_WAIT,
+        FUTEX_WAKE,
+        FUTEX_REQUEUE,
+        FUTEX_CMP_REQUEUE,
+        FUTEX_WAKE_OP,
+        FUTEX_WAIT_BITSET,
+        FUTEX_WAKE_BITSET,
+      ],
+    },
+  ],
+  text: 'WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET, WAKE_BITSET',
+};
+
+export const FUTEX_ARGUMENTS = {
+  uaddr: 'addr',
+  op: 'value(futex)',
+  val: 'uint',
+  timeout: 'addr',
+  uaddr2: 'addr',
+  val3: 'uint',
+} as const;
+
+const CLONE = {
+  flags: 'flags64(clone)',
+  stack: 'addr',
+  parent_tid: 'addr',
+  child_tid: 'addr',
+  tls: 'addr',
+} as const;
+
+const NEW_FUTEX = 'newer form of futex';
+
+export const PROCESS: readonly SyscallEntry[] = [
+  native(24, 'sched_yield', {}, { conditions: [], text: 'always' }),
+  kernel(39, 'getpid', {}),
+  kernel(56, 'clone', CLONE, { note: 'no new namespaces' }),
+  kernel(57, 'fork', {}),
+  kernel(58, 'vfork', {}),
+  kernel(59, 'execve', { path: 'path', argv: 'string-array', envp: 'string-array' }),
+  kernel(60, 'exit', { status: 'int' }, { returns: 'none' }),
+  kernel(61, 'wait4', { pid: 'pid', wstatus: 'out(wait_status)', options: 'flags(wait)', rusage: 'out(rusage)' }),
+  kernel(97, 'getrlimit', { resource: 'value(resource)', rlim: 'out(rlimit)' }),
+  kernel(98, 'getrusage', { who: 'value(rusage)', usage: 'out(rusage)' }),
+  enosys(101, 'ptrace', { request: 'long', pid: 'pid', addr: 'addr', data: 'arg' }, 'tracing other tasks'),
+  kernel(109, 'setpgid', { pid: 'pid', pgid: 'pid' }),
+  kernel(110, 'getppid', {}),
+  kernel(111, 'getpgrp', {}),
+  kernel(112, 'setsid', {}),
+  kernel(121, 'getpgid', { pid: 'pid' }),
+  kernel(124, 'getsid', { pid: 'pid' }),
+  enosys(134, 'uselib', { library: 'path' }, 'a.out libraries'),
+  kernel(135, 'personality', { persona: 'flags(personality)' }, { returns: 'hex' }),
+  kernel(140, 'getpriority', { which: 'value(priority)', who: 'int' }),
+  kernel(141, 'setpriority', { which: 'value(priority)', who: 'int', prio: 'int' }),
+  kernel(142, 'sched_setparam', { pid: 'pid', param: 'in(sched_param)' }),
+  kernel(143, 'sched_getparam', { pid: 'pid', param: 'out(sched_param)' }),
+  kernel(144, 'sched_setscheduler', { pid: 'pid', policy: 'value(sched)', param: 'in(sched_param)' }),
+  kernel(145, 'sched_getscheduler', { pid: 'pid' }),
+  kernel(146, 'sched_get_priority_max', { policy: 'value(sched)' }),
+  kernel(147, 'sched_get_priority_min', { policy: 'value(sched)' }),
+  kernel(148, 'sched_rr_get_interval', { pid: 'pid', tp: 'out(timespec)' }),
+  enosys(154, 'modify_ldt', { func: 'int', ptr: 'addr', bytecount: 'ulong' }, 'no local descriptor tables'),
+  kernel(157, 'prctl', { option: 'value(prctl)', arg2: 'arg', arg3: 'arg', arg4: 'arg', arg5: 'arg' }),
+  kernel(158, 'arch_prctl', { option: 'value(arch_prctl)', addr: 'addr' }),
+  kernel(160, 'setrlimit', { resource: 'value(resource)', rlim: 'in(rlimit)' }),
+  kernel(186, 'gettid', {}),
+  native(202, 'futex', FUTEX_ARGUMENTS, FUTEX_RULE, {
+    note: 'no priority inheritance (ENOSYS): the futex word would hold host thread ids',
+  }),
+  kernel(203, 'sched_setaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-in(cpusetsize)' }),
+  kernel(204, 'sched_getaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-out(cpusetsize)' }),
+  enosys(205, 'set_thread_area', { u_info: 'addr' }, 'Linux does not implement it for amd64 either'),
+  enosys(211, 'get_thread_area', { u_info: 'addr' }, 'Linux does not implement it for amd64 either'),
+  kernel(218, 'set_tid_address', { tidptr: 'addr' }),
+  kernel(231, 'exit_group', { status: 'int' }, { returns: 'none' }),
+  kernel(247, 'waitid', {
+    idtype: 'value(wait_id)',
+    id: 'int',
+    infop: 'out(siginfo)',
+    options: 'flags(wait)',
+    rusage: 'out(rusage)',
+  }),
+  enosys(251, 'ioprio_set', { which: 'int', who: 'int', ioprio: 'int' }, 'no priorities of disk access'),
+  enosys(252, 'ioprio_get', { which: 'int', who: 'int' }, 'no priorities of disk access'),
+  eperm(272, 'unshare', { flags: 'flags64(clone)' }, 'no new namespaces'),
+  kernel(273, 'set_robust_list', { head: 'addr', len: 'size' }),
+  kernel(274, 'get_robust_list', { pid: 'pid', head_ptr: 'addr', len_ptr: 'addr' }),
+  kernel(302, 'prlimit64', {
+    pid: 'pid',
+    resource: 'value(resource)',
+    new_limit: 'in(rlimit)',
+    old_limit: 'out(rlimit)',
+  }),
+  eperm(308, 'setns', { fd: 'fd', nstype: 'flags(clone)' }, 'no other namespaces'),
+  kernel(309, 'getcpu', { cpu: 'out(uint)', node: 'out(uint)', tcache: 'addr' }),
+  enosys(
+    310,
+    'process_vm_readv',
+    { pid: 'pid', local_iov: 'addr', liovcnt: 'ulong', remote_iov: 'addr', riovcnt: 'ulong', flags: 'ulong' },
+    'memory of other tasks',
+  ),
+  enosys(
+    311,
+    'process_vm_writev',
+    { pid: 'pid', local_iov: 'addr', liovcnt: 'ulong', remote_iov: 'addr', riovcnt: 'ulong', flags: 'ulong' },
+    'memory of other tasks',
+  ),
+  enosys(
+    312,
+    'kcmp',
+    { pid1: 'pid', pid2: 'pid', type: 'int', idx1: 'ulong', idx2: 'ulong' },
+    'as on a kernel without CONFIG_KCMP',
+  ),
+  enosys(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, 'sched_setscheduler is there'),
+  enosys(
+    315,
+    'sched_getattr',
+    { pid: 'pid', attr: 'addr', size: 'uint', flags: 'hex' },
+    'sched_getscheduler and sched_getparam are there',
+  ),
+  enosys(317, 'seccomp', { operation: 'uint', flags: 'hex', args: 'addr' }, 'filters of the program itself'),
+  kernel(322, 'execveat', {
+    dirfd: 'dirfd',
+    path: 'path',
+    argv: 'string-array',
+    envp: 'string-array',
+    flags: 'flags(at)',
+  }),
+  kernel(324, 'membarrier', { cmd: 'value(membarrier)', flags: 'hex', cpu_id: 'int' }),
+  enosys(
+    334,
+    'rseq',
+    { rseq: 'addr', rseq_len: 'uint', flags: 'hex', sig: 'hex' },
+    'restartable sequences; libc falls back to getcpu and atomics',
+  ),
+  kernel(434, 'pidfd_open', { pid: 'pid', flags: 'flags(pidfd)' }),
+  kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }, { note: 'no new namespaces' }),
+  enosys(438, 'pidfd_getfd', { pidfd: 'fd', targetfd: 'fd', flags: 'hex' }, 'descriptors of other tasks'),
+  enosys(
+    444,
+    'landlock_create_ruleset',
+    { attr: 'addr', size: 'size', flags: 'hex' },
+    'as on a kernel without Landlock',
+  ),
+  enosys(
+    445,
+    'landlock_add_rule',
+    { ruleset_fd: 'fd', type: 'int', attr: 'addr', flags: 'hex' },
+    'as on a kernel without Landlock',
+  ),
+  enosys(446, 'landlock_restrict_self', { ruleset_fd: 'fd', flags: 'hex' }, 'as on a kernel without Landlock'),
+  enosys(
+    449,
+    'futex_waitv',
+    { waiters: 'addr', nr_futexes: 'uint', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
+    'waiting for several futexes',
+  ),
+  enosys(454, 'futex_wake', { uaddr: 'addr', mask: 'ulong', nr: 'int', flags: 'hex' }, NEW_FUTEX),
+  enosys(
+    455,
+    'futex_wait',
+    { uaddr: 'addr', val: 'ulong', mask: 'ulong', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
+    NEW_FUTEX,
+  ),
+  enosys(456, 'futex_requeue', { waiters: 'addr', flags: 'hex', nr_wake: 'int', nr_requeue: 'int' }, NEW_FUTEX),
+];

@@ -1,0 +1,80 @@
+// Calls on the machine as a whole: names, information, randomness, mounts, modules, and what Linux itself dropped.
+
+import { enosys, eperm, kernel, type SyscallEntry } from '../types.ts';
+
+const MACHINE = "the machine is not the sandbox's";
+const MODULES = 'kernel modules';
+const MOUNTS = 'the mounts of a sandbox are made when it starts';
+const NEVER = 'Linux does not implement it either';
+const PROBES = 'for user probes of the host only';
+
+export const SYSTEM: readonly SyscallEntry[] = [
+  kernel(63, 'uname', { buf: 'out(utsname)' }),
+  kernel(99, 'sysinfo', { info: 'out(sysinfo)' }),
+  eperm(103, 'syslog', { type: 'int', bufp: 'addr', len: 'int' }, 'as with kernel.dmesg_restrict = 1'),
+  eperm(153, 'vhangup', {}, 'needs CAP_SYS_TTY_CONFIG on the host'),
+  eperm(155, 'pivot_root', { new_root: 'path', put_old: 'path' }, MOUNTS),
+  enosys(156, '_sysctl', { args: 'addr' }, NEVER),
+  eperm(163, 'acct', { filename: 'path' }, MACHINE),
+  eperm(
+    165,
+    'mount',
+    { source: 'string', target: 'path', fstype: 'string', flags: 'flags64(mount)', data: 'addr' },
+    MOUNTS,
+  ),
+  eperm(166, 'umount2', { target: 'path', flags: 'flags(umount)' }, MOUNTS),
+  eperm(167, 'swapon', { path: 'path', flags: 'hex' }, MACHINE),
+  eperm(168, 'swapoff', { path: 'path' }, MACHINE),
+  eperm(169, 'reboot', { magic: 'hex', magic2: 'hex', cmd: 'hex', arg: 'addr' }, MACHINE),
+  kernel(170, 'sethostname', { name: 'buf-in(len)', len: 'int' }),
+  kernel(171, 'setdomainname', { name: 'buf-in(len)', len: 'int' }),
+  eperm(172, 'iopl', { level: 'uint' }, MACHINE),
+  eperm(173, 'ioperm', { from: 'ulong', num: 'ulong', turn_on: 'int' }, MACHINE),
+  enosys(174, 'create_module', {}, NEVER),
+  eperm(175, 'init_module', { image: 'addr', len: 'ulong', params: 'addr' }, MODULES),
+  eperm(176, 'delete_module', { name: 'string', flags: 'hex' }, MODULES),
+  enosys(177, 'get_kernel_syms', {}, NEVER),
+  enosys(178, 'query_module', {}, NEVER),
+  eperm(179, 'quotactl', { cmd: 'hex', special: 'addr', id: 'int', addr: 'addr' }, MACHINE),
+  enosys(180, 'nfsservctl', {}, NEVER),
+  enosys(181, 'getpmsg', {}, NEVER),
+  enosys(182, 'putpmsg', {}, NEVER),
+  enosys(183, 'afs_syscall', {}, NEVER),
+  enosys(184, 'tuxcall', {}, NEVER),
+  enosys(185, 'security', {}, NEVER),
+  enosys(236, 'vserver', {}, NEVER),
+  eperm(246, 'kexec_load', { entry: 'addr', nr_segments: 'ulong', segments: 'addr', flags: 'ulong' }, MACHINE),
+  eperm(
+    298,
+    'perf_event_open',
+    { attr: 'addr', pid: 'pid', cpu: 'int', group_fd: 'fd', flags: 'ulong' },
+    'performance counters of the host',
+  ),
+  eperm(313, 'finit_module', { fd: 'fd', params: 'addr', flags: 'hex' }, MODULES),
+  kernel(318, 'getrandom', { buf: 'buf-out(buflen)', buflen: 'size', flags: 'flags(getrandom)' }),
+  eperm(
+    320,
+    'kexec_file_load',
+    { kernel_fd: 'fd', initrd_fd: 'fd', cmdline_len: 'ulong', cmdline: 'addr', flags: 'ulong' },
+    MACHINE,
+  ),
+  eperm(321, 'bpf', { cmd: 'int', attr: 'addr', size: 'uint' }, 'as with kernel.unprivileged_bpf_disabled = 1'),
+  enosys(335, 'uretprobe', {}, PROBES),
+  enosys(336, 'uprobe', {}, PROBES),
+  eperm(428, 'open_tree', { dirfd: 'dirfd', path: 'path', flags: 'hex' }, MOUNTS),
+  eperm(
+    429,
+    'move_mount',
+    { from_dirfd: 'dirfd', from_path: 'path', to_dirfd: 'dirfd', to_path: 'path', flags: 'hex' },
+    MOUNTS,
+  ),
+  eperm(430, 'fsopen', { fsname: 'string', flags: 'hex' }, MOUNTS),
+  eperm(431, 'fsconfig', { fd: 'fd', cmd: 'uint', key: 'addr', value: 'addr', aux: 'int' }, MOUNTS),
+  eperm(432, 'fsmount', { fsfd: 'fd', flags: 'hex', attr_flags: 'hex' }, MOUNTS),
+  eperm(433, 'fspick', { dirfd: 'dirfd', path: 'path', flags: 'hex' }, MOUNTS),
+  eperm(442, 'mount_setattr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }, MOUNTS),
+  eperm(443, 'quotactl_fd', { fd: 'fd', cmd: 'hex', id: 'int', addr: 'addr' }, MACHINE),
+  enosys(457, 'statmount', { req: 'addr', buf: 'addr', bufsize: 'size', flags: 'hex' }, 'newer form of mountinfo'),
+  enosys(458, 'listmount', { req: 'addr', ids: 'addr', nr: 'size', flags: 'hex' }, 'newer form of mountinfo'),
+  eperm(467, 'open_tree_attr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }, MOUNTS),
+];
