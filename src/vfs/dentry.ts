@@ -1,5 +1,6 @@
 // Dentries and mounts: the tree of names. A dentry names an inode below its parent (or nothing: a negative dentry);
 // a mount joins the root of one superblock onto a dentry of another mount. A Path is the pair, as in Linux.
+// Dentries are a cache (dentry-cache.ts): unused ones are forgotten, pinned and open ones are not.
 
 import type { Inode, Superblock } from './inode.ts';
 
@@ -12,11 +13,28 @@ export class Dentry {
   mounts: Mount[] | null = null;
   /** Unlinked or moved away from under its name: /proc shows "(deleted)". */
   unlinked = false;
+  /** Open files that were opened by this name; while there are any it stays cached. */
+  opens = 0;
+  /** Stays cached for good: a mountpoint, somebody's root or working directory. */
+  pinned = false;
+  /** Walked over since the cache's hand last came by. */
+  referenced = false;
+  /** Place in the cache's ring, -1 when it is not in there. */
+  cacheIndex = -1;
+  /** The one Path object for this dentry on the mount it is mostly seen on, so that walks allocate none. */
+  private path: Path | null = null;
 
   constructor(name: string, parent: Dentry | null, inode: Inode | null) {
     this.name = name;
     this.parent = parent;
     this.inode = inode;
+  }
+
+  /** This dentry as seen on a mount. */
+  on(mount: Mount): Path {
+    if (this.path !== null && this.path.mount === mount) return this.path;
+    this.path = { mount, dentry: this };
+    return this.path;
   }
 }
 
@@ -27,6 +45,7 @@ export class Mount {
   readonly root: Dentry;
   parent: Mount | null = null;
   mountpoint: Dentry | null = null;
+  readonly children: Mount[] = [];
   /** MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, … */
   flags: number;
 
@@ -46,14 +65,31 @@ export interface Path {
 /** The file-system view of a task: root, working directory, umask (clone(2) CLONE_FS shares it). */
 export class FsContext {
   users = 1;
-  root: Path;
-  cwd: Path;
+  private rootPath: Path;
+  private cwdPath: Path;
   umask: number;
 
   constructor(root: Path, cwd: Path, umask: number) {
-    this.root = root;
-    this.cwd = cwd;
+    root.dentry.pinned = true;
+    cwd.dentry.pinned = true;
+    this.rootPath = root;
+    this.cwdPath = cwd;
     this.umask = umask;
+  }
+
+  get root(): Path {
+    return this.rootPath;
+  }
+  set root(path: Path) {
+    path.dentry.pinned = true;
+    this.rootPath = path;
+  }
+  get cwd(): Path {
+    return this.cwdPath;
+  }
+  set cwd(path: Path) {
+    path.dentry.pinned = true;
+    this.cwdPath = path;
   }
 
   copy(): FsContext {

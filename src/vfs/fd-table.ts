@@ -3,6 +3,7 @@
 
 import { EBADF, EMFILE } from '../abi/errno.ts';
 import type { Fd } from '../base/brands.ts';
+import { releaseRangeLocks } from './locks.ts';
 import { drop, type OpenFile, retain } from './open-file.ts';
 
 export class FdTable {
@@ -30,6 +31,7 @@ export class FdTable {
   /** Puts a file at a given number; whatever was there is returned for the caller to close. */
   replace(fd: Fd, file: OpenFile, closeOnExec: boolean): OpenFile | null {
     const old = this.files[fd] ?? null;
+    if (old?.inode.locks) releaseRangeLocks(old.inode, this);
     this.put(fd, file, closeOnExec);
     return old;
   }
@@ -38,6 +40,8 @@ export class FdTable {
   remove(fd: Fd): OpenFile | null {
     const file = this.files[fd] ?? null;
     if (file) {
+      // POSIX locks belong to the table: closing any descriptor of the file gives them up (fcntl(2)).
+      if (file.inode.locks) releaseRangeLocks(file.inode, this);
       this.files[fd] = null;
       if (fd < this.lowestFree) this.lowestFree = fd;
     }

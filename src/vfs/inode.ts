@@ -4,6 +4,7 @@
 
 import { EINVAL, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, EROFS } from '../abi/errno.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
+import type { HostFd } from '../base/brands.ts';
 import type { Timestamp } from '../base/clock.ts';
 import type { Credentials } from '../base/credentials.ts';
 import type { Path } from './dentry.ts';
@@ -22,6 +23,8 @@ export abstract class Superblock {
   readonly = false;
   /** f_type of statfs(2). */
   magic = 0;
+  /** The dentry of `root`, made when it is first mounted (vfs/mount.ts). */
+  rootDentry: Dentry | null = null;
   /** Fills numbers of statfs(2); block counts in units of `blockSize`. */
   statfs(into: StatFs): number {
     into.type = this.magic;
@@ -72,6 +75,10 @@ export abstract class Inode {
   readonly atime: Timestamp = { seconds: 0, nanoseconds: 0 };
   readonly mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
   readonly ctime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  /** Dentries and open files that refer to it. */
+  uses = 0;
+  /** Locks held on it (vfs/locks.ts), null while there are none. */
+  locks: FileLocks | null = null;
 
   constructor(superblock: Superblock) {
     this.superblock = superblock;
@@ -181,6 +188,40 @@ export abstract class Inode {
     return [];
   }
 
+  // ---- data of regular files, as RegularFile (vfs/regular-file.ts) uses them ----
+  /** Gets ready for the calls below; each success is undone by one `closeData`. 0 or -errno. */
+  openData(_write: boolean): number {
+    return -ENXIO;
+  }
+  closeData(_write: boolean): void {}
+  /** Bytes read to arena offset `at`, 0 at or behind the end, or -errno. */
+  readData(_at: number, _length: number, _offset: number): number {
+    return -EINVAL;
+  }
+  /** Bytes written from arena offset `at`, or -errno. `offset` -1 appends. */
+  writeData(_at: number, _length: number, _offset: number): number {
+    return -EINVAL;
+  }
+  /** Position of the next data or hole (SEEK_DATA, SEEK_HOLE) from `offset` on, or -ENXIO. */
+  seekData(_offset: number, _whence: number): number {
+    return -EINVAL;
+  }
+  /** fallocate(2) with FALLOC_FL_* `mode`. */
+  allocateData(_mode: number, _offset: number, _length: number): number {
+    return -EOPNOTSUPP;
+  }
+  /** A host descriptor whose pages back a mapping with this protection and these MAP_* flags, or -errno. */
+  mapData(_protection: number, _flags: number): HostFd | number {
+    return -ENODEV;
+  }
+  syncData(_dataOnly: boolean): number {
+    return 0;
+  }
+
+  /** No dentry and no open file refers to it any more. */
+  unused(): void {
+    if (this.nlink === 0) this.evict();
+  }
   /** The last name and the last open file are gone: give back what backs it. */
   evict(): void {}
 }

@@ -121,6 +121,7 @@ export function retain(file: OpenFile): OpenFile {
 /** Drops a reference; the last one releases the file. */
 export function drop(file: OpenFile): void {
   if (--file.refs !== 0) return;
+  if (file.watches) for (const watch of [...file.watches]) watch.fileReleased();
   if (file.inode.locks) releaseFileLocks(file.inode, file);
   file.release();
   closeDentry(file.path.dentry);

@@ -1,0 +1,127 @@
+// The dentry cache: names that were looked up, also those that do not exist, so that walking a known path asks no
+// filesystem. It is bounded: a hand goes round a ring of all cached dentries (the clock algorithm) and forgets leaves
+// that nobody walked over since its last visit. Forgetting a dentry may free its inode.
+
+import { Dentry } from './dentry.ts';
+import type { Inode } from './inode.ts';
+
+const CAPACITY = 200_000;
+/** How many dentries the hand looks at for each one that is added to a full ring. */
+const SWEEP = 4;
+
+const ring: Dentry[] = [];
+let hand = 0;
+
+/** How many names are cached now. */
+export function cachedDentries(): number {
+  return ring.length;
+}
+
+/** Gives a dentry its inode, which stays in memory as long as the dentry has it. */
+export function adoptInode(dentry: Dentry, inode: Inode | null): void {
+  const old = dentry.inode;
+  if (old === inode) return;
+  if (inode) inode.uses++;
+  dentry.inode = inode;
+  if (old) unuseInode(old);
+}
+
+/** Lets go of an inode that a dentry or an open file held. */
+export function unuseInode(inode: Inode): void {
+  if (--inode.uses === 0) inode.unused();
+}
+
+/** Adds a name below `parent`; `inode` null makes it a negative dentry. The parent has no dentry of that name. */
+export function addDentry(parent: Dentry, name: string, inode: Inode | null): Dentry {
+  const dentry = new Dentry(name, parent, null);
+  adoptInode(dentry, inode);
+  parent.children ??= new Map();
+  parent.children.set(name, dentry);
+  dentry.referenced = true;
+  if (ring.length >= CAPACITY) sweep();
+  dentry.cacheIndex = ring.length;
+  ring.push(dentry);
+  return dentry;
+}
+
+/** Forgets a cached name: the next walk looks it up again. Whoever holds the dentry keeps it. */
+export function forgetDentry(dentry: Dentry): void {
+  detach(dentry);
+  if (dentry.opens === 0 && !dentry.pinned) adoptInode(dentry, null);
+}
+
+/** The name was removed: it is negative from now on, and the old dentry, if still in use, is marked as unlinked. */
+export function unlinkDentry(dentry: Dentry): void {
+  const parent = dentry.parent;
+  const name = dentry.name;
+  detach(dentry);
+  dentry.unlinked = true;
+  if (dentry.opens === 0 && !dentry.pinned) adoptInode(dentry, null);
+  if (parent?.inode?.cacheable) addDentry(parent, name, null);
+}
+
+/** Renames a dentry within its superblock, replacing whatever was cached under the new name. */
+export function moveDentry(dentry: Dentry, newParent: Dentry, newName: string): void {
+  const old = newParent.children?.get(newName);
+  if (old && old !== dentry) {
+    detach(old);
+    old.unlinked = true;
+    if (old.opens === 0 && !old.pinned) adoptInode(old, null);
+  }
+  dentry.parent?.children?.delete(dentry.name);
+  dentry.name = newName;
+  dentry.parent = newParent;
+  newParent.children ??= new Map();
+  newParent.children.set(newName, dentry);
+}
+
+/** Exchanges the places of two dentries. */
+export function exchangeDentries(a: Dentry, b: Dentry): void {
+  const { parent, name } = a;
+  a.name = b.name;
+  a.parent = b.parent;
+  b.name = name;
+  b.parent = parent;
+  a.parent?.children?.set(a.name, a);
+  b.parent?.children?.set(b.name, b);
+}
+
+/** An open file's name is open no more. */
+export function closeDentry(dentry: Dentry): void {
+  dentry.opens--;
+  // A name that was removed while it was open is nobody's now.
+  if (dentry.opens === 0 && dentry.unlinked && !dentry.pinned) adoptInode(dentry, null);
+}
+
+function detach(dentry: Dentry): void {
+  const siblings = dentry.parent?.children;
+  if (siblings?.get(dentry.name) === dentry) siblings.delete(dentry.name);
+  leaveRing(dentry);
+}
+
+function leaveRing(dentry: Dentry): void {
+  const index = dentry.cacheIndex;
+  if (index < 0) return;
+  dentry.cacheIndex = -1;
+  const last = ring.pop() as Dentry;
+  if (last === dentry) return;
+  ring[index] = last;
+  last.cacheIndex = index;
+}
+
+function sweep(): void {
+  for (let i = 0; i < SWEEP && ring.length > 0; i++) {
+    if (hand >= ring.length) hand = 0;
+    const dentry = ring[hand];
+    if (dentry.referenced) dentry.referenced = false;
+    else if (evictable(dentry)) {
+      forgetDentry(dentry);
+      continue;
+    }
+    hand++;
+  }
+}
+
+function evictable(dentry: Dentry): boolean {
+  return dentry.opens === 0 && !dentry.pinned && dentry.mounts === null && !dentry.children?.size;
+}

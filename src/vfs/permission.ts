@@ -1,0 +1,59 @@
+// Who may do what to an inode: mode bits, capabilities that override them, the sticky bit, and what a new inode
+// inherits from its directory (path_resolution(7), capabilities(7), inode(7)).
+
+import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID } from '../abi/capability.ts';
+import { EACCES, EPERM } from '../abi/errno.ts';
+import { S_IFDIR, S_IFMT, S_ISGID, S_ISVTX, S_IXUGO } from '../abi/stat.ts';
+import { type Credentials, capable, inGroup } from '../base/credentials.ts';
+import type { Inode } from './inode.ts';
+
+export const MAY_EXECUTE = 1;
+export const MAY_WRITE = 2;
+export const MAY_READ = 4;
+
+/** Checks MAY_* bits against the file-system ids and the effective capabilities. 0 or -EACCES. */
+export function checkAccess(inode: Inode, credentials: Credentials, want: number): number {
+  const mode = inode.mode;
+  let bits: number;
+  if (inode.uid === credentials.fsuid) bits = mode >> 6;
+  else if (inGroup(credentials, inode.gid)) bits = mode >> 3;
+  else bits = mode;
+  if ((want & ~bits & 7) === 0) return 0;
+  if ((mode & S_IFMT) === S_IFDIR) {
+    if (capable(credentials, CAP_DAC_OVERRIDE)) return 0;
+    if (!(want & MAY_WRITE) && capable(credentials, CAP_DAC_READ_SEARCH)) return 0;
+    return -EACCES;
+  }
+  if (want === MAY_READ && capable(credentials, CAP_DAC_READ_SEARCH)) return 0;
+  // Even root executes only what somebody may execute.
+  if ((!(want & MAY_EXECUTE) || mode & S_IXUGO) && capable(credentials, CAP_DAC_OVERRIDE)) return 0;
+  return -EACCES;
+}
+
+/** Whether the caller may act as the inode's owner (chmod, utimensat, O_NOATIME, …). */
+export function isOwner(inode: Inode, credentials: Credentials): boolean {
+  return inode.uid === credentials.fsuid || capable(credentials, CAP_FOWNER);
+}
+
+/** May an entry for `child` be removed from or renamed out of `directory`? 0, -EACCES or -EPERM (sticky). */
+export function checkDelete(directory: Inode, child: Inode, credentials: Credentials): number {
+  const r = checkAccess(directory, credentials, MAY_WRITE | MAY_EXECUTE);
+  if (r < 0) return r;
+  if (!(directory.mode & S_ISVTX)) return 0;
+  if (child.uid === credentials.fsuid || directory.uid === credentials.fsuid) return 0;
+  return capable(credentials, CAP_FOWNER) ? 0 : -EPERM;
+}
+
+/** Group of an inode made in `directory`: the directory's own when it has the set-group-id bit. */
+export function inheritedGroup(directory: Inode, owner: Credentials): number {
+  return directory.mode & S_ISGID ? directory.gid : owner.fsgid;
+}
+
+/** Mode of an inode made in `directory`: directories inherit set-group-id, files lose what their maker may not set. */
+export function inheritedMode(directory: Inode, mode: number, owner: Credentials): number {
+  if (!(directory.mode & S_ISGID)) return mode;
+  if ((mode & S_IFMT) === S_IFDIR) return mode | S_ISGID;
+  const executable = (mode & (S_ISGID | 0o10)) === (S_ISGID | 0o10);
+  if (executable && !inGroup(owner, directory.gid) && !capable(owner, CAP_FSETID)) return mode & ~S_ISGID;
+  return mode;
+}
