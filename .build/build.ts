@@ -81,6 +81,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 requireTool('cc', 'gcc libc6-dev');
 requireTool('make', 'make');
 mkdirSync(dist, { recursive: true });
+writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
 run(process.execPath, 'syscall-tables/generate.ts');
 run('make', '--silent', '-C', 'native', `NODE=${realpathSync(process.execPath)}`);
 await Promise.all([

@@ -22,8 +22,8 @@ import { addTraceOptions, appendTo, parseId, traceSpec } from './options.ts';
 interface DoOptions extends TraceOptions {
   readonly root: string;
   readonly overlay: string;
-  readonly bind: readonly BindOption[];
-  readonly env: readonly string[];
+  readonly bind?: readonly BindOption[];
+  readonly env?: readonly string[];
   readonly cwd?: string;
   readonly uid: number;
   readonly gid: number;
@@ -41,9 +41,9 @@ export function addDoCommand(program: Command, dist: string): void {
     .command('do')
     .summary('run a command in a sandbox over a directory of this machine')
     .description(
-      'Runs a command in a sandbox over the root file system of this machine, or another directory. Its writes stay in\n' +
-        "memory unless --overlay says otherwise. The exit status is the command's own: 128+N when signal N ended it,\n" +
-        '127 when it was not found, 126 when it could not be executed; 125 when the sandbox itself failed.',
+      'Runs a command in a sandbox over the root file system of this machine, or over another directory. Its writes ' +
+        "stay in memory unless --overlay says otherwise. The exit status is the command's own: 128+N when signal N " +
+        'ended it, 127 when it was not found, 126 when it could not be executed; 125 when the sandbox itself failed.',
     )
     .argument('<command>', 'program to run, searched in PATH')
     .argument('[arguments...]', 'its arguments')
@@ -54,9 +54,9 @@ export function addDoCommand(program: Command, dist: string): void {
       'where writes to the root go: memory, the root itself, or a directory',
       'memory',
     )
-    .option('--bind <src:dst[:ro]>', 'host path to show at another place inside (repeatable)', appendTo(parseBind), [])
-    .option('--env <name=value>', 'environment variable to set (repeatable)', appendTo(parseVariable), [])
-    .option('--cwd <dir>', 'directory to start in (default: the current one, if the root has it)')
+    .option('--bind <src:dst[:ro]>', 'host path to show at another place inside (repeatable)', appendTo(parseBind))
+    .option('--env <name=value>', 'environment variable to set (repeatable)', appendTo(parseVariable))
+    .option('--cwd <dir>', 'directory to start in (default: the current one, if the root has it)', parseDirectory)
     .option('--uid <n>', 'user id inside', parseId, 0)
     .option('--gid <n>', 'group id inside', parseId, 0)
     .option('--hostname <name>', "host name inside (default: this machine's)");
@@ -73,6 +73,11 @@ function parseBind(text: string): BindOption {
   return { source, destination, readonly: mode === 'ro' };
 }
 
+function parseDirectory(text: string): string {
+  if (!text.startsWith('/')) throw new InvalidArgumentError('Expected an absolute path.');
+  return text;
+}
+
 function parseVariable(text: string): string {
   if (!(text.indexOf('=') > 0)) throw new InvalidArgumentError('Expected NAME=VALUE.');
   return text;
@@ -83,7 +88,7 @@ function sandboxOf(args: readonly string[], options: DoOptions, dist: string): S
   requireDirectory('--root', rootPath);
   const binds: Bind[] = [];
   const mounts: MountSpec[] = [...STANDARD_MOUNTS];
-  for (const { source, destination, readonly } of options.bind) {
+  for (const { source, destination, readonly } of options.bind ?? []) {
     const path = posix.resolve(callerDirectory(), source);
     if (statSync(pathOf(path), { throwIfNoEntry: false }) === undefined) {
       throw new LaunchError(`--bind: ${path} does not exist`);
@@ -130,7 +135,7 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
   const isCaller = uid === 0 && process.geteuid?.() === 0;
   return {
     args,
-    env: mergeEnvironment(callerEnvironment(), options.env),
+    env: mergeEnvironment(callerEnvironment(), options.env ?? []),
     cwd: options.cwd ?? startDirectory(rootPath),
     uid,
     gid,

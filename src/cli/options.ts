@@ -38,8 +38,8 @@ function openLog(dist: string, path: string): number {
 }
 
 /** For commander: collects the values of a repeatable option. */
-export function appendTo<T>(parse: (text: string) => T): (text: string, previous: readonly T[]) => T[] {
-  return (text, previous) => [...previous, parse(text)];
+export function appendTo<T>(parse: (text: string) => T): (text: string, previous?: readonly T[]) => T[] {
+  return (text, previous = []) => [...previous, parse(text)];
 }
 
 /** A user or group id; the largest number means "none" to the kernel. */

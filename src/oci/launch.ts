@@ -43,11 +43,9 @@ interface Runtime {
   readonly libraries: readonly string[];
 }
 
-/** The two functions of the addon that Node has no equivalent for. */
+/** The host calls of the addon that this side needs too: Node opens nothing that survives exec. */
 interface DescriptorCalls {
-  /** An anonymous file that survives exec, or -errno. */
   memfd_create(name: string, flags: number): number;
-  /** Lets a descriptor of ours survive exec. 0 or -errno. */
   fcntl(fd: number, command: number, argument: number): number;
 }
 
@@ -103,7 +101,8 @@ function writeSpec(dist: string, spec: SandboxSpec): number {
 }
 
 function descriptorCalls(dist: string): DescriptorCalls {
-  return createRequire(join(dist, 'cli.js'))('./cloister.node') as DescriptorCalls;
+  const addon = createRequire(join(dist, 'cli.js'))('./cloister.node') as { readonly host: DescriptorCalls };
+  return addon.host;
 }
 
 /** A host path for the launcher's command line, which Node writes as UTF-8. */

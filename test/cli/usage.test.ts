@@ -1,0 +1,71 @@
+// The command line itself: what it says about wrong usage, and what it exits with (125: the failure is Cloister's).
+
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import packageJson from '../../package.json' with { type: 'json' };
+import { cloister } from './cloister.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'cloister-usage-'));
+after(() => rmSync(scratch, { recursive: true }));
+
+function fails(args: readonly string[], message: RegExp): void {
+  const { status, stderr, stdout } = cloister(args);
+  assert.match(stderr, message);
+  assert.equal(stdout, '');
+  assert.equal(status, 125);
+}
+
+/** A bundle whose config.json has this text. */
+function bundleOf(config: string): string {
+  const bundle = mkdtempSync(join(scratch, 'bundle-'));
+  writeFileSync(join(bundle, 'config.json'), config);
+  return bundle;
+}
+
+test('--version and --help', () => {
+  assert.equal(cloister(['--version']).stdout, `${packageJson.version}\n`);
+  const help = cloister(['--help']);
+  assert.equal(help.status, 0);
+  for (const verb of ['do', 'run', 'syscalls']) assert.match(help.stdout, new RegExp(`^  ${verb} `, 'm'));
+});
+
+test('wrong usage', () => {
+  fails([], /^Usage: cloister/);
+  fails(['dance'], /unknown command 'dance'/);
+  fails(['do'], /missing required argument 'command'/);
+  fails(['do', '--rot', '/', 'true'], /unknown option '--rot'/);
+  fails(['do', '--uid', 'root', 'true'], /--uid <n>' argument 'root' is invalid/);
+  fails(['do', '--uid', '4294967295', 'true'], /argument '4294967295' is invalid/);
+  fails(['do', '--bind', '/etc', 'true'], /Expected SRC:DST/);
+  fails(['do', '--bind', '/etc:mnt', 'true'], /absolute DST/);
+  fails(['do', '--bind', '/etc:/mnt:rw', 'true'], /Expected SRC:DST/);
+  fails(['do', '--env', 'NAME', 'true'], /Expected NAME=VALUE/);
+  fails(['do', '--cwd', 'tmp', 'true'], /absolute path/);
+  fails(['run'], /missing required argument 'id'/);
+});
+
+test('what is not there is named', () => {
+  const absent = join(scratch, 'absent');
+  const file = join(scratch, 'file');
+  writeFileSync(file, '');
+  fails(['do', '--root', absent, 'true'], new RegExp(`^cloister: --root: ${absent} does not exist`));
+  fails(['do', '--root', file, 'true'], new RegExp(`^cloister: --root: ${file} is not a directory`));
+  fails(['do', '--overlay', absent, 'true'], new RegExp(`^cloister: --overlay: ${absent} does not exist`));
+  fails(['do', '--bind', `${absent}:/mnt`, 'true'], new RegExp(`^cloister: --bind: ${absent} does not exist`));
+  fails(['do', '--strace-log', join(absent, 'log'), 'true'], /^cloister: --strace-log: ENOENT/);
+});
+
+test('bad bundles: the message names the file or the field', () => {
+  fails(['run', '-b', join(scratch, 'absent'), 'box'], /^cloister: .*absent\/config.json does not exist/);
+  fails(['run', '-b', bundleOf('{'), 'box'], /^cloister: config.json: not JSON: /);
+  fails(['run', '-b', bundleOf('{"ociVersion": 1}'), 'box'], /^cloister: config.json: ociVersion: .*expected string/);
+  const config = { ociVersion: '1.0.2', root: { path: 'rootfs' }, process: { cwd: '/', args: ['true'] } };
+  fails(['run', '-b', bundleOf(JSON.stringify(config)), 'box'], /config.json: root.path: .*rootfs does not exist/);
+  const terminal = bundleOf(JSON.stringify({ ...config, process: { ...config.process, terminal: true } }));
+  mkdirSync(join(terminal, 'rootfs'));
+  fails(['run', '-b', terminal, 'box'], /config.json: process.terminal: standard input is not a terminal/);
+  fails(['run', '-b', terminal, '../box'], /^cloister: ..\/box: a container's id/);
+});
