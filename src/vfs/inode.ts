@@ -2,12 +2,14 @@
 // operations it has; the defaults answer as Linux does for an operation that a filesystem lacks.
 // Names are byte strings of one component, never '', '.', '..' or containing '/' or NUL: the walk has seen to that.
 
-import { EINVAL, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, EROFS } from '../abi/errno.ts';
+import { EINVAL, ENODEV, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, EROFS } from '../abi/errno.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { Timestamp } from '../base/clock.ts';
 import type { Credentials } from '../base/credentials.ts';
-import type { Path } from './dentry.ts';
+import type { Task } from '../kernel/task.ts';
+import type { Dentry, Path } from './dentry.ts';
+import type { FileLocks } from './locks.ts';
 import type { OpenFile } from './open-file.ts';
 
 /** A mounted or mountable filesystem instance. */
@@ -159,18 +161,21 @@ export abstract class Inode {
   }
 
   // ---- symbolic links ----
-  /** Target of a symbolic link as a byte string. */
-  readlink(): string | number {
+  /** Target of a symbolic link as a byte string; `task` is who asks (/proc/self). */
+  readlink(_task?: Task): string | number {
     return -EINVAL;
   }
   /** A magic link's destination (/proc/PID/fd/N, exe, cwd, root), which needs no path; null for ordinary links. */
-  followMagic(): Path | number | null {
+  followMagic(_task?: Task): Path | number | null {
     return null;
   }
 
   // ---- data ----
-  /** Opens this inode; flags are open(2)'s, checked. The result's refs count is 1. */
-  open(_path: Path, _flags: number): OpenFile | number {
+  /**
+   * Opens this inode; flags are open(2)'s, checked, and `task` is who opens (/dev/tty). The result's refs count is 1.
+   * O_TRUNC is applied by the caller, through setattr; an inode may use it to spare itself saving the old data.
+   */
+  open(_path: Path, _flags: number, _task?: Task): OpenFile | number {
     return -ENXIO;
   }
 

@@ -61,14 +61,7 @@ export function conflictingRange(
 }
 
 /** Sets or (F_UNLCK) clears a range lock of `owner`; 0, or -EAGAIN when another owner's lock conflicts. */
-export function setRangeLock(
-  inode: Inode,
-  owner: object,
-  pid: Pid,
-  type: number,
-  start: number,
-  end: number,
-): number {
+export function setRangeLock(inode: Inode, owner: object, pid: Pid, type: number, start: number, end: number): number {
   waitsFor.delete(owner);
   if (conflictingRange(inode, owner, type, start, end)) return -EAGAIN;
   if (type === F_UNLCK && !inode.locks) return 0;

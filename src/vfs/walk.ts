@@ -2,15 +2,7 @@
 // symbolic link is followed by putting its target in front of what is left of the path and going on, so there is no
 // recursion. Names come from the dentry cache where the directory allows it.
 
-import {
-  EBADF,
-  ELOOP,
-  ENAMETOOLONG,
-  ENOENT,
-  ENOTDIR,
-  EROFS,
-  EXDEV,
-} from '../abi/errno.ts';
+import { EBADF, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS, EXDEV } from '../abi/errno.ts';
 import {
   AT_FDCWD,
   NAME_MAX,
@@ -180,7 +172,7 @@ function walk(task: Task, path: string, flags: number, parentMode: boolean): num
     if (!inode) return -ENOENT;
     if (asLink) {
       if (++links > SYMLOOP_MAX || flags & RESOLVE_NO_SYMLINKS || mount.flags & MS_NOSYMFOLLOW) return -ELOOP;
-      const jump = inode.followMagic();
+      const jump = inode.followMagic(task);
       if (jump !== null) {
         if (typeof jump === 'number') return jump;
         if (flags & RESOLVE_NO_MAGICLINKS) return -ELOOP;
@@ -193,7 +185,7 @@ function walk(task: Task, path: string, flags: number, parentMode: boolean): num
         if (last && slash && !dentry.inode?.isDirectory) return -ENOTDIR;
         continue;
       }
-      const target = inode.readlink();
+      const target = inode.readlink(task);
       if (typeof target === 'number') return target;
       if (target === '') return -ENOENT;
       if (target.charCodeAt(0) === SLASH) {

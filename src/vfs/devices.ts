@@ -1,0 +1,31 @@
+// The registry of virtual device drivers: which open function stands behind a device number. Nodes with these numbers
+// may lie in any filesystem; a node that nobody registered answers ENXIO. No device node of the host is ever opened.
+
+import { ENXIO } from '../abi/errno.ts';
+import { makeDevice, S_IFCHR, S_IFMT } from '../abi/stat.ts';
+import type { Task } from '../kernel/task.ts';
+import type { Path } from './dentry.ts';
+import type { Inode } from './inode.ts';
+import type { OpenFile } from './open-file.ts';
+
+/** Opens a device through its node; the result's refs count is 1. */
+export type DeviceOpen = (path: Path, inode: Inode, flags: number, task: Task | undefined) => OpenFile | number;
+
+const characterDevices = new Map<number, DeviceOpen>();
+const blockDevices = new Map<number, DeviceOpen>();
+
+/** Puts a driver behind a device number; `type` is S_IFCHR or S_IFBLK. */
+export function registerDevice(type: number, major: number, minor: number, open: DeviceOpen): void {
+  (type === S_IFCHR ? characterDevices : blockDevices).set(makeDevice(major, minor), open);
+}
+
+/** Whether a node with this type and number could be opened. */
+export function isKnownDevice(mode: number, rdev: number): boolean {
+  return ((mode & S_IFMT) === S_IFCHR ? characterDevices : blockDevices).has(rdev);
+}
+
+/** Opens a device node by the type and number of its inode, or -ENXIO. */
+export function openDeviceNode(path: Path, inode: Inode, flags: number, task?: Task): OpenFile | number {
+  const devices = (inode.mode & S_IFMT) === S_IFCHR ? characterDevices : blockDevices;
+  return devices.get(inode.rdev)?.(path, inode, flags, task) ?? -ENXIO;
+}

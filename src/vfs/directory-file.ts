@@ -1,0 +1,90 @@
+// Open directories of any filesystem: a snapshot of the inode's entries, taken whenever reading starts at the front,
+// so that positions stay valid however the directory changes (POSIX leaves open whether later changes show).
+
+import { EINVAL, EISDIR } from '../abi/errno.ts';
+import { DT_DIR, SEEK_CUR, SEEK_SET } from '../abi/fcntl.ts';
+import type { Path } from './dentry.ts';
+import type { DirectorySink } from './inode.ts';
+import { OpenFile } from './open-file.ts';
+
+/** How many positions '.' and '..' take before the inode's own entries. */
+const DOTS = 2;
+
+export class DirectoryFile extends OpenFile {
+  private names: string[] = [];
+  private inos: number[] = [];
+  private types: number[] = [];
+  private taken = false;
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override read(): number {
+    return -EISDIR;
+  }
+
+  override seek(offset: number, whence: number): number {
+    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
+    const position = whence === SEEK_SET ? offset : this.position + offset;
+    if (position < 0) return -EINVAL;
+    if (position === 0) this.forget();
+    this.position = position;
+    return position;
+  }
+
+  override readdir(sink: DirectorySink): number {
+    if (this.position === 0) this.forget();
+    if (this.position === 0 && !this.give(sink, '.', this.inode.ino, DT_DIR)) return 0;
+    if (this.position === 1 && !this.give(sink, '..', parentIno(this.path), DT_DIR)) return 0;
+    if (!this.taken) {
+      const r = this.take();
+      if (r < 0) return r;
+    }
+    for (let i = this.position - DOTS; i < this.names.length; i++) {
+      if (!this.give(sink, this.names[i], this.inos[i], this.types[i])) return 0;
+    }
+    return 0;
+  }
+
+  override sync(dataOnly: boolean): number {
+    return this.inode.syncData(dataOnly);
+  }
+
+  private give(sink: DirectorySink, name: string, ino: number, type: number): boolean {
+    const next = this.position + 1;
+    if (!sink(name, ino, type, next)) return false;
+    this.position = next;
+    return true;
+  }
+
+  private take(): number {
+    const r = this.inode.readdir(0, (name, ino, type) => {
+      this.names.push(name);
+      this.inos.push(ino);
+      this.types.push(type);
+      return true;
+    });
+    if (r < 0) this.forget();
+    else this.taken = true;
+    return r;
+  }
+
+  private forget(): void {
+    if (!this.taken && this.names.length === 0) return;
+    this.names = [];
+    this.inos = [];
+    this.types = [];
+    this.taken = false;
+  }
+}
+
+/** Inode number of the directory that '..' leads to. */
+function parentIno(path: Path): number {
+  let { mount, dentry } = path;
+  while (dentry === mount.root && mount.parent && mount.mountpoint) {
+    dentry = mount.mountpoint;
+    mount = mount.parent;
+  }
+  return (dentry.parent ?? dentry).inode?.ino ?? 1;
+}
