@@ -87,7 +87,7 @@ enum order {
   ORDER_SYSCALL = 1,    // nr, a0..a5. A failure ends the list: KIND_ORDER_FAIL, unless ACT_ORDER_RETURN and it is order 0
   ORDER_COPY = 2,       // user address, offset in slot, length
   ORDER_ZERO = 3,       // user address, length
-  ORDER_FORK = 4,       // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, say hello, slot fd
+  ORDER_FORK = 4,       // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, say hello, slot fd, stack pointer or 0
   ORDER_THREAD = 5,     // slot index, block index, stack pointer or 0, tls, clear_child_tid address, clone flags, say hello | slot fd << 32 (0: mapped already)
   ORDER_FRAME = 6,      // signal, handler, restorer, mask, altstack base, altstack size | use << 63; siginfo at ORDER's slot offset a6
   ORDER_SIGRETURN = 7,  // registers and vector state from the frame at rsp

@@ -1,0 +1,95 @@
+// The sentry's native side (N-API): slots, doorbell, the one wait, guest memory, host calls. Mechanism only.
+// Every number that comes from JavaScript is checked here, so that a wrong one is an error and no crash.
+#pragma once
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <errno.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "../abi.h"
+
+#define SCRATCH_SIZE (16ul << 20) // the sentry's own, behind the slots
+#define ARENA_SIZE   (MAX_SLOTS * SLOT_SIZE + SCRATCH_SIZE)
+#define ARENA_GUARD  0x10000ul // no access: a struct at the arena's very end runs into it
+
+/** Shared with JavaScript as an Int32Array. */
+extern s32 addon_info[16];
+enum {
+  INFO_PID = 0,    // thread that sent the last notification, in our pid namespace
+  INFO_ERROR = 1,  // errno behind a result of -3
+  INFO_SYNC = 2,   // 1: the kernel has SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+  INFO_MOVED = 3,  // immediate replies to threads that rang from another CPU
+  INFO_BURSTS = 4, // times the tick was armed
+};
+
+/** Shared with JavaScript as a Float64Array: [0] CLOCK_MONOTONIC in ns when next() returned last. */
+extern double addon_clock[2];
+
+/** Shared with JavaScript as an Int32Array: (token, events) pairs of the last events(). */
+#define EVENTS_MAX 64
+extern s32 addon_events[2 * EVENTS_MAX];
+
+// ---- arena.c ----
+extern u8 *arena;
+/** The length bytes at offset of the arena, or NULL if they are not all inside. */
+void *arena_range(s64 offset, s64 length);
+/** Header of a slot that exists, else NULL. */
+volatile u32 *slot_header(s64 index);
+int slot_attach(u32 index, int fd);
+void arena_exports(napi_env env, napi_value exports);
+
+// ---- doorbell.c ----
+/**
+ * Shared with JavaScript as an Int32Array: the only thread that may ring a slot; 0: the first that does so
+ * with the right sequence number becomes it.
+ */
+extern s32 doorbell_expected[MAX_SLOTS];
+/** A slot's pending notification and its thread are forgotten. */
+void doorbell_forget(u32 index);
+void doorbell_exports(napi_env env, napi_value exports);
+
+// ---- wait.c ----
+/** Creates the epoll instance on first use. -errno on failure. */
+int wait_epoll(void);
+s64 clock_monotonic(void);
+void wait_exports(napi_env env, napi_value exports);
+
+void memory_exports(napi_env env, napi_value exports);
+void host_exports(napi_env env, napi_value exports);
+
+// ---- arguments and results ----
+
+typedef napi_value method(napi_env, napi_callback_info);
+void export_method(napi_env env, napi_value exports, const char *name, method *function, void *data);
+void export_memory(napi_env env, napi_value exports, const char *name, void *data, size_t bytes,
+                   napi_typedarray_type type, size_t count);
+
+#define MAX_ARGUMENTS 8
+struct arguments {
+  size_t count;
+  void *data;
+  napi_value value[MAX_ARGUMENTS];
+};
+
+static inline void get_arguments(napi_env env, napi_callback_info info, struct arguments *a) {
+  a->count = MAX_ARGUMENTS;
+  napi_get_cb_info(env, info, &a->count, a->value, NULL, &a->data);
+}
+
+/** False if it is not a number. Fractions are cut off. */
+static inline bool get_number(napi_env env, const struct arguments *a, size_t index, s64 *number) {
+  return napi_get_value_int64(env, a->value[index], number) == napi_ok;
+}
+
+static inline napi_value number_value(napi_env env, s64 number) {
+  napi_value value;
+  if (number == (s32)number) napi_create_int32(env, (s32)number, &value);
+  else napi_create_double(env, (double)number, &value);
+  return value;
+}
+
+/** A host call's -1 becomes -errno. */
+static inline s64 result_of(s64 result) { return result == -1 ? -errno : result; }

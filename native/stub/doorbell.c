@@ -1,0 +1,65 @@
+// Slots and the doorbell: how the stub shows the sentry what happened and waits for its answer.
+
+/**
+ * Maps the slot and closes the descriptor. The slot must not be inherited: a child that saw its parent's
+ * slot could forge its calls. False if it cannot be mapped.
+ */
+static int map_slot(u32 index, long fd) {
+  u64 address = SLOTS_ADDR + index * SLOT_SIZE;
+  // PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED; MADV_DONTFORK
+  long mapped = sys(SYS_mmap, address, SLOT_SIZE, 3, 0x11, fd, 0);
+  sys(SYS_close, fd);
+  return !failed(mapped) && sys(SYS_madvise, address, SLOT_SIZE, 10) == 0;
+}
+
+/**
+ * Makes the slot this thread's. Sequence numbers go on from the number found there, which the sentry
+ * chose: nobody who does not have the slot mapped can ring in its name.
+ */
+static void take_slot(struct thread *thread, u32 index) {
+  thread->slot_index = index;
+  thread->slot = (volatile u32 *)(SLOTS_ADDR + index * SLOT_SIZE);
+  thread->sequence = thread->slot[H_SEQ];
+}
+
+INLINE u32 current_cpu(void) {
+  u32 limit = 0;
+  __asm__ volatile("lsl %1, %0" : "+r"(limit) : "r"(0x7b)); // the kernel keeps cpu | node << 12 in this segment's limit
+  return limit & 0xfff;
+}
+
+/** Rings and sleeps until the sentry has answered. kind and the rest are already in the slot. */
+static void ring(struct thread *thread) {
+  volatile u32 *slot = thread->slot;
+  slot[H_FLAGS] = 0;
+  slot[H_CPU] = current_cpu();
+  slot[H_SEQ] = ++thread->sequence;
+  // A signal that comes before the sentry has picked up the call breaks it: ring again, same number.
+  for (;;) {
+    long result = sys(DOORBELL, thread->slot_index, thread->sequence);
+    if (result >= 0) return;
+    if (result != -EINTR) die(EXIT_NO_SENTRY);
+  }
+}
+
+static void ring_kind(struct thread *thread, u32 kind) {
+  thread->slot[H_KIND] = kind;
+  thread->slot[H_NR] = 0;
+  thread->slot[H_NIN] = 0;
+  ring(thread);
+}
+
+static void put_registers(volatile u32 *slot, const u64 *reg) {
+  for (u32 i = 0; i < REGISTERS; i++) write64(slot, H_REGS + 2 * i, reg[i]);
+}
+
+static void put_arguments(volatile u32 *slot, const u64 *reg) {
+  write64(slot, H_ARGS, reg[RDI]);
+  write64(slot, H_ARGS + 2, reg[RSI]);
+  write64(slot, H_ARGS + 4, reg[RDX]);
+  write64(slot, H_ARGS + 6, reg[R10]);
+  write64(slot, H_ARGS + 8, reg[R8]);
+  write64(slot, H_ARGS + 10, reg[R9]);
+  write64(slot, H_RIP, reg[RIP]);
+  write64(slot, H_RSP, reg[RSP]);
+}

@@ -1,0 +1,172 @@
+// The parts of the stub that C cannot say: start, copies that may fault, clone with a new stack, and the
+// way out of a signal handler, in which an interrupt may strike at any instruction.
+#include "offsets.h"
+
+  .text
+
+// The kernel starts us here, with the argument vector at rsp.
+  .globl _start
+_start:
+  mov %rsp, %rdi
+  and $-16, %rsp
+  call start
+  ud2
+
+// ---- copies from and to the program's memory ------------------------------------------------------
+// A SIGSEGV or SIGBUS at an address in [x_begin, x_end) is sent on to x_fault by the handler.
+
+// u64 copy_user(void *to, const void *from, u64 length): bytes that were not copied.
+  .globl copy_user, copy_user_begin, copy_user_end, copy_user_fault
+copy_user:
+  mov %rdx, %rcx
+copy_user_begin:
+  rep movsb
+copy_user_end:
+copy_user_fault:
+  mov %rcx, %rax
+  ret
+
+// u64 zero_user(void *to, u64 length): bytes that were not cleared.
+  .globl zero_user, zero_user_begin, zero_user_end, zero_user_fault
+zero_user:
+  mov %rsi, %rcx
+  xor %eax, %eax
+zero_user_begin:
+  rep stosb
+zero_user_end:
+zero_user_fault:
+  mov %rcx, %rax
+  ret
+
+// s64 copy_string(void *to, const void *from, u64 limit): length with the NUL, -EFAULT, or -ENAMETOOLONG.
+  .globl copy_string, copy_string_begin, copy_string_end, copy_string_fault
+copy_string:
+  xor %ecx, %ecx
+1:
+  cmp %rdx, %rcx
+  jae 2f
+copy_string_begin:
+  mov (%rsi,%rcx), %al
+copy_string_end:
+  mov %al, (%rdi,%rcx)
+  inc %rcx
+  test %al, %al
+  jnz 1b
+  mov %rcx, %rax
+  ret
+2:
+  mov $-36, %rax
+  ret
+copy_string_fault:
+  mov $-14, %rax
+  ret
+
+// ---- signal handlers ------------------------------------------------------------------------------
+
+// The return address of every handler of ours that returns.
+  .globl restorer
+restorer:
+  mov $15, %eax
+  syscall
+  ud2
+
+// void promote(void): comes back as a SIGSYS whose saved rip is promote_end. So even the zygote and the
+// blanks, which have no program yet, obey orders in signal context: there is one way out for all.
+  .globl promote, promote_end
+promote:
+  mov $PROMOTE_NR, %eax
+  syscall
+promote_end:
+  ret
+
+// void leave_signal(struct ucontext *context, u32 fast): never returns.
+//
+// An interrupt that lands in [exit_check, exit_end) is sent back to exit_check: nothing in there is
+// lost by being done twice, and the check then finds the flag. Once rsp is the program's that is no
+// longer possible: the next signal frame overwrites the context. One instruction is left then, and a
+// handler that finds its thread at exit_jump finishes the jump by setting rip itself.
+//
+// fast: leave by xrstor and a jump instead of rt_sigreturn. Needs gs to be this thread's block.
+  .globl leave_signal, exit_check, exit_jump, exit_end
+leave_signal:
+  mov %rsp, %rax
+  and $BLOCK_MASK, %rax
+  mov %rdi, THREAD_CONTEXT(%rax)
+  mov %rsp, THREAD_EXIT_STACK(%rax)
+  mov %rsi, THREAD_EXIT_FAST(%rax)
+exit_check:
+  mov %rsp, %rax
+  and $BLOCK_MASK, %rax
+  mov THREAD_CONTEXT(%rax), %rdi
+  cmpl $0, THREAD_INTERRUPTED(%rax)
+  jne exit_interrupted
+  cmpl $0, THREAD_EXIT_FAST(%rax)
+  je exit_slow
+  mov CONTEXT_FPSTATE(%rdi), %rcx
+  mov FPSTATE_XFEATURES(%rcx), %eax
+  mov FPSTATE_XFEATURES+4(%rcx), %edx
+  xrstor64 (%rcx)
+  mov CONTEXT_RIP(%rdi), %rcx
+  mov %rcx, %gs:THREAD_EXIT_RIP
+  mov CONTEXT_RSP(%rdi), %rcx
+  mov %rcx, %gs:THREAD_EXIT_RSP
+  mov CONTEXT_RDI(%rdi), %rcx
+  mov %rcx, %gs:THREAD_EXIT_RDI
+  pushq CONTEXT_FLAGS(%rdi)
+  popfq
+  mov CONTEXT_R8(%rdi), %r8
+  mov CONTEXT_R9(%rdi), %r9
+  mov CONTEXT_R10(%rdi), %r10
+  mov CONTEXT_R11(%rdi), %r11
+  mov CONTEXT_R12(%rdi), %r12
+  mov CONTEXT_R13(%rdi), %r13
+  mov CONTEXT_R14(%rdi), %r14
+  mov CONTEXT_R15(%rdi), %r15
+  mov CONTEXT_RSI(%rdi), %rsi
+  mov CONTEXT_RBP(%rdi), %rbp
+  mov CONTEXT_RBX(%rdi), %rbx
+  mov CONTEXT_RDX(%rdi), %rdx
+  mov CONTEXT_RAX(%rdi), %rax
+  mov CONTEXT_RCX(%rdi), %rcx
+  mov %gs:THREAD_EXIT_RDI, %rdi
+  mov %gs:THREAD_EXIT_RSP, %rsp
+exit_jump:
+  jmp *%gs:THREAD_EXIT_RIP
+exit_slow:
+  mov %rdi, %rsp
+  mov $15, %eax
+  syscall
+exit_end:
+  ud2
+
+// The flags may be the program's already (direction!), rsp is THREAD_EXIT_STACK.
+exit_interrupted:
+  and $-16, %rsp
+  pushq $CLEAN_FLAGS
+  popfq
+  call late_interrupt
+  ud2
+
+// ---- clone ----------------------------------------------------------------------------------------
+
+// long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid). The child starts with
+// rsp at the frame that was prepared in its own block and never returns from thread_start.
+  .globl clone_thread
+clone_thread:
+  mov %rcx, %r10
+  mov %rdx, %r8
+  xor %edx, %edx
+  mov $56, %eax
+  syscall
+  test %rax, %rax
+  jz 1f
+  ret
+1:
+  xor %ebp, %ebp
+  mov %rsp, %rdi
+  sub $128, %rsp
+  and $-16, %rsp
+  call thread_start
+  ud2
+
+  .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,85 @@
+// Captures what a call's arguments point to, by the generated plan, so that the sentry need not read the
+// program's memory itself. What does not fit is left out; the sentry then fetches it by process_vm_readv.
+
+struct capture {
+  volatile u32 *slot;
+  u32 items;
+  u32 used; // bytes of the payload
+};
+
+struct iovec {
+  u64 base, length;
+};
+
+static u8 *capture_place(struct capture *capture) { return (u8 *)capture->slot + SLOT_PAYLOAD + capture->used; }
+
+/** Room for length more bytes and one more item? */
+INLINE int capture_fits(struct capture *capture, u64 length) {
+  return capture->items < MAX_IN && length <= CAPTURE_MAX - capture->used;
+}
+
+/** Records the item at the current place: length bytes of the program's memory at address, or -errno. */
+static void capture_add(struct capture *capture, u64 address, s64 length) {
+  volatile u32 *item = capture->slot + H_IN + 4 * capture->items++;
+  write64(item, 0, address);
+  item[2] = SLOT_PAYLOAD + capture->used;
+  item[3] = (u32)length;
+  if (length > 0) capture->used += ((u32)length + 15) & ~15u;
+}
+
+static void capture_bytes(struct capture *capture, u64 address, u64 length) {
+  if (!address || !length || !capture_fits(capture, length)) return;
+  u64 missing = copy_user(capture_place(capture), (void *)address, length);
+  capture_add(capture, address, missing ? -EFAULT : (s64)length);
+}
+
+static void capture_string(struct capture *capture, u64 address) {
+  if (!address || !capture_fits(capture, PLAN_STRING_MAX)) return;
+  capture_add(capture, address, copy_string(capture_place(capture), (void *)address, PLAN_STRING_MAX));
+}
+
+static void capture_iovec(struct capture *capture, u64 address, u64 count, u32 limit) {
+  if (!limit || limit > PLAN_IOVEC_MAX) limit = PLAN_IOVEC_MAX;
+  if (count > limit || !capture_fits(capture, count * sizeof(struct iovec))) return;
+  const volatile struct iovec *vector = (const volatile struct iovec *)capture_place(capture);
+  u32 before = capture->used;
+  capture_bytes(capture, address, count * sizeof(struct iovec));
+  if (capture->used == before) return;
+  for (u32 i = 0; i < count; i++) capture_bytes(capture, vector[i].base, vector[i].length);
+}
+
+/** Fills the slot with system call nr, whose registers are reg. */
+static void marshal(volatile u32 *slot, u32 nr, const u64 *reg) {
+  put_arguments(slot, reg);
+  slot[H_KIND] = KIND_SYSCALL;
+  slot[H_NR] = nr;
+  struct capture capture = {slot, 0, 0};
+  if (nr < PLAN_COUNT) {
+    const u64 argument[6] = {reg[RDI], reg[RSI], reg[RDX], reg[R10], reg[R8], reg[R9]};
+    const struct plan_item *item = PLAN[nr].item;
+    for (u32 i = 0; i < 4 && item[i].kind != PLAN_END; i++) {
+      u64 address = argument[item[i].arg];
+      switch (item[i].kind) {
+      case PLAN_STRING: capture_string(&capture, address); break;
+      case PLAN_FIXED: capture_bytes(&capture, address, item[i].size); break;
+      case PLAN_BUFFER:
+        if (argument[item[i].len_arg] <= CAPTURE_MAX)
+          capture_bytes(&capture, address, argument[item[i].len_arg] * item[i].size);
+        break;
+      case PLAN_IOVEC: capture_iovec(&capture, address, argument[item[i].len_arg], item[i].max_items); break;
+      }
+    }
+  }
+  slot[H_NIN] = capture.items;
+}
+
+/** Copies the sentry's results to the program. 0 or -EFAULT. */
+static s64 copy_results(volatile u32 *slot) {
+  u32 count = slot[H_NOUT];
+  if (count > MAX_OUT) count = MAX_OUT;
+  for (u32 i = 0; i < count; i++) {
+    volatile u32 *item = slot + H_OUT + 4 * i;
+    if (copy_user((void *)read64(item, 0), (u8 *)slot + item[2], item[3])) return -EFAULT;
+  }
+  return 0;
+}

@@ -1,0 +1,159 @@
+// Types and primitives of the stub: freestanding C, no libc, general registers only. Nothing here is
+// trusted by anybody: the guest can read it all and jump anywhere into it. It is a courier.
+#pragma once
+#include <stddef.h>
+
+#include "../abi.h"
+
+#define INLINE   static inline __attribute__((always_inline))
+#define NORETURN __attribute__((noreturn))
+#define USED     __attribute__((used))
+
+enum { // the host calls that the stub makes by itself
+  SYS_close = 3,
+  SYS_mmap = 9,
+  SYS_munmap = 11,
+  SYS_rt_sigaction = 13,
+  SYS_rt_sigreturn = 15,
+  SYS_madvise = 28,
+  SYS_clone = 56,
+  SYS_exit = 60,
+  SYS_sigaltstack = 131,
+  SYS_prctl = 157,
+  SYS_futex = 202,
+  SYS_exit_group = 231,
+  SYS_seccomp = 317,
+};
+
+enum { E2BIG = 7, EINTR = 4, EFAULT = 14 };
+
+enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGCHLD = 17, SIGSYS = 31 };
+
+// Why the stub ends its process by itself. The sentry sees only the death, by pidfd.
+enum { EXIT_NO_SLOT = 97, EXIT_NO_FILTER = 98, EXIT_NO_SENTRY = 99, EXIT_STUB_FAULT = 100 };
+
+// ---- the kernel's signal frame ----
+
+enum { R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, FLAGS, REGISTERS };
+
+#define FLAG_TRAP      0x100ul
+#define FLAG_DIRECTION 0x400ul
+#define FLAG_RESUME    0x10000ul
+#define FLAG_ALIGNMENT 0x40000ul
+#define USER_CS        0x33
+
+struct altstack {
+  u64 base;
+  u32 flags, pad;
+  u64 size;
+};
+
+struct ucontext {
+  u64 flags, link;
+  struct altstack stack;
+  u64 reg[REGISTERS];
+  u16 cs, gs, fs, ss;
+  u64 error, trap, old_mask, cr2;
+  u8 *fpstate;
+  u64 reserved[8];
+  u64 mask;
+};
+
+struct siginfo {
+  s32 signal, error, code, pad;
+  union {
+    u64 address;
+    struct {
+      u64 call_address;
+      s32 call;
+      u32 arch;
+    };
+  };
+  u64 rest[12];
+};
+
+struct frame {
+  u64 return_address;
+  struct ucontext context;
+  struct siginfo info;
+};
+
+// The FXSAVE area; its bytes 464.. describe the XSAVE data behind it (struct _fpx_sw_bytes).
+#define FPSTATE_MXCSR    24
+#define FPSTATE_MAGIC    464
+#define FPSTATE_SIZE     468
+#define FPSTATE_LEGACY   512 // bytes; XSTATE_BV follows
+#define FP_XSTATE_MAGIC1 0x46505853u
+#define MXCSR_DEFAULT    0x1f80u
+#define XFEATURE_PKRU    (1ul << 9)
+
+// ---- one thread of this process, at the start of its block ----
+
+struct thread {
+  volatile u32 *slot;
+  u32 interrupted; // an interrupt came while the stub ran; reported on the way out
+  u32 slot_index;
+  u32 sequence;
+  u32 say_hello;
+  u32 fast_exit;   // gs is this block: handlers may leave without rt_sigreturn
+  u32 stub_faults; // faults of the stub's own code so far
+  // the exit window of entry.S
+  struct ucontext *context;
+  u64 exit_stack, exit_fast, exit_rip, exit_rsp, exit_rdi;
+};
+
+#define BLOCK_STACK    0x1000ul
+#define BLOCK_ALTSTACK 0x4000ul
+#define ALTSTACK_SIZE  (BLOCK_SIZE - BLOCK_ALTSTACK)
+
+/** This thread's block. By rsp, not by gs: a program can set gs, but our stacks always lie in the block. */
+INLINE struct thread *self(void) {
+  u64 sp;
+  __asm__("mov %%rsp, %0" : "=r"(sp));
+  return (struct thread *)(sp & ~(BLOCK_SIZE - 1));
+}
+
+// ---- entry.S ----
+
+u64 copy_user(void *to, const void *from, u64 length);
+u64 zero_user(void *to, u64 length);
+s64 copy_string(void *to, const void *from, u64 limit);
+extern char copy_user_begin[], copy_user_end[], copy_user_fault[];
+extern char zero_user_begin[], zero_user_end[], zero_user_fault[];
+extern char copy_string_begin[], copy_string_end[], copy_string_fault[];
+extern char exit_check[], exit_jump[], exit_end[], restorer[], promote_end[];
+void promote(void);
+void leave_signal(struct ucontext *context, u64 fast) NORETURN;
+long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid);
+
+INLINE long sys6(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {
+  long result;
+  register u64 r10 __asm__("r10") = d;
+  register u64 r8 __asm__("r8") = e;
+  register u64 r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+#define SYS_SELECT(nr, a, b, c, d, e, f, ...) sys6(nr, (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), (u64)(f))
+#define sys(...)                              SYS_SELECT(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+NORETURN INLINE void die(u32 status) {
+  for (;;) sys(SYS_exit_group, status);
+}
+
+INLINE int failed(long result) { return result < 0 && result > -4096; }
+
+INLINE u64 read64(volatile u32 *slot, u32 index) { return *(volatile u64 *)(slot + index); }
+
+INLINE void write64(volatile u32 *slot, u32 index, u64 value) { *(volatile u64 *)(slot + index) = value; }
+
+INLINE u64 read_gs_base(void) {
+  u64 base;
+  __asm__ volatile("rdgsbase %0" : "=r"(base));
+  return base;
+}
+
+INLINE void write_gs_base(u64 base) { __asm__ volatile("wrgsbase %0" : : "r"(base)); }

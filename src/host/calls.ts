@@ -1,0 +1,138 @@
+// The host calls that the sentry makes besides Node's own, typed. Each is one row of the table in native/addon/host.c
+// and one entry of the sentry's allow-list; there is no generic syscall().
+//
+// Results are what the host returned, or -errno; -EINVAL also for arguments that the addon refuses (a path with a NUL
+// byte, an arena offset out of bounds). Paths and names are byte strings (latin1). `at` is an arena offset; where a
+// structure may be left out, -1 is NULL. Calls that a signal interrupted are repeated, except close.
+
+import type { HostFd, HostPid } from '../base/brands.ts';
+import { onAddonLoaded } from './addon.ts';
+
+export interface HostCalls {
+  // ---- files by descriptor ----
+  read(fd: HostFd, at: number, length: number): number;
+  write(fd: HostFd, at: number, length: number): number;
+  pread64(fd: HostFd, at: number, length: number, position: number): number;
+  pwrite64(fd: HostFd, at: number, length: number, position: number): number;
+  /** preadv2(2) with one buffer. position -1: the file's own; flags: RWF_*. */
+  preadv2(fd: HostFd, at: number, length: number, position: number, flags: number): number;
+  /** pwritev2(2) with one buffer. position -1: the file's own; flags: RWF_*. */
+  pwritev2(fd: HostFd, at: number, length: number, position: number, flags: number): number;
+  lseek(fd: HostFd, offset: number, whence: number): number;
+  close(fd: HostFd): number;
+  /** Fills a struct stat (144 bytes). */
+  fstat(fd: HostFd, at: number): number;
+  /** Fills a struct statfs (120 bytes). */
+  fstatfs(fd: HostFd, at: number): number;
+  getdents64(fd: HostFd, at: number, length: number): number;
+  ftruncate(fd: HostFd, length: number): number;
+  fallocate(fd: HostFd, mode: number, offset: number, length: number): number;
+  fsync(fd: HostFd): number;
+  fdatasync(fd: HostFd): number;
+  fadvise64(fd: HostFd, offset: number, length: number, advice: number): number;
+  /** atIn, atOut: 64-bit positions, or -1 for the files' own. */
+  copy_file_range(fdIn: HostFd, atIn: number, fdOut: HostFd, atOut: number, length: number, flags: number): number;
+  /** at: 64-bit position in fdIn, or -1 for the file's own. */
+  sendfile(fdOut: HostFd, fdIn: HostFd, at: number, length: number): number;
+  fchmod(fd: HostFd, mode: number): number;
+  fchown(fd: HostFd, uid: number, gid: number): number;
+  /** utimensat(2) on the descriptor itself; at: two struct timespec, or -1 for now. */
+  utimensat_fd(fd: HostFd, at: number): number;
+  fsetxattr(fd: HostFd, name: string, at: number, length: number, flags: number): number;
+  fgetxattr(fd: HostFd, name: string, at: number, length: number): number;
+  flistxattr(fd: HostFd, at: number, length: number): number;
+  fremovexattr(fd: HostFd, name: string): number;
+  flock(fd: HostFd, operation: number): number;
+  /** Commands whose argument is a number. */
+  fcntl(fd: HostFd, command: number, argument: number): number;
+  /** F_GETLK, F_SETLK and F_OFD_*: at is a struct flock (32 bytes). */
+  fcntl_lock(fd: HostFd, command: number, at: number): number;
+  dup3(oldFd: HostFd, newFd: HostFd, flags: number): number;
+  memfd_create(name: string, flags: number): number;
+
+  // ---- files by directory and name ----
+  /** O_CLOEXEC is always added. */
+  openat2(dirfd: HostFd, path: string, flags: number, mode: number, resolve: number): number;
+  /** Fills a struct stat (144 bytes). */
+  newfstatat(dirfd: HostFd, path: string, at: number, flags: number): number;
+  /** Fills a struct statx (256 bytes). */
+  statx(dirfd: HostFd, path: string, flags: number, mask: number, at: number): number;
+  readlinkat(dirfd: HostFd, path: string, at: number, length: number): number;
+  mkdirat(dirfd: HostFd, path: string, mode: number): number;
+  unlinkat(dirfd: HostFd, path: string, flags: number): number;
+  mknodat(dirfd: HostFd, path: string, mode: number, device: number): number;
+  symlinkat(target: string, dirfd: HostFd, path: string): number;
+  linkat(oldDirfd: HostFd, oldPath: string, newDirfd: HostFd, newPath: string, flags: number): number;
+  renameat2(oldDirfd: HostFd, oldPath: string, newDirfd: HostFd, newPath: string, flags: number): number;
+  fchmodat2(dirfd: HostFd, path: string, mode: number, flags: number): number;
+  fchownat(dirfd: HostFd, path: string, uid: number, gid: number, flags: number): number;
+  /** at: two struct timespec, or -1 for now. */
+  utimensat(dirfd: HostFd, path: string, at: number, flags: number): number;
+  faccessat2(dirfd: HostFd, path: string, mode: number, flags: number): number;
+  /** The *xattrat calls are -ENOSYS before Linux 6.13. */
+  setxattrat(
+    dirfd: HostFd,
+    path: string,
+    atFlags: number,
+    name: string,
+    at: number,
+    length: number,
+    flags: number,
+  ): number;
+  getxattrat(dirfd: HostFd, path: string, atFlags: number, name: string, at: number, length: number): number;
+  listxattrat(dirfd: HostFd, path: string, atFlags: number, at: number, length: number): number;
+  removexattrat(dirfd: HostFd, path: string, atFlags: number, name: string): number;
+
+  // ---- guest processes ----
+  pidfd_open(pid: HostPid, flags: number): number;
+  pidfd_getfd(pidfd: HostFd, targetFd: number, flags: number): number;
+  pidfd_send_signal(pidfd: HostFd, signal: number): number;
+  tgkill(pid: HostPid, tid: HostPid, signal: number): number;
+  kill(pid: HostPid, signal: number): number;
+  /** Bytes of the mask written to `at`, at most `length`. pid 0: the sentry. */
+  sched_getaffinity(pid: number, length: number, at: number): number;
+  /** Fills a struct rlimit (16 bytes) with the sentry's own limit. */
+  getrlimit(resource: number, at: number): number;
+  /** Fills a struct rusage (144 bytes). */
+  getrusage(who: number, at: number): number;
+
+  // ---- terminals, pipes ----
+  /** Fills the kernel's struct termios (36 bytes). */
+  tcgets(fd: HostFd, at: number): number;
+  tcsets(fd: HostFd, at: number): number;
+  /** After output has drained. */
+  tcsetsw(fd: HostFd, at: number): number;
+  /** After output has drained; input that was not read is dropped. */
+  tcsetsf(fd: HostFd, at: number): number;
+  /** Fills a struct winsize (8 bytes). */
+  tiocgwinsz(fd: HostFd, at: number): number;
+  /** Fills an s32: the foreground process group of the terminal. */
+  tiocgpgrp(fd: HostFd, at: number): number;
+  /** Fills an s32: the bytes that can be read. */
+  fionread(fd: HostFd, at: number): number;
+  /** Which of the poll events are ready now, without waiting. */
+  poll(fd: HostFd, events: number): number;
+
+  // ---- the machine ----
+  getrandom(at: number, length: number, flags: number): number;
+  /** Nanoseconds; exact below 2^53 (104 days of uptime). */
+  clock_gettime(clock: number): number;
+  /** Fills a struct timespec. */
+  clock_getres(clock: number, at: number): number;
+  /** Fills a struct sysinfo (112 bytes). */
+  sysinfo(at: number): number;
+  /** Fills a struct utsname (390 bytes). */
+  uname(at: number): number;
+
+  // ---- the sentry itself ----
+  prctl_set_name(name: string): number;
+  /** _exit(2). */
+  exit(status: number): never;
+}
+
+/** The host calls; bound when the addon is loaded. */
+export let host: HostCalls;
+
+onAddonLoaded((exports) => {
+  host = (exports as { host: HostCalls }).host;
+});

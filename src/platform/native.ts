@@ -1,0 +1,85 @@
+// The platform's part of the native addon, typed: slots, the doorbell, the one native wait, guest memory.
+// native/addon says how each works.
+
+import type { HostFd, HostPid } from '../base/brands.ts';
+import { onAddonLoaded } from '../host/addon.ts';
+
+/** Results of next() that are no slot. */
+export const NEXT_TIMEOUT = -1;
+/** events() has some. */
+export const NEXT_EVENTS = -2;
+/** No guest process is left (info[INFO_ERROR]: errno, 0 for a plain hang-up). */
+export const NEXT_GONE = -3;
+/** A ring was refused: no such slot, not its thread, or a sequence number that is not the slot's. */
+export const NEXT_STRANGER = -4;
+
+/** Indices of `info`. */
+export const INFO_PID = 0;
+export const INFO_ERROR = 1;
+export const INFO_SYNC = 2;
+export const INFO_MOVED = 3;
+export const INFO_BURSTS = 4;
+
+export interface NativePlatform {
+  /** [INFO_PID] who rang last; counters. */
+  readonly info: Int32Array;
+  /** [0]: CLOCK_MONOTONIC in nanoseconds when next() last returned. */
+  readonly clock: Float64Array;
+  /** The only host thread that may ring each slot. 0: the first that does so with the right sequence number becomes it. */
+  readonly expected: Int32Array;
+  /** (token, events) pairs of the last events(). */
+  readonly readyTokens: Int32Array;
+
+  /** Reserves the slots and the scratch behind them. Once per process; throws if there is no address space. */
+  arenaCreate(): ArrayBuffer;
+  /** A fresh slot, zeroed, in place of what was there: a new memfd's descriptor, or -errno. */
+  slotCreate(slot: number): number;
+  /** Descriptor of the slot's memfd, or -EBADF. */
+  slotFd(slot: number): number;
+  /** Unmaps the slot and closes its memfd. Reading its part of the arena would now be fatal. */
+  slotDestroy(slot: number): number;
+
+  /**
+   * Maps slot 0 and takes over the listener that the zygote published there. 0, or -errno: what seccomp(2) said in
+   * the zygote, -ESRCH if the zygote died, -ETIMEDOUT.
+   */
+  attach(slot0Fd: HostFd, zygotePid: HostPid): number;
+  /**
+   * Answers `reply` (or -1), then waits for at most timeoutNs (-1: for ever, 0: not at all). The slot that rang, or
+   * one of NEXT_*.
+   */
+  next(reply: number, timeoutNs: number): number;
+  /** Answers a ring that was withheld. 0, or -ENOENT when its thread was killed. */
+  reply(slot: number): number;
+  /**
+   * Installs a descriptor in the process that waits on the slot, as newFd or (-1) the lowest free; with `send` that
+   * also answers the ring. The number in the guest process, or -errno.
+   */
+  addfd(slot: number, fd: number, newFd: number, send: boolean): number;
+  /** 0 while the slot's thread waits for its answer, else -ENOENT. */
+  idValid(slot: number): number;
+
+  /** Adds a descriptor to the native wait, with epoll's events. 0 or -errno (-EPERM: a plain file, always ready). */
+  watch(fd: HostFd, events: number, token: number): number;
+  modify(fd: HostFd, events: number, token: number): number;
+  /** Before the descriptor is closed. */
+  unwatch(fd: HostFd): number;
+  /** Takes what is ready: the number of pairs in `readyTokens`. */
+  events(): number;
+  /** libuv's backend descriptor, to be watched for EPOLLIN. */
+  uvBackend(): HostFd;
+  /** Milliseconds until libuv has work of its own accord; 0 now, -1 never. */
+  uvTimeout(): number;
+
+  /** Bytes read from the guest at `address` to the arena, fewer if a page is missing, or -errno. */
+  vmRead(pid: number, address: number, at: number, length: number): number;
+  /** Bytes written to the guest at `address` from the arena, fewer if a page is missing, or -errno. */
+  vmWrite(pid: number, address: number, at: number, length: number): number;
+}
+
+/** The platform's native functions; bound when the addon is loaded. */
+export let native: NativePlatform;
+
+onAddonLoaded((exports) => {
+  native = exports as NativePlatform;
+});
