@@ -1,0 +1,156 @@
+// Generated files: inodes of procfs, sysfs and their kin, whose contents are made when they are read. A file's text
+// comes from a TextSource, a constant table entry that reads (and perhaps writes) a kernel object, the subject; so the
+// inode holds nothing but references to kernel objects. The text is made when a reader starts at offset 0 and is then
+// read by position, as seq_file does it: a reader that stays within one pass sees one consistent text.
+
+import { EACCES, EINVAL, EPERM } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { S_IFLNK, S_IFREG } from '../../abi/stat.ts';
+import { stampNow } from '../../base/clock.ts';
+import { readBytes, writeBytes } from '../../platform/arena.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { type AttributeChange, Inode, type Superblock } from '../../vfs/inode.ts';
+import { OpenFile } from '../../vfs/open-file.ts';
+
+/** Most bytes one write to a generated file takes, as for Linux's sysctls. */
+const WRITE_MAX = 65536;
+
+/** An inode that lives in memory only and belongs to root until somebody says otherwise. */
+export class VirtualInode extends Inode {
+  constructor(superblock: Superblock, ino: number, mode: number) {
+    super(superblock);
+    this.ino = ino;
+    this.mode = mode;
+    stampNow(this.mtime);
+    Object.assign(this.atime, this.mtime);
+    Object.assign(this.ctime, this.mtime);
+  }
+
+  /** Generated trees take times (touch works) but neither owner nor mode. */
+  override setattr(change: AttributeChange): number {
+    if (change.mode !== undefined || change.uid !== undefined || change.gid !== undefined) return -EPERM;
+    if (change.atime) Object.assign(this.atime, change.atime);
+    if (change.mtime) Object.assign(this.mtime, change.mtime);
+    return 0; // O_TRUNC means nothing here
+  }
+}
+
+/** What is behind a generated file; `subject` is the kernel object that the file tells of. */
+export interface TextSource<Subject> {
+  /** Permission bits. */
+  readonly mode: number;
+  /** The text, as a byte string, or -errno. */
+  readonly read?: (subject: Subject) => string | number;
+  /** Takes what one write(2) brought. 0 or -errno. */
+  readonly write?: (subject: Subject, text: string) => number;
+  /** Checks beyond the permission bits, when it is opened. 0 or -errno. */
+  readonly open?: (subject: Subject) => number;
+}
+
+export class GeneratedFile<Subject> extends VirtualInode {
+  readonly subject: Subject;
+  readonly source: TextSource<Subject>;
+
+  constructor(superblock: Superblock, ino: number, subject: Subject, source: TextSource<Subject>) {
+    super(superblock, ino, S_IFREG | source.mode);
+    this.subject = subject;
+    this.source = source;
+  }
+
+  override open(path: Path, flags: number): OpenFile | number {
+    const denied = this.source.open?.(this.subject) ?? 0;
+    return denied < 0 ? denied : new GeneratedOpenFile(path, this, flags);
+  }
+}
+
+class GeneratedOpenFile<Subject> extends OpenFile {
+  declare readonly inode: GeneratedFile<Subject>;
+  private text: string | null = null;
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override read(at: number, length: number, offset: number): number {
+    if (offset === 0 || this.text === null) {
+      const { source, subject } = this.inode;
+      if (!source.read) return -EACCES;
+      const text = source.read(subject);
+      if (typeof text === 'number') return text;
+      this.text = text;
+    }
+    return copyText(this.text, at, length, offset);
+  }
+
+  override write(at: number, length: number, _offset: number): number {
+    const { source, subject } = this.inode;
+    if (!source.write) return -EACCES;
+    if (length > WRITE_MAX) return -EINVAL;
+    const result = source.write(subject, readBytes(at, length));
+    return result < 0 ? result : length;
+  }
+
+  override seek(offset: number, whence: number): number {
+    return seekPosition(this, offset, whence);
+  }
+
+  override truncate(_length: number): number {
+    return 0;
+  }
+}
+
+/** lseek(2) of files without an end: SEEK_SET and SEEK_CUR only. */
+export function seekPosition(file: OpenFile, offset: number, whence: number): number {
+  if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
+  const position = whence === SEEK_CUR ? file.position + offset : offset;
+  if (position < 0) return -EINVAL;
+  file.position = position;
+  return position;
+}
+
+/** Copies what a reader at `offset` gets of a text. */
+export function copyText(text: string, at: number, length: number, offset: number): number {
+  if (offset >= text.length) return 0;
+  const end = Math.min(text.length, offset + length);
+  return writeBytes(at, text.slice(offset, end));
+}
+
+/** A symbolic link with a fixed target. */
+export class VirtualSymlink extends VirtualInode {
+  readonly target: string;
+
+  constructor(superblock: Superblock, ino: number, target: string) {
+    super(superblock, ino, S_IFLNK | 0o777);
+    this.target = target;
+    this.size = target.length;
+  }
+
+  override readlink(): string | number {
+    return this.target;
+  }
+}
+
+/** What is behind a link whose target depends on a kernel object; `follow` makes it a magic link. */
+export interface LinkSource<Subject> {
+  readonly read: (subject: Subject) => string | number;
+  readonly follow?: (subject: Subject) => Path | number;
+}
+
+export class GeneratedLink<Subject> extends VirtualInode {
+  readonly subject: Subject;
+  readonly source: LinkSource<Subject>;
+
+  constructor(superblock: Superblock, ino: number, subject: Subject, source: LinkSource<Subject>) {
+    super(superblock, ino, S_IFLNK | 0o777);
+    this.subject = subject;
+    this.source = source;
+  }
+
+  override readlink(): string | number {
+    return this.source.read(this.subject);
+  }
+
+  override followMagic(): Path | number | null {
+    return this.source.follow ? this.source.follow(this.subject) : null;
+  }
+}
