@@ -1,6 +1,6 @@
-// `npm run build`: generates what comes from the syscall tables, compiles native/ with make, bundles the two programs
-// (dist/cli.js outside, dist/sentry.js inside) and writes down which files the sentry's Node needs, for the launcher
-// builds a root of nothing else around it. Run by the pinned Node.
+// `npm run build`: compiles native/ with make, bundles the two programs (dist/cli.js outside, dist/sentry.js inside)
+// and writes down which files the sentry's Node needs, for the launcher builds a root of nothing else around it. Run
+// by the pinned Node.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
@@ -82,7 +82,6 @@ requireTool('cc', 'gcc libc6-dev');
 requireTool('make', 'make');
 mkdirSync(dist, { recursive: true });
 writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
-run(process.execPath, 'syscall-tables/generate.ts');
 run('make', '--silent', '-C', 'native', `NODE=${realpathSync(process.execPath)}`);
 await Promise.all([
   bundle(join(top, 'src/cli/main.ts'), 'cli.js'),

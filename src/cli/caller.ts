@@ -25,9 +25,13 @@ export function callerDirectory(): string {
   return bytesOfText(process.cwd());
 }
 
-/** Prints a byte string. */
+/**
+ * Prints a byte string. Not through process.stdout: opening that changes the terminal's descriptor under the launcher
+ * that may take our place.
+ */
 export function print(fd: 1 | 2, bytes: string): void {
-  writeSync(fd, Buffer.from(bytes, 'latin1'));
+  const buffer = Buffer.from(bytes, 'latin1');
+  for (let done = 0; done < buffer.length; ) done += writeSync(fd, buffer, done);
 }
 
 function zeroTerminated(path: string): string[] | null {

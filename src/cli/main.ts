@@ -1,6 +1,7 @@
 // The command line: parse, call, print. Each verb's work is loaded only when it is asked for, because `cloister do`
 // spends more time starting Node twice than in anything else.
 
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { isLaunchError } from '../oci/launch.ts';
@@ -33,6 +34,8 @@ function report(error: unknown): number {
     print(2, `cloister: ${error.message}\n`);
     return EXIT_OWN_FAILURE;
   }
+  // Node ignores SIGPIPE; anything else that printed into a closed pipe would have died of it.
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 128 + constants.signals.SIGPIPE;
   print(2, `cloister: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT_OWN_FAILURE;
 }

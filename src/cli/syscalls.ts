@@ -1,6 +1,7 @@
 // `cloister syscalls`: the syscall table as a person or a program reads it.
 
 import type { Command } from 'commander';
+import { bytesOfText } from '../oci/bytes.ts';
 import { print } from './caller.ts';
 
 export function addSyscallsCommand(program: Command): void {
@@ -11,6 +12,6 @@ export function addSyscallsCommand(program: Command): void {
     .option('--json', 'as JSON')
     .action(async (options: { readonly json?: true }) => {
       const { formatTable } = await import('../trace/table-report.ts');
-      print(1, formatTable(options.json ?? false));
+      print(1, bytesOfText(formatTable(options.json ?? false)));
     });
 }

@@ -1,12 +1,13 @@
 // The command line itself: what it says about wrong usage, and what it exits with (125: the failure is Cloister's).
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
-import { cloister } from './cloister.ts';
+import { CLOISTER, cloister } from './cloister.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'cloister-usage-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -45,6 +46,19 @@ test('wrong usage', () => {
   fails(['do', '--env', 'NAME', 'true'], /Expected NAME=VALUE/);
   fails(['do', '--cwd', 'tmp', 'true'], /absolute path/);
   fails(['run'], /missing required argument 'id'/);
+});
+
+test('syscalls lists the table, for people and for programs', () => {
+  const { stdout } = cloister(['syscalls']);
+  assert.match(stdout, /^110 +getppid +kernel/m);
+  assert.match(stdout, /^425 +io_uring_setup +(enosys|eperm)/m);
+  const table = JSON.parse(cloister(['syscalls', '--json']).stdout) as { calls: { nr: number; name: string }[] };
+  assert.equal(table.calls.find(({ nr }) => nr === 110)?.name, 'getppid');
+});
+
+test('a reader that goes away is no reason for a stack trace', () => {
+  const { stderr } = spawnSync('sh', ['-c', '"$0" syscalls | head -n 1', CLOISTER], { encoding: 'utf8' });
+  assert.equal(stderr, '');
 });
 
 test('what is not there is named', () => {
