@@ -4,16 +4,19 @@
 //   const file = openFifo(path, inode, flags);               // once; -ENXIO: O_WRONLY | O_NONBLOCK without a reader
 //   task.pendingObject = file;                               // the half-open end already counts as opened
 //   if (fifoOpenPending(file)) return block(task, file.waitQueue, POLLIN | POLLOUT);   // retried: ask again
-//   … install `file`, or drop(file) when `block` answered that a signal came.
+//   task.pendingObject = null;                               // then install `file`; or drop(file) when `block`
+//                                                            // answered that a signal came
 //
-// The first time round the handler opens; when it is retried (task.pendingObject is a PipeFile) it only asks again.
+// The first time round the handler opens; when it is retried (task.pendingObject is a FifoFile) it only asks again. A
+// task that is killed meanwhile lets go of the half-open end through the hook below.
 
 import { ENXIO } from '../../abi/errno.ts';
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
 import { POLLIN, POLLOUT } from '../../abi/poll.ts';
+import { taskExitHooks } from '../../kernel/exit.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { Inode } from '../../vfs/inode.ts';
-import type { OpenFile } from '../../vfs/open-file.ts';
+import { drop, type OpenFile } from '../../vfs/open-file.ts';
 import { Pipe, PipeFile } from './pipe.ts';
 
 /** Pipes of the FIFOs that are open now, by inode. */
@@ -64,3 +67,9 @@ export function fifoOpenPending(file: OpenFile): boolean {
   file.waitsBeyond = -1;
   return false;
 }
+
+taskExitHooks.push((task) => {
+  if (!(task.pendingObject instanceof FifoFile)) return;
+  drop(task.pendingObject);
+  task.pendingObject = null;
+});

@@ -68,8 +68,9 @@ export class Pipe {
     if (length === 0) return 0;
     if (ring.length === 0) return this.writers === 0 ? 0 : -EAGAIN;
     const freeBefore = ring.free;
-    const n = this.segments ? this.readSegments(at, length) : Math.min(length, ring.length);
-    if (!this.segments) ring.read(at, n);
+    let n = Math.min(length, ring.length);
+    if (this.segments) n = this.readSegments(at, length);
+    else ring.read(at, n);
     this.drained(freeBefore);
     return n;
   }
