@@ -156,7 +156,7 @@ export const PROCESS: readonly SyscallEntry[] = [
   ),
   kernel(434, 'pidfd_open', { pid: 'pid', flags: 'flags(pidfd)' }),
   kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }, { note: 'no new namespaces' }),
-  enosys(438, 'pidfd_getfd', { pidfd: 'fd', targetfd: 'fd', flags: 'hex' }, 'descriptors of other tasks'),
+  kernel(438, 'pidfd_getfd', { pidfd: 'fd', targetfd: 'fd', flags: 'hex' }),
   enosys(
     444,
     'landlock_create_ruleset',
