@@ -98,6 +98,7 @@ export const STUB_CALLS: readonly StubCall[] = [
     rule: { conditions: [{ argument: 'advice', oneOf: ADVICE }], text: 'not REMOVE, (UN)MERGEABLE, HWPOISON' },
     reason: 'slots are not inherited by a fork; advice that the sentry checked',
   },
+  { name: 'msync', rule: ALWAYS, reason: 'shared file mappings written back; the sentry checked the range' },
   { name: 'brk', rule: ALWAYS, reason: 'the heap of a new program' },
   { name: 'close', rule: ALWAYS, reason: 'descriptors that the sentry installed, after they are mapped' },
   { name: 'rt_sigreturn', rule: ALWAYS, reason: 'to leave a host signal handler' },

@@ -43,6 +43,11 @@ export const kernel: Kernel = {
 const PID_MAX = 32768;
 let lastPid = 0;
 
+/** The pid given out last: /proc/loadavg and ns_last_pid show it. */
+export function lastPidGiven(): number {
+  return lastPid;
+}
+
 /** The next free pid, counting up and around as Linux does. */
 export function allocatePid(): Pid {
   do {

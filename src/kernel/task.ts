@@ -28,7 +28,8 @@ export const WITHHELD = 4;
 export const DEAD = 5;
 
 export class Task implements Waiter {
-  readonly tid: Pid;
+  /** Changes once at most: when a thread that is not the leader executes a program, it takes the leader's. */
+  tid: Pid;
   readonly group: ThreadGroup;
   mm: AddressSpace;
   readonly memory = new UserMemory();
@@ -66,6 +67,9 @@ export class Task implements Waiter {
   waitCount = 0;
   /** Stands in the run queue. */
   queued = false;
+  /** A host descriptor that travels with the next answer, and the number it gets in the guest's process; -1 for none. */
+  sentDescriptor = -1;
+  sentDescriptorAs = -1;
   /** Answer withheld while the group is stopped. */
   withheldAct = 0;
   withheldReturn = 0;
@@ -87,9 +91,10 @@ export class Task implements Waiter {
   doomed = false;
 
   robustList = 0 as UserAddress;
-  clearChildTid = 0 as UserAddress;
-  /** Queue of a vfork parent waiting until this task gives its address space back. */
-  vforkDone: Task | null = null;
+  /** TLS base that a forked child starts with, when it is not its parent's; 0 otherwise. */
+  initialTls = 0;
+  /** The vfork parent that waits until this task gives its address space back. */
+  vforkParent: Task | null = null;
   /** CLOCK_MONOTONIC at its start, ns. */
   startTime = 0;
 
@@ -110,6 +115,11 @@ export class Task implements Waiter {
     this.credentials = credentials;
     this.name = name;
     this.timeout = new Timer(this);
+  }
+
+  /** What a new task has from the one that made it whatever clone(2)'s flags say. */
+  inherit(from: Task): void {
+    this.name = from.name;
   }
 
   /** A wait queue it stands on was woken: the call is retried. */
@@ -153,6 +163,8 @@ export class ThreadGroup {
   /** Path shown by /proc/PID/exe lives on the address space; argv and environ too. */
   subreaper = false;
   dumpable = true;
+  /** /proc/PID/oom_score_adj: -1000 to 1000. */
+  oomScoreAdjust = 0;
   keepCapabilities = false;
   parentDeathSignal = 0;
   timerSlack = 50000;
@@ -162,9 +174,19 @@ export class ThreadGroup {
   childSystemTime = 0;
   /** pidfds and similar: woken at the end. */
   readonly exitQueue = new WaitQueue();
+  /** Woken whenever a signal is sent to the group or one of its threads: signalfd(2). */
+  readonly signalQueue = new WaitQueue();
 
   constructor(leader: Task) {
     this.leader = leader;
+  }
+
+  /** What a new process has from its parent beyond what is copied by name in kernel/clone.ts. */
+  inherit(from: ThreadGroup): void {
+    this.dumpable = from.dumpable;
+    this.oomScoreAdjust = from.oomScoreAdjust;
+    this.timerSlack = from.timerSlack;
+    this.nice = from.nice;
   }
 
   get pid(): Pid {

@@ -16,9 +16,13 @@ export class AddressSpace {
   readonly blocks = new Set<number>([0]);
   /** Slots mapped in this process (a slot that was mapped once needs no fd again). */
   readonly slots = new Set<number>();
+  /** Slots and blocks of ended threads (same order): used again once their host thread has made its last store. */
+  readonly spareSlots: number[] = [];
+  readonly spareBlocks: number[] = [];
   /** The file whose host descriptor is installed in the process for mmap, to be used again by the next mapping. */
   installedFile: OpenFile | null = null;
-  /** Guest paths of mapped files by "device:inode" of their host backing, for /proc/PID/maps. */
+  installedHostFd = -1;
+  /** Guest paths of mapped files by their host backing as `mappingKey` (mapped-files.ts) writes it, for /proc/PID/maps. */
   readonly mappedFiles = new Map<string, Path>();
 
   // ---- the program, as exec laid it out ----
@@ -41,6 +45,7 @@ export class AddressSpace {
     for (const block of this.blocks) copy.blocks.add(block);
     for (const [key, path] of this.mappedFiles) copy.mappedFiles.set(key, path);
     copy.installedFile = this.installedFile;
+    copy.installedHostFd = this.installedHostFd;
     copy.executable = this.executable;
     copy.argStart = this.argStart;
     copy.argEnd = this.argEnd;

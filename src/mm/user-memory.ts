@@ -10,12 +10,12 @@ import type { UserAddress } from '../base/brands.ts';
 import { allocateScratch, buffer, i32, readBytes, readU64, u8, u32 } from '../platform/arena.ts';
 import {
   CAPTURE_MAX,
-  H_ARGS,
   H_IN,
   H_NIN,
   H_OUT,
   MAX_IN,
   MAX_OUT,
+  SIGINFO_AREA,
   SLOT_PAYLOAD,
   SLOT_SIZE,
 } from '../platform/layout.ts';
@@ -39,8 +39,6 @@ export class UserMemory {
   private outTop = OUT_START;
   /** Results that did not fit the slot: triples of address, arena offset, length; written by `flush`. */
   private readonly deferred: number[] = [];
-  /** How much of the slot was ever written, in bytes: what must be wiped before another address space gets it. */
-  highWater = 0;
 
   /** Forgets results of an earlier answer. */
   beginAnswer(): void {
@@ -119,7 +117,7 @@ export class UserMemory {
   /** Room for a result whose length is not known yet; `commit` registers what was used of it. */
   reserve(length: number): number {
     const top = this.outTop;
-    if (this.slot >= 0 && top + length <= SLOT_SIZE && this.outCount < MAX_OUT) {
+    if (this.slot >= 0 && top + length <= SIGINFO_AREA && this.outCount < MAX_OUT) {
       this.outTop = (top + length + 15) & ~15;
       return this.slot * SLOT_SIZE + top;
     }
@@ -136,7 +134,6 @@ export class UserMemory {
       u32[item + 1] = Math.floor(address / 4294967296);
       u32[item + 2] = at - base;
       u32[item + 3] = length;
-      if (at - base + length > this.highWater) this.highWater = at - base + length;
     } else {
       this.deferred.push(address, at, length);
     }
@@ -154,9 +151,19 @@ export class UserMemory {
     return result;
   }
 
-  /** Address of argument `index` of the pending call, straight from the slot. */
-  argument(index: number): number {
-    return readU64(this.slot * SLOT_SIZE + 4 * (H_ARGS + 2 * index));
+  /** Arena offset of `length` bytes that are to be copied to `address` with the answer, or -1: for tracing. */
+  pendingResult(address: UserAddress, length: number): number {
+    const base = this.slot * SLOT_SIZE;
+    for (let k = 0; k < this.outCount; k++) {
+      const item = (base >>> 2) + H_OUT + 4 * k;
+      const skip = address - (u32[item] + u32[item + 1] * 4294967296);
+      if (skip >= 0 && skip + length <= u32[item + 3]) return base + u32[item + 2] + skip;
+    }
+    for (let i = 0; i < this.deferred.length; i += 3) {
+      const skip = address - this.deferred[i];
+      if (skip >= 0 && skip + length <= this.deferred[i + 2]) return this.deferred[i + 1] + skip;
+    }
+    return -1;
   }
 
   /** u32 index of the captured item that starts at `address`, or -1. */

@@ -10,11 +10,17 @@ export const SCRATCH_SIZE = 16 << 20;
 /** Longest buffer that `allocateScratch` is asked for by read- and write-like calls; longer ones go in pieces. */
 export const IO_CHUNK = 1 << 20;
 
+/** Node's byte-string accessors, which its type declarations leave out: they read and write without a view. */
+export interface ByteBuffer extends Buffer {
+  latin1Slice(start: number, end: number): string;
+  latin1Write(text: string, at: number): number;
+}
+
 export let u8: Uint8Array = new Uint8Array(0);
 export let u16: Uint16Array = new Uint16Array(0);
 export let u32: Uint32Array = new Uint32Array(0);
 export let i32: Int32Array = new Int32Array(0);
-export let buffer: Buffer = Buffer.alloc(0);
+export let buffer = Buffer.alloc(0) as ByteBuffer;
 
 /** Binds the views to the addon's array buffer. Called once, at boot. */
 export function bindArena(memory: ArrayBuffer): void {
@@ -22,7 +28,7 @@ export function bindArena(memory: ArrayBuffer): void {
   u16 = new Uint16Array(memory);
   u32 = new Uint32Array(memory);
   i32 = new Int32Array(memory);
-  buffer = Buffer.from(memory);
+  buffer = Buffer.from(memory) as Buffer as ByteBuffer;
 }
 
 let scratchTop = SCRATCH;

@@ -18,6 +18,15 @@ export const MAX_ORDERS = 192;
 export const SLOT_PAYLOAD = 0x4000;
 export const PAYLOAD_SIZE = SLOT_SIZE - SLOT_PAYLOAD;
 export const CAPTURE_MAX = 0x10000;
+/** The last 4 KiB of a slot hold the siginfo of signal frames; results end below. */
+export const SIGINFO_AREA = SLOT_SIZE - 0x1000;
+
+// Descriptor numbers in guest processes: all a guest process ever has, and useful for nothing but mmap.
+export const FD_MAPPING = 10;
+export const FD_PROGRAM = 11;
+export const FD_INTERPRETER = 12;
+export const FD_SLOT = 13;
+export const FD_BLANK_SLOTS = 20;
 
 export const H_SEQ = 0;
 export const H_KIND = 1;

@@ -17,6 +17,8 @@ let created = 1; // slot 0 is the zygote's
 const ready: number[] = [];
 const fds: number[] = [];
 const READY_WANTED = 4;
+/** No host thread has this id: every ring for the slot is refused. */
+const NOBODY = -1;
 
 export function ownerOf(slot: number): SlotOwner | null {
   return owners[slot] ?? null;
@@ -35,8 +37,7 @@ export function setExpectedThread(slot: number, hostTid: number): void {
 
 /** A slot with fresh memory, or -EAGAIN when all are in use. */
 export function allocateSlot(): number {
-  const slot = ready.pop() ?? freshSlot();
-  return slot;
+  return ready.pop() ?? freshSlot();
 }
 
 /** Makes slots ahead of need, while nobody waits. */
@@ -68,7 +69,7 @@ export function clearGone(slot: number): void {
 
 /** Gives back a slot whose address space is gone (or going): its memory is dropped. */
 export function freeSlot(slot: number): void {
-  setOwner(slot, null, 0);
+  setOwner(slot, null, NOBODY);
   native.slotDestroy(slot);
   fds[slot] = -1;
   free.push(slot);

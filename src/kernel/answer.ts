@@ -1,0 +1,106 @@
+// The end of a call: what happens between a handler's result and the thread going on. Signals are delivered, restart
+// codes turned into a restart or EINTR, stops and deaths take effect here, and only here.
+
+import { EFAULT, EINTR, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
+import { SA_RESTART } from '../abi/signal.ts';
+import { clearOrders, flushAnswers, sendAnswer, writeAnswer } from '../platform/answer.ts';
+import { ACT_RESTART, ACT_SET_RETURN } from '../platform/layout.ts';
+import { native } from '../platform/native.ts';
+import { cancelWaits } from './block.ts';
+import { exitDoomed } from './exit.ts';
+import { makeRunnable } from './run-queue.ts';
+import { DELIVERED_FATAL, deliverSignals, hasDeliveredFrame, resetDelivery } from './signal-delivery.ts';
+import { hasDeliverableSignal } from './signal-state.ts';
+import { restoreMask } from './signals.ts';
+import { BLOCKED, RUNNING, SERVING, STOPPED, type Task } from './task.ts';
+
+/** Starts a fresh answer for a task whose slot waits. */
+export function beginAnswer(task: Task): void {
+  clearOrders(task.memory.slot);
+  task.memory.beginAnswer();
+}
+
+/**
+ * Ends the pending call (or report) of a task. `act` are the ACT_* flags for the registers: ACT_SET_RETURN for an
+ * ordinary result, 0 to leave them alone (interrupts, faults), ACT_ORDER_RETURN when an order sets rax.
+ */
+export function complete(task: Task, result: number, act: number = ACT_SET_RETURN): void {
+  if (task.waitCount > 0 || task.timeout.armed) cancelWaits(task);
+  if (task.doomed) return exitDoomed(task);
+  if (!task.hasSavedMask && !task.group.stopped && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK)) {
+    if (!hasDeliverableSignal(task)) return send(task, act, result);
+  }
+  completeSlowly(task, result, act);
+}
+
+function completeSlowly(task: Task, result: number, act: number): void {
+  task.state = SERVING;
+  const interrupted = act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+  // A call that was not cut short gives back its temporary mask before signals are looked at.
+  if (!interrupted && result !== -EINTR) restoreMask(task);
+  resetDelivery();
+  if (deliverSignals(task) === DELIVERED_FATAL) return;
+  if (interrupted) {
+    if (hasDeliveredFrame()) {
+      act = restartsUnder(result) ? ACT_RESTART : ACT_SET_RETURN;
+      result = -EINTR;
+    } else if (!task.group.stopped) {
+      return retryAfterSignal(task);
+    } else {
+      // Stopped in the middle of a call that waits: it goes on waiting when the group continues.
+      return withhold(task, ACT_SET_RETURN, result);
+    }
+  }
+  if (!hasDeliveredFrame()) restoreMask(task);
+  if (task.group.stopped) return withhold(task, act, result);
+  send(task, act, result);
+}
+
+let firstHandlerFlags = 0;
+
+/** Told by delivery: SA_* of the handler that runs first decides whether the call is restarted. */
+export function noteHandlerFlags(flags: number): void {
+  firstHandlerFlags = flags;
+}
+
+function restartsUnder(result: number): boolean {
+  if (result === -ERESTARTNOINTR) return true;
+  return result === -ERESTARTSYS && (firstHandlerFlags & SA_RESTART) !== 0;
+}
+
+/** No handler ran after all (ignored, stopped and continued): the call is retried where it was. */
+function retryAfterSignal(task: Task): void {
+  task.state = BLOCKED;
+  makeRunnable(task);
+}
+
+function withhold(task: Task, act: number, result: number): void {
+  task.state = STOPPED;
+  task.withheldAct = act;
+  task.withheldReturn = result;
+}
+
+/** The group was continued: the withheld answer is given after all. */
+export function resumeStopped(task: Task): void {
+  const result = task.withheldReturn;
+  const act = task.withheldAct;
+  if (act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) return retryAfterSignal(task);
+  complete(task, result, act);
+}
+
+/** Answers without looking at signals: the thread comes back (ACT_ASK_AGAIN) before its program goes on. */
+export function sendUnsignalled(task: Task, result: number, act: number): void {
+  send(task, act, result);
+}
+
+function send(task: Task, act: number, result: number): void {
+  const { memory } = task;
+  if (memory.flush() < 0 && act === ACT_SET_RETURN) result = -EFAULT;
+  task.state = RUNNING;
+  writeAnswer(memory.slot, act, result, memory.outCount, task.mm.tasks.size === 1);
+  if (task.sentDescriptor < 0) return sendAnswer(memory.slot);
+  flushAnswers();
+  native.addfd(memory.slot, task.sentDescriptor, task.sentDescriptorAs, true);
+  task.sentDescriptor = -1;
+}
+

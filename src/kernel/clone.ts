@@ -1,0 +1,218 @@
+// Making tasks (clone(2), clone3(2), fork(2), vfork(2)). A new address space is a host clone with copy-on-write; a
+// thread or a vfork child is one more host thread in the same process. The parent's stub does it, by order; the new
+// slot's descriptor travels with that answer, and the child's first ring (its hello) tells its host thread id.
+
+import { EAGAIN, EINVAL } from '../abi/errno.ts';
+import {
+  CLONE_CHILD_CLEARTID,
+  CLONE_CHILD_SETTID,
+  CLONE_CLEAR_SIGHAND,
+  CLONE_FILES,
+  CLONE_FS,
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  CLONE_PARENT,
+  CLONE_PARENT_SETTID,
+  CLONE_SETTLS,
+  CLONE_SIGHAND,
+  CLONE_THREAD,
+  CLONE_VFORK,
+  CLONE_VM,
+} from '../abi/sched.ts';
+import { SS_DISABLE } from '../abi/signal.ts';
+import type { UserAddress } from '../base/brands.ts';
+import { monotonicNow } from '../base/clock.ts';
+import { AddressSpace } from '../mm/address-space.ts';
+import { i32 } from '../platform/arena.ts';
+import { order } from '../platform/answer.ts';
+import { ACT_ASK_AGAIN, FD_SLOT, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD } from '../platform/layout.ts';
+import { allocateSlot, setOwner, slotDescriptor } from '../platform/slots.ts';
+import { allocateBlock, takeSpareSlot } from './address-spaces.ts';
+import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
+import { ANSWERED } from './block.ts';
+import { abandonTask } from './exit.ts';
+import { allocatePid, kernel } from './kernel.ts';
+import { joinProcessGroup } from './sessions.ts';
+import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
+
+export interface CloneArguments {
+  flags: number;
+  exitSignal: number;
+  /** Top of the child's stack, 0 to go on with the parent's. */
+  stack: number;
+  tls: number;
+  parentTid: number;
+  childTid: number;
+}
+
+const NAMESPACE_FLAGS =
+  CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
+/** What every thread of an address space is on the host: VM | FS | FILES | SIGHAND | THREAD | SYSVSEM. */
+const HOST_THREAD_FLAGS = 0x50f00;
+const SYS_ARCH_PRCTL = 158;
+const ARCH_SET_FS = 0x1002;
+
+/** -EINVAL for combinations that Linux refuses, and for namespaces, which are not implemented. */
+function checkFlags({ flags, exitSignal }: CloneArguments): number {
+  if (flags & NAMESPACE_FLAGS) return -EINVAL;
+  if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND)) return -EINVAL;
+  if (flags & CLONE_SIGHAND && !(flags & CLONE_VM)) return -EINVAL;
+  if (flags >= CLONE_CLEAR_SIGHAND && flags & CLONE_SIGHAND) return -EINVAL;
+  if (exitSignal > 64) return -EINVAL;
+  return 0;
+}
+
+/**
+ * Makes a child task and orders its host thread. Returns ANSWERED, or -errno with nothing done. `prepared` is told of
+ * the child before the answer goes out: clone3's pidfd is made there; -errno from it undoes the clone.
+ */
+export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child: Task) => number): number {
+  const r = checkFlags(args);
+  if (r < 0) return r;
+  const sharesMemory = (args.flags & CLONE_VM) !== 0;
+  let slot = sharesMemory ? takeSpareSlot(parent.mm) : -1;
+  const fresh = slot < 0;
+  if (fresh) slot = allocateSlot();
+  if (slot < 0) return -EAGAIN;
+  const child = makeChild(parent, args);
+  child.memory.slot = slot;
+  child.mm.slots.add(slot);
+  setOwner(slot, child, 0);
+  if (sharesMemory) child.block = allocateBlock(child.mm);
+  const refused = prepared ? prepared(child) : 0;
+  if (refused < 0) {
+    abandonTask(child);
+    return refused;
+  }
+  writeTids(parent, child, args);
+  if (sharesMemory) orderThread(parent, child, args, fresh);
+  else orderFork(parent, child, args);
+  if (fresh) {
+    parent.sentDescriptor = slotDescriptor(slot);
+    parent.sentDescriptorAs = FD_SLOT;
+  }
+  parent.pendingObject = child;
+  if (!(args.flags & CLONE_VFORK)) {
+    complete(parent, child.tid);
+    return ANSWERED;
+  }
+  // No signals now: the thread comes back with KIND_ORDERS before its program goes on.
+  child.vforkParent = parent;
+  sendUnsignalled(parent, child.tid, ACT_ASK_AGAIN);
+  return ANSWERED;
+}
+
+function makeChild(parent: Task, { flags, exitSignal }: CloneArguments): Task {
+  const sharesMemory = (flags & CLONE_VM) !== 0;
+  const mm = sharesMemory ? parent.mm : parent.mm.copy();
+  const files = flags & CLONE_FILES ? parent.files : parent.files.copy();
+  if (files === parent.files) files.users++;
+  const fs = flags & CLONE_FS ? parent.fs : parent.fs.copy();
+  if (fs === parent.fs) fs.users++;
+  const group = flags & CLONE_THREAD ? parent.group : null;
+  const child = new Task(allocatePid(), group, mm, files, fs, parent.credentials, parent.name);
+  child.memory.hostPid = mm.hostPid;
+  mm.tasks.add(child);
+  child.group.threads.add(child);
+  kernel.tasks.set(child.tid, child);
+  kernel.forks++;
+  child.startTime = monotonicNow();
+  child.state = RUNNING;
+  child.maskLow = parent.hasSavedMask ? parent.savedMaskLow : parent.maskLow;
+  child.maskHigh = parent.hasSavedMask ? parent.savedMaskHigh : parent.maskHigh;
+  child.inherit(parent);
+  // A thread starts without an alternate stack; a process (also one made by vfork) keeps its parent's.
+  if (!sharesMemory || flags & CLONE_VFORK) {
+    child.altstackBase = parent.altstackBase;
+    child.altstackSize = parent.altstackSize;
+    child.altstackFlags = parent.altstackFlags;
+  } else {
+    child.altstackFlags = SS_DISABLE;
+  }
+  if (!group) makeGroup(parent, child, flags, exitSignal);
+  return child;
+}
+
+function makeGroup(parent: Task, child: Task, flags: number, exitSignal: number): void {
+  const { group } = child;
+  const source = parent.group;
+  group.parent = flags & CLONE_PARENT ? source.parent : source;
+  group.parent?.children.add(group);
+  if (flags & CLONE_SIGHAND) {
+    group.actions = source.actions;
+    group.actions.users++;
+  } else {
+    group.actions = source.actions.copy();
+    if (flags >= CLONE_CLEAR_SIGHAND) group.actions.resetHandlers();
+  }
+  group.limits = source.limits.copy();
+  group.exitSignal = flags & CLONE_PARENT ? source.exitSignal : exitSignal;
+  group.inherit(source);
+  kernel.groups.set(group.pid, group);
+  joinProcessGroup(group, source.processGroup);
+}
+
+function writeTids(parent: Task, child: Task, { flags, parentTid, childTid }: CloneArguments): void {
+  if (flags & CLONE_PARENT_SETTID) writeTid(parent, parentTid, child.tid);
+  if (flags & CLONE_CHILD_SETTID && flags & CLONE_VM) writeTid(parent, childTid, child.tid);
+}
+
+function writeTid(parent: Task, address: number, tid: number): void {
+  const at = parent.memory.out(address as UserAddress, 4);
+  if (at >= 0) i32[at >>> 2] = tid;
+}
+
+function orderFork(parent: Task, child: Task, { flags, stack, tls, childTid }: CloneArguments): void {
+  const clear = flags & CLONE_CHILD_CLEARTID ? childTid : 0;
+  const set = flags & CLONE_CHILD_SETTID ? childTid : 0;
+  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.tid, clear, set, 1, FD_SLOT, stack);
+  child.initialTls = flags & CLONE_SETTLS ? tls : 0;
+}
+
+function orderThread(parent: Task, child: Task, args: CloneArguments, fresh: boolean): void {
+  const { flags, stack, tls, childTid } = args;
+  const hostFlags = HOST_THREAD_FLAGS | (flags & (CLONE_CHILD_CLEARTID | CLONE_SETTLS));
+  const hello = 1 + (fresh ? FD_SLOT * 4294967296 : 0);
+  order(parent.memory.slot, ORDER_THREAD, child.memory.slot, child.block, stack, tls, childTid, hostFlags, hello);
+}
+
+/** A child's hello: it goes on to its program, which sees 0 (or whatever the stub has put into rax). */
+export function childSaidHello(child: Task): void {
+  if (child.initialTls !== 0) {
+    order(child.memory.slot, ORDER_SYSCALL, SYS_ARCH_PRCTL, ARCH_SET_FS, child.initialTls);
+    child.initialTls = 0;
+  }
+  complete(child, 0, 0);
+}
+
+/** The orders of a vfork are done: the parent waits until the child has executed a program or is gone. */
+export function vforkOrdersDone(parent: Task): void {
+  const child = parent.pendingObject as Task;
+  if (child.vforkParent === parent && child.state !== DEAD) parent.state = WITHHELD;
+  else complete(parent, child.tid);
+}
+
+/** The child gives its parent's address space back: exec or exit. */
+export function vforkReleased(child: Task): void {
+  const parent = child.vforkParent;
+  if (!parent) return;
+  child.vforkParent = null;
+  if (parent.state !== WITHHELD) return;
+  beginAnswer(parent);
+  complete(parent, child.tid);
+}
+
+/** The host could not make the child (a limit on processes or memory): it never was, and the call answers EAGAIN. */
+export function cloneFailed(parent: Task): void {
+  const child = parent.pendingObject as Task;
+  child.vforkParent = null;
+  abandonTask(child);
+  beginAnswer(parent);
+  complete(parent, -EAGAIN);
+}

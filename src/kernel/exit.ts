@@ -1,0 +1,247 @@
+// Exits: of a thread, of a whole group, by a signal, or because the host process died. Robust futexes are walked here
+// (the host kernel cannot: it would compare them with host thread ids), children find a new parent, the parent is told.
+
+import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP, SIGKILL } from '../abi/signal.ts';
+import { dropAll } from '../vfs/fd-table.ts';
+import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
+import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
+import { buryAddressSpace, buryThread, killAddressSpace } from './address-spaces.ts';
+import { ANSWERED, cancelWaits } from './block.ts';
+import { kernel } from './kernel.ts';
+import { walkRobustList } from './robust-list.ts';
+import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
+import { signalInfo } from './signal-state.ts';
+import { interruptTask, sendSignalToGroup, sendSignalToProcessGroup } from './signals.ts';
+import { DEAD, RUNNING, type Task, type ThreadGroup } from './task.ts';
+import { vforkReleased } from './clone.ts';
+
+const CORE_SIGNALS = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
+const WCOREFLAG = 0x80;
+const SYS_FUTEX = 202;
+const FUTEX_WAKE = 1;
+const MAX_WAKES = MAX_ORDERS - 1;
+
+/** Run for each group that has just ended: timers, locks and the like clean up after it. */
+export const groupExitHooks: ((group: ThreadGroup) => void)[] = [];
+/** Run for each thread that ends. */
+export const taskExitHooks: ((task: Task) => void)[] = [];
+
+let onSandboxEnd: (status: number) => void = () => {};
+/** The sandbox ends with its first process; `status` is a wait status. */
+export function setSandboxEndHook(hook: (status: number) => void): void {
+  onSandboxEnd = hook;
+}
+
+/** exit_group(2), from a call of `task`. `status` is a wait status. */
+export function exitGroup(task: Task, status: number): number {
+  terminate(task.group, status, task);
+  return ANSWERED;
+}
+
+/** A fatal signal. `self` is the thread in whose turn it was taken (it must be answered), or null. */
+export function killGroup(group: ThreadGroup, signo: number, self: Task | null): void {
+  const limit = group.limits.soft[4];
+  const core = CORE_SIGNALS.has(signo) && group.dumpable && limit > 0;
+  terminate(group, signo | (core ? WCOREFLAG : 0), self);
+}
+
+/** exit(2) of one thread. */
+export function exitThread(task: Task, status: number): number {
+  if (task.group.threads.size === 1) return exitGroup(task, status);
+  endThread(task, task);
+  return ANSWERED;
+}
+
+/** A doomed thread reported in: its group ended while it ran. */
+export function exitDoomed(task: Task): void {
+  const wakes = Array.isArray(task.pendingObject) ? (task.pendingObject as number[]) : [];
+  answerExit(task, exitOrder(task), wakes);
+  release(task);
+}
+
+/** The other threads of the group go: exec(2) leaves only the caller. */
+export function killOtherThreads(task: Task): void {
+  for (const other of [...task.group.threads]) if (other !== task) endThread(other, null);
+}
+
+/** A host process ended by itself or by the host (a fault in the stub, the OOM killer): its groups were killed. */
+export function addressSpaceDied(tasks: Iterable<Task>): void {
+  for (const task of [...tasks]) {
+    if (task.state === DEAD) continue;
+    if (task.group.exitStatus < 0) terminate(task.group, SIGKILL, null);
+    if ((task.state as number) !== DEAD) release(task);
+  }
+}
+
+function terminate(group: ThreadGroup, status: number, self: Task | null): void {
+  if (group.exitStatus >= 0) {
+    if (self && self.state !== DEAD) exitDoomed(self);
+    return;
+  }
+  group.exitStatus = status;
+  group.stopped = false;
+  for (const task of [...group.threads]) if (task !== self) endThread(task, null);
+  if (self) endThread(self, self);
+}
+
+/** Takes one thread down: at once if its slot waits for an answer or its whole process goes, else when it reports. */
+function endThread(task: Task, self: Task | null): void {
+  const wakes = walkRobustList(task);
+  const { mm } = task;
+  const answered = task === self || (task.state !== RUNNING && task.hostTid !== 0);
+  const wholeProcess = task.group.exitStatus >= 0 && !sharedWithOthers(task);
+  if (!answered && (!wholeProcess || wakes.length > 0 || task.hostTid === 0)) {
+    task.doomed = true;
+    task.pendingObject = wakes;
+    return interruptTask(task);
+  }
+  if (wholeProcess && task !== self && wakes.length === 0) {
+    if (self?.mm !== mm) killAddressSpace(mm);
+  } else {
+    answerExit(task, wholeProcess && task === self ? ORDER_EXIT_GROUP : exitOrder(task), wakes);
+  }
+  release(task);
+}
+
+/** The last thread takes the host process with it. */
+function exitOrder(task: Task): number {
+  return task.mm.tasks.size === 1 ? ORDER_EXIT_GROUP : ORDER_EXIT;
+}
+
+/** Whether a task of another group uses the address space: vfork children and their parents. */
+function sharedWithOthers(task: Task): boolean {
+  for (const other of task.mm.tasks) if (other.group !== task.group) return true;
+  return false;
+}
+
+function answerExit(task: Task, opcode: number, wakes: readonly number[]): void {
+  const { slot } = task.memory;
+  clearOrders(slot);
+  for (let i = 0; i < wakes.length && i < MAX_WAKES; i++) order(slot, ORDER_SYSCALL, SYS_FUTEX, wakes[i], FUTEX_WAKE, 1);
+  order(slot, opcode);
+  writeAnswer(slot, 0, 0, 0, false);
+  sendAnswer(slot);
+  flushAnswers();
+}
+
+/** Nothing of the thread is left but, if it was the last, its group's zombie. */
+function release(task: Task): void {
+  const { group, mm } = task;
+  task.state = DEAD;
+  cancelWaits(task);
+  for (const hook of taskExitHooks) hook(task);
+  group.threads.delete(task);
+  kernel.tasks.delete(task.tid);
+  mm.tasks.delete(task);
+  if (mm.tasks.size === 0) buryAddressSpace(mm);
+  else buryThread(task);
+  vforkReleased(task);
+  releaseFiles(task);
+  if (group.threads.size === 0) groupEnded(group);
+}
+
+/** A child that the host could not make: it goes without a trace. */
+export function abandonTask(task: Task): void {
+  const { group, mm } = task;
+  task.state = DEAD;
+  kernel.tasks.delete(task.tid);
+  group.threads.delete(task);
+  mm.tasks.delete(task);
+  if (mm.tasks.size === 0) buryAddressSpace(mm);
+  else buryThread(task);
+  releaseFiles(task);
+  if (group.leader !== task) return;
+  group.status = 0;
+  group.parent?.children.delete(group);
+  leaveProcessGroup(group);
+  kernel.groups.delete(group.pid);
+}
+
+function releaseFiles(task: Task): void {
+  task.fs.users--;
+  if (--task.files.users > 0) return;
+  const files = task.files.takeForClose(true);
+  for (const file of files) file.flush(task);
+  dropAll(files);
+}
+
+function groupEnded(group: ThreadGroup): void {
+  group.status = group.exitStatus >= 0 ? group.exitStatus : 0;
+  for (const hook of groupExitHooks) hook(group);
+  if (group === kernel.init) return onSandboxEnd(group.status);
+  adoptChildren(group);
+  endSession(group);
+  hangUpOrphans(group);
+  group.exitQueue.wake(1);
+  notifyParent(group);
+}
+
+/** Children go to the nearest subreaper, else to init; their parent-death signals are sent. */
+function adoptChildren(group: ThreadGroup): void {
+  let heir = group.parent;
+  while (heir && !heir.subreaper && heir !== kernel.init) heir = heir.parent;
+  heir ??= kernel.init;
+  for (const child of group.children) {
+    child.parent = heir;
+    heir?.children.add(child);
+    if (child.parentDeathSignal && child.status < 0) {
+      sendSignalToGroup(child, signalInfo(child.parentDeathSignal, SI_KERNEL));
+    }
+    if (child.status >= 0 && heir) notifyParent(child);
+  }
+  group.children.clear();
+}
+
+function endSession(group: ThreadGroup): void {
+  const { session } = group.processGroup;
+  if (session.id === group.pid && session.terminal) session.terminal.disassociate();
+}
+
+/** Stopped process groups that the exit orphans get SIGHUP and SIGCONT (exit(2)). */
+function hangUpOrphans(group: ThreadGroup): void {
+  const affected = new Set<ProcessGroup>([group.processGroup]);
+  for (const other of kernel.groups.values()) {
+    if (other.processGroup.session === group.processGroup.session) affected.add(other.processGroup);
+  }
+  for (const processGroup of affected) {
+    let stopped = false;
+    for (const member of processGroup.members) if (member.stopped && member.status < 0) stopped = true;
+    if (!stopped || !isOrphaned(processGroup)) continue;
+    sendSignalToProcessGroup(processGroup, signalInfo(SIGHUP, SI_KERNEL));
+    sendSignalToProcessGroup(processGroup, signalInfo(SIGCONT, SI_KERNEL));
+  }
+}
+
+/** SIGCHLD (or the child's exit signal) and a wake-up for wait(2); a parent that ignores children reaps at once. */
+function notifyParent(group: ThreadGroup): void {
+  const { parent } = group;
+  if (!parent) return;
+  const action = parent.actions.get(SIGCHLD);
+  const autoReap = group.exitSignal === SIGCHLD && (action.handler === SIG_IGN || (action.flags & SA_NOCLDWAIT) !== 0);
+  if (group.exitSignal > 0 && !(autoReap && action.handler === SIG_IGN)) {
+    sendSignalToGroup(parent, childSignal(group));
+  }
+  if (autoReap) reap(group);
+  parent.childQueue.wake(1);
+}
+
+function childSignal(group: ThreadGroup) {
+  const signo = group.status & 0x7f;
+  const code = signo === 0 ? CLD_EXITED : group.status & WCOREFLAG ? CLD_DUMPED : CLD_KILLED;
+  return signalInfo(group.exitSignal, code, {
+    pid: group.pid,
+    uid: group.leader.credentials.uid,
+    status: signo === 0 ? group.status >> 8 : signo,
+  });
+}
+
+/** The zombie was waited for: its pid is free. */
+export function reap(group: ThreadGroup): void {
+  group.reaped = true;
+  group.parent?.children.delete(group);
+  leaveProcessGroup(group);
+  kernel.groups.delete(group.pid);
+  const { session } = group.processGroup;
+  if (!session.groups.has(group.processGroup.id)) kernel.processGroups.delete(group.processGroup.id);
+  if (session.groups.size === 0) kernel.sessions.delete(session.id);
+}

@@ -1,0 +1,55 @@
+// Robust futexes (set_robust_list(2), get_robust_list(2), the kernel's robust-futexes document): when a thread ends,
+// every lock on its list whose word names it is marked FUTEX_OWNER_DIED, and a waiter is to be woken. Futexes are the
+// host's, keyed by the guest's memory, so the wake-up is an order to the ending thread itself. The list lies in guest
+// memory: it is read with bounds, each word once.
+
+import type { UserAddress } from '../base/brands.ts';
+import { allocateScratch, markScratch, readS64, readU64, releaseScratch, u32 } from '../platform/arena.ts';
+import type { Task } from './task.ts';
+
+const FUTEX_OWNER_DIED = 0x40000000;
+const FUTEX_WAITERS = 0x80000000;
+const FUTEX_TID_MASK = 0x3fffffff;
+/** ROBUST_LIST_LIMIT: a list longer than this is a loop. */
+const LIST_LIMIT = 2048;
+
+const NONE: readonly number[] = [];
+
+/** Walks the ending task's list; returns the futexes to wake. Faults end the walk silently, as in Linux. */
+export function walkRobustList(task: Task): readonly number[] {
+  const head = task.robustList;
+  if (head === 0) return NONE;
+  const wakes: number[] = [];
+  task.robustList = 0 as UserAddress;
+  const mark = markScratch();
+  const at = allocateScratch(24);
+  if (at >= 0 && task.memory.read(head, at, 24) === 0) {
+    const offset = readS64(at + 8);
+    const pending = readU64(at + 16);
+    let entry = readU64(at);
+    for (let n = 0; n < LIST_LIMIT && untag(entry) !== head; n++) {
+      const next = task.memory.read(untag(entry) as UserAddress, at, 8) === 0 ? readU64(at) : -1;
+      if (entry !== pending && !markDead(task, untag(entry) + offset, at, wakes)) break;
+      if (next < 0) break;
+      entry = next;
+    }
+    if (pending !== 0) markDead(task, untag(pending) + offset, at, wakes);
+  }
+  releaseScratch(mark);
+  return wakes;
+}
+
+/** Bit 0 of an entry says that it is a PI futex. */
+function untag(entry: number): number {
+  return entry - (entry % 2);
+}
+
+function markDead(task: Task, address: number, at: number, wakes: number[]): boolean {
+  if (address % 4 !== 0 || task.memory.read(address as UserAddress, at, 4) < 0) return false;
+  const word = u32[at >>> 2];
+  if ((word & FUTEX_TID_MASK) !== task.tid) return true;
+  u32[at >>> 2] = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+  if (task.memory.write(address as UserAddress, at, 4) < 0) return false;
+  if (word & FUTEX_WAITERS) wakes.push(address);
+  return true;
+}

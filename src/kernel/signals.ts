@@ -1,0 +1,135 @@
+// Sending signals (signal(7)): who gets them, what is dropped at once, who is woken or interrupted. Delivery, when a
+// task is about to go back to its program, is in signal-delivery.ts; stopping and continuing in stop.ts.
+
+import { SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } from '../abi/signal.ts';
+import { host } from '../host/calls.ts';
+import { INTERRUPT_SIGNAL } from '../platform/layout.ts';
+import { killGroup } from './exit.ts';
+import { makeRunnable } from './run-queue.ts';
+import type { ProcessGroup } from './sessions.ts';
+import { bitHigh, bitLow, sanitizeMaskLow, type SignalInfo } from './signal-state.ts';
+import { continueGroup, isStopSignal } from './stop.ts';
+import { BLOCKED, DEAD, RUNNING, type Task, type ThreadGroup } from './task.ts';
+
+const STOP_BITS = bitLow(SIGSTOP) | bitLow(SIGTSTP) | bitLow(SIGTTIN) | bitLow(SIGTTOU);
+
+/** Whether the default action of a signal is to be ignored. */
+export function ignoredByDefault(signo: number): boolean {
+  return signo === SIGCHLD || signo === SIGCONT || signo === SIGURG || signo === SIGWINCH;
+}
+
+/** Sends a signal to a process: any thread that does not block it takes it. */
+export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo): void {
+  if (group.status >= 0) return;
+  prepare(group, info.signo);
+  if (isDropped(group, null, info.signo)) return;
+  group.pending.add(info);
+  group.signalQueue.wake(1);
+  notifyGroup(group, info.signo);
+}
+
+/** Sends a signal to one thread. */
+export function sendSignalToTask(task: Task, info: SignalInfo): void {
+  const group = task.group;
+  if (group.status >= 0 || task.state === DEAD) return;
+  prepare(group, info.signo);
+  if (isDropped(group, task, info.signo)) return;
+  task.pending.add(info);
+  group.signalQueue.wake(1);
+  if (isFatal(group, info.signo) && !isMasked(task, info.signo)) killGroup(group, info.signo, null);
+  else if (!isMasked(task, info.signo)) notifyTask(task);
+}
+
+export function sendSignalToProcessGroup(processGroup: ProcessGroup, info: SignalInfo): void {
+  for (const group of [...processGroup.members]) sendSignalToGroup(group, { ...info });
+}
+
+/** What sending does before anything else: SIGCONT continues, and it and stop signals cancel each other. */
+function prepare(group: ThreadGroup, signo: number): void {
+  if (signo === SIGCONT) {
+    discardEverywhere(group, STOP_BITS);
+    continueGroup(group);
+  } else if (isStopSignal(signo)) {
+    discardEverywhere(group, bitLow(SIGCONT));
+  }
+}
+
+function discardEverywhere(group: ThreadGroup, low: number): void {
+  group.pending.discard(low, 0);
+  for (const task of group.threads) task.pending.discard(low, 0);
+}
+
+/** Ignored signals vanish unless somebody blocks them (and may change their mind, or read a signalfd). */
+function isDropped(group: ThreadGroup, task: Task | null, signo: number): boolean {
+  if (signo === SIGKILL || signo === SIGSTOP) return false;
+  const { handler } = group.actions.get(signo);
+  if (handler !== SIG_IGN && !(handler === SIG_DFL && ignoredByDefault(signo))) return false;
+  if (task) return !isMasked(task, signo);
+  for (const thread of group.threads) if (isMasked(thread, signo)) return false;
+  return true;
+}
+
+function isMasked(task: Task, signo: number): boolean {
+  return (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
+}
+
+/** Whether the default action ends the process: no thread needs to run for that. */
+function isFatal(group: ThreadGroup, signo: number): boolean {
+  if (signo === SIGKILL) return true;
+  return group.actions.get(signo).handler === SIG_DFL && !ignoredByDefault(signo) && !isStopSignal(signo);
+}
+
+function notifyGroup(group: ThreadGroup, signo: number): void {
+  const task = chooseTask(group, signo);
+  if (!task) return;
+  if (isFatal(group, signo)) killGroup(group, signo, null);
+  else notifyTask(task);
+}
+
+/** The thread that will take a process-directed signal: the leader if it may, else any; null if all block it. */
+function chooseTask(group: ThreadGroup, signo: number): Task | null {
+  const { leader } = group;
+  if (group.threads.has(leader) && (signo === SIGKILL || !isMasked(leader, signo))) return leader;
+  for (const task of group.threads) if (signo === SIGKILL || !isMasked(task, signo)) return task;
+  return null;
+}
+
+/** Makes a task look at its pending signals soon: retries a blocked call, interrupts a running thread. */
+export function notifyTask(task: Task): void {
+  if (task.state === BLOCKED) makeRunnable(task);
+  else if (task.state === RUNNING) interruptTask(task);
+}
+
+/** Sends the reserved host signal to a thread that runs guest code, so that it reports in. */
+export function interruptTask(task: Task): void {
+  if (task.interrupting) return;
+  task.interrupting = true;
+  if (task.hostTid !== 0) host.tgkill(task.mm.hostPid, task.hostTid, INTERRUPT_SIGNAL);
+}
+
+/** Changes the mask for the length of a call (sigsuspend, ppoll, …); the old one comes back when the call ends. */
+export function setTemporaryMask(task: Task, low: number, high: number): void {
+  if (task.hasSavedMask) return;
+  task.savedMaskLow = task.maskLow;
+  task.savedMaskHigh = task.maskHigh;
+  task.hasSavedMask = true;
+  task.maskLow = sanitizeMaskLow(low);
+  task.maskHigh = high;
+}
+
+/** Brings back the mask that `setTemporaryMask` saved; nothing to do if none was. */
+export function restoreMask(task: Task): void {
+  if (!task.hasSavedMask) return;
+  task.hasSavedMask = false;
+  task.maskLow = task.savedMaskLow;
+  task.maskHigh = task.savedMaskHigh;
+}
+
+/** Removes and returns the next signal the task may take now (its own before the process's), or null. */
+export function dequeueSignal(task: Task, maskLow: number, maskHigh: number): SignalInfo | null {
+  const own = task.pending.firstUnmasked(maskLow, maskHigh);
+  const shared = task.group.pending.firstUnmasked(maskLow, maskHigh);
+  if (own === 0 && shared === 0) return null;
+  const fromOwn = shared === 0 || (own !== 0 && own <= shared);
+  return fromOwn ? task.pending.take(own) : task.group.pending.take(shared);
+}

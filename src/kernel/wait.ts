@@ -1,0 +1,69 @@
+// Waiting for children (wait4(2), waitid(2)): which child, which event, and taking note of it once.
+
+import { ECHILD } from '../abi/errno.ts';
+import { CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT } from '../abi/signal.ts';
+import { __WALL, __WCLONE, WCONTINUED, WEXITED, WNOWAIT, WSTOPPED } from '../abi/wait.ts';
+import { reap } from './exit.ts';
+import type { ThreadGroup } from './task.ts';
+
+/** What a wait found. Reused: valid until the next call of `findChildEvent`. */
+export interface ChildEvent {
+  group: ThreadGroup | null;
+  /** Status as wait4 stores it. */
+  status: number;
+  /** CLD_* and si_status as waitid stores them. */
+  code: number;
+  value: number;
+}
+
+const event: ChildEvent = { group: null, status: 0, code: 0, value: 0 };
+
+/** Which children a wait is for; `id` is what `which` says. */
+export const WAIT_ANY = 0;
+export const WAIT_PID = 1;
+export const WAIT_PGID = 2;
+
+/**
+ * Looks for a child event. Returns it, or null when eligible children exist but nothing has happened, or -ECHILD.
+ * Without WNOWAIT the event is consumed: a zombie is reaped, a stop or continue reported.
+ */
+export function findChildEvent(parent: ThreadGroup, which: number, id: number, options: number): ChildEvent | null | number {
+  let eligible = false;
+  for (const child of parent.children) {
+    if (which === WAIT_PID && child.pid !== id) continue;
+    if (which === WAIT_PGID && child.processGroup.id !== id) continue;
+    if (!(options & __WALL) && ((options & __WCLONE) !== 0) !== (child.exitSignal !== SIGCHLD)) continue;
+    eligible = true;
+    if (checkChild(child, options)) return event;
+  }
+  return eligible ? null : -ECHILD;
+}
+
+function checkChild(child: ThreadGroup, options: number): boolean {
+  if (child.status >= 0) {
+    if (!(options & WEXITED)) return false;
+    const signo = child.status & 0x7f;
+    const code = signo === 0 ? CLD_EXITED : child.status & 0x80 ? CLD_DUMPED : CLD_KILLED;
+    fill(child, child.status, code, signo === 0 ? child.status >> 8 : signo);
+    if (!(options & WNOWAIT)) reap(child);
+    return true;
+  }
+  if (child.stopped && !child.stopReported && options & WSTOPPED) {
+    fill(child, (child.stopSignal << 8) | 0x7f, CLD_STOPPED, child.stopSignal);
+    if (!(options & WNOWAIT)) child.stopReported = true;
+    return true;
+  }
+  if (!child.stopped && !child.continueReported && options & WCONTINUED) {
+    fill(child, 0xffff, CLD_CONTINUED, SIGCONT);
+    if (!(options & WNOWAIT)) child.continueReported = true;
+    return true;
+  }
+  return false;
+}
+
+function fill(group: ThreadGroup, status: number, code: number, value: number): void {
+  event.group = group;
+  event.status = status;
+  event.code = code;
+  event.value = value;
+}

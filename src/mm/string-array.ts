@@ -1,0 +1,72 @@
+// Arrays of strings in guest memory (execve(2)'s argv and envp), read through a window, because they usually lie close
+// together and a read of another process costs the same for a byte as for kilobytes.
+
+import { E2BIG, EFAULT } from '../abi/errno.ts';
+import type { UserAddress } from '../base/brands.ts';
+import { allocateScratch, buffer, markScratch, readBytes, readU64, releaseScratch } from '../platform/arena.ts';
+import type { UserMemory } from './user-memory.ts';
+
+const WINDOW = 16384;
+/** MAX_ARG_STRLEN (32 pages) and a bound on pointers that 6 MiB of arguments cannot exceed. */
+const MAX_STRING = 131072;
+const MAX_STRINGS = 786432;
+const MAX_TOTAL = 6 << 20;
+
+/** What of guest memory lies in scratch: `length` bytes from `start` at arena offset `at`. */
+interface Window {
+  at: number;
+  start: number;
+  length: number;
+}
+
+/** The strings of a NULL-terminated array (NULL itself is an empty one), or -EFAULT or -E2BIG. */
+export function readStringArray(memory: UserMemory, array: UserAddress): string[] | number {
+  if (array === 0) return [];
+  const mark = markScratch();
+  const pointers: Window = { at: allocateScratch(WINDOW), start: 0, length: 0 };
+  const text: Window = { at: allocateScratch(WINDOW), start: 0, length: 0 };
+  const result = readAll(memory, array, pointers, text);
+  releaseScratch(mark);
+  return result;
+}
+
+function readAll(memory: UserMemory, array: number, pointers: Window, text: Window): string[] | number {
+  const strings: string[] = [];
+  let total = 0;
+  for (let at = array; ; at += 8) {
+    if (strings.length > MAX_STRINGS) return -E2BIG;
+    if (!covers(memory, pointers, at, 8)) return -EFAULT;
+    const pointer = readU64(pointers.at + (at - pointers.start));
+    if (pointer === 0) return strings;
+    const string = readString(memory, text, pointer);
+    if (typeof string === 'number') return string;
+    total += string.length + 1;
+    if (total > MAX_TOTAL) return -E2BIG;
+    strings.push(string);
+  }
+}
+
+function readString(memory: UserMemory, window: Window, from: number): string | number {
+  let string = '';
+  let at = from;
+  while (string.length < MAX_STRING) {
+    if (!covers(memory, window, at, 1)) return -EFAULT;
+    const offset = window.at + (at - window.start);
+    const end = window.at + window.length;
+    const nul = buffer.indexOf(0, offset);
+    if (nul >= 0 && nul < end) return string + readBytes(offset, nul - offset);
+    string += readBytes(offset, end - offset);
+    at += end - offset;
+  }
+  return -E2BIG;
+}
+
+/** Whether `length` bytes at `address` are in the window, after moving it there if need be. */
+function covers(memory: UserMemory, window: Window, address: number, length: number): boolean {
+  if (address >= window.start && address + length <= window.start + window.length) return true;
+  // Aligned down so that pointers stay aligned in scratch.
+  window.start = address - (address % 8);
+  const n = memory.readSome(window.start as UserAddress, window.at, WINDOW);
+  window.length = Math.max(n, 0);
+  return address + length <= window.start + window.length;
+}

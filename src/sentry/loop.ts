@@ -1,0 +1,81 @@
+// The event loop: one native wait over rings, host descriptors, kernel timers and Node's own loop. Kernel work runs
+// here, synchronously; when libuv has work, the loop returns to it and is called again by setImmediate.
+
+import { POLLIN } from '../abi/poll.ts';
+import { hasRunnable, takeRunnable } from '../kernel/run-queue.ts';
+import { fireTimers, nextDeadline } from '../kernel/timers.ts';
+import { monotonicNow } from '../base/clock.ts';
+import { flushAnswers, takeUnsent } from '../platform/answer.ts';
+import { deliverHostEvents, watchHostFd } from '../platform/host-events.ts';
+import { NEXT_EVENTS, NEXT_GONE, NEXT_STRANGER, NEXT_TIMEOUT, native } from '../platform/native.ts';
+import { prepareSlots, slotsPrepared } from '../platform/slots.ts';
+import { blanksMissing, refillBlanks } from '../platform/zygote.ts';
+import { retryCall } from '../syscalls/dispatch.ts';
+import { serveRing } from './rings.ts';
+
+const FOREVER = -1;
+const NOW = 0;
+/** How long libuv may be kept waiting for its own timers, in ns, at the least. */
+const MILLISECOND = 1e6;
+
+let libuvReady = false;
+let onGuestsGone: () => void = () => {};
+
+/** What is to happen when no guest process is left although init has not ended. */
+export function setGuestsGoneHook(hook: () => void): void {
+  onGuestsGone = hook;
+}
+
+/** Starts the loop; it runs until the process exits. */
+export function startLoop(): void {
+  watchHostFd(native.uvBackend(), POLLIN, {
+    ready() {
+      libuvReady = true;
+    },
+  });
+  turn();
+}
+
+/** Works until libuv wants its turn. */
+function turn(): void {
+  libuvReady = false;
+  const libuv = native.uvTimeout();
+  const libuvDeadline = libuv < 0 ? Number.POSITIVE_INFINITY : monotonicNow() + Math.max(libuv, 1) * MILLISECOND;
+  while (!libuvReady && step(libuvDeadline));
+  flushAnswers();
+  setImmediate(turn);
+}
+
+/** One wait and what it brings. False when libuv's timer is due. */
+function step(libuvDeadline: number): boolean {
+  const slot = native.next(takeUnsent(), timeoutUntil(libuvDeadline));
+  if (slot >= 0) serveRing(slot);
+  else if (slot === NEXT_EVENTS) deliverHostEvents();
+  else if (slot === NEXT_GONE) onGuestsGone();
+  const now = native.clock[0];
+  if (nextDeadline() <= now) fireTimers(now);
+  if (hasRunnable()) retryRunnable();
+  if (slot === NEXT_TIMEOUT || slot === NEXT_STRANGER) maintain();
+  return now < libuvDeadline;
+}
+
+/** Nanoseconds the wait may last. Idle work that is still to be done makes it return at once, after all rings. */
+function timeoutUntil(libuvDeadline: number): number {
+  if (blanksMissing() || !slotsPrepared()) return NOW;
+  const deadline = Math.min(nextDeadline(), libuvDeadline);
+  if (deadline === Number.POSITIVE_INFINITY) return FOREVER;
+  return Math.max(0, deadline - monotonicNow());
+}
+
+/** What is done while nobody waits: blanks and slots are made ahead. */
+function maintain(): void {
+  if (blanksMissing()) refillBlanks();
+  else if (!slotsPrepared()) prepareSlots();
+}
+
+function retryRunnable(): void {
+  for (let rounds = 0; hasRunnable() && rounds < 64; rounds++) {
+    for (const task of takeRunnable()) retryCall(task);
+  }
+}
+

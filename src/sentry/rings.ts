@@ -1,0 +1,121 @@
+// What a ring means: whose it is and what it reports. Calls go to the dispatcher; interrupts, faults, hellos and the
+// end of order lists are handled here.
+
+import { ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
+import { SIG_DFL, SIG_IGN, SIGSEGV } from '../abi/signal.ts';
+import type { HostPid } from '../base/brands.ts';
+import { watchAddressSpace } from '../kernel/address-spaces.ts';
+import { beginAnswer, complete } from '../kernel/answer.ts';
+import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
+import { execStackMapped, serveWaitingExecs } from '../kernel/exec.ts';
+import { exitDoomed, killGroup } from '../kernel/exit.ts';
+import { bitHigh, bitLow, signalInfo } from '../kernel/signal-state.ts';
+import { SERVING, Task } from '../kernel/task.ts';
+import { readU64, resetScratch, u32 } from '../platform/arena.ts';
+import {
+  ACT_SET_RETURN,
+  H_ARGS,
+  H_KIND,
+  H_NR,
+  H_RIP,
+  H_RSP,
+  KIND_FAULT,
+  KIND_HELLO,
+  KIND_INTERRUPT,
+  KIND_ORDER_FAIL,
+  KIND_ORDERS,
+  KIND_SIGNAL_FAIL,
+  KIND_SYSCALL,
+  SLOT_SIZE,
+} from '../platform/layout.ts';
+import { INFO_PID, native } from '../platform/native.ts';
+import { ownerOf } from '../platform/slots.ts';
+import { Blank, blankArrived, zygoteRang } from '../platform/zygote.ts';
+import { dispatchCall } from '../syscalls/dispatch.ts';
+
+const ZYGOTE_SLOT = 0;
+const SYS_FUTEX = 202;
+
+/** Serves the ring of a slot. The addon has checked that it is the slot's own thread that rang. */
+export function serveRing(slot: number): void {
+  if (slot === ZYGOTE_SLOT) return zygoteRang();
+  const owner = ownerOf(slot);
+  if (owner instanceof Task) return serveTask(owner, u32[((slot * SLOT_SIZE) >>> 2) + H_KIND]);
+  if (owner instanceof Blank) {
+    blankArrived(owner, native.info[INFO_PID] as HostPid);
+    serveWaitingExecs();
+  }
+}
+
+function serveTask(task: Task, kind: number): void {
+  if (task.hostTid === 0) meetThread(task, native.info[INFO_PID] as HostPid);
+  task.interrupting = false;
+  if (kind === KIND_SYSCALL && !task.doomed) return dispatchCall(task);
+  task.state = SERVING;
+  resetScratch();
+  if (kind !== KIND_ORDERS) beginAnswer(task);
+  if (task.doomed) return exitDoomed(task);
+  serveReport(task, kind);
+}
+
+/** The first ring of a thread tells its host thread id; of a process, the process to watch. */
+function meetThread(task: Task, hostTid: HostPid): void {
+  task.hostTid = hostTid;
+  const { mm } = task;
+  if (mm.hostPid === 0) watchAddressSpace(mm, hostTid);
+  task.memory.hostPid = mm.hostPid;
+}
+
+function serveReport(task: Task, kind: number): void {
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  switch (kind) {
+    case KIND_HELLO:
+      return childSaidHello(task);
+    case KIND_INTERRUPT:
+      return serveInterrupt(task, header);
+    case KIND_FAULT:
+      return serveFault(task, header);
+    case KIND_ORDERS:
+      beginAnswer(task);
+      return task.pendingObject instanceof Task ? vforkOrdersDone(task) : execStackMapped(task);
+    case KIND_ORDER_FAIL:
+      // A clone that the host refused, or a program whose mappings failed past the point of no return.
+      if (task.pendingObject instanceof Task) return cloneFailed(task);
+      return killGroup(task.group, SIGSEGV, task);
+    case KIND_SIGNAL_FAIL:
+      return killGroup(task.group, SIGSEGV, task);
+    default:
+      // Not something an honest stub says.
+      return killGroup(task.group, SIGSEGV, task);
+  }
+}
+
+/** The thread was told to report in. A native futex wait that this cut short is restarted or ends with EINTR. */
+function serveInterrupt(task: Task, header: number): void {
+  task.rip = readU64(4 * (header + H_RIP));
+  task.rsp = readU64(4 * (header + H_RSP));
+  if (u32[header + H_NR] !== SYS_FUTEX) return complete(task, 0, 0);
+  task.nr = SYS_FUTEX;
+  const timeout = readU64(4 * (header + H_ARGS + 6));
+  complete(task, timeout === 0 ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK, ACT_SET_RETURN);
+}
+
+/** A CPU exception in the program: a signal that cannot be ignored or blocked without ending the process. */
+function serveFault(task: Task, header: number): void {
+  const signo = u32[header + H_NR];
+  task.rip = readU64(4 * (header + H_RIP));
+  task.rsp = readU64(4 * (header + H_RSP));
+  const args = header + H_ARGS;
+  const inStub = u32[args + 8];
+  if (signo < 1 || signo > 31) return killGroup(task.group, SIGSEGV, task);
+  const action = task.group.actions.get(signo);
+  const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
+  if (inStub || masked || action.handler === SIG_DFL || action.handler === SIG_IGN) {
+    return killGroup(task.group, signo, task);
+  }
+  task.pending.add(
+    signalInfo(signo, u32[args] | 0, { valueLow: u32[args + 2], valueHigh: u32[args + 3] }),
+  );
+  complete(task, 0, 0);
+}
+

@@ -1,0 +1,120 @@
+// Dispatch: from a ring to a handler and from its result to the answer. Arguments are decoded by the table's types
+// straight from the slot into the task's argument array; a retried call finds them there.
+
+import { EIO, ENOSYS, EPERM } from '../abi/errno.ts';
+import { complete } from '../kernel/answer.ts';
+import { ANSWERED, cancelWaits, WAIT } from '../kernel/block.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { BLOCKED, SERVING, type Task } from '../kernel/task.ts';
+import { clearOrders } from '../platform/answer.ts';
+import { i32, resetScratch, u32 } from '../platform/arena.ts';
+import { H_ARGS, H_NR, H_RIP, H_RSP, SLOT_SIZE } from '../platform/layout.ts';
+import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
+import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
+import { HANDLERS } from './index.ts';
+
+type Handler = (task: Task, ...args: number[]) => number;
+
+/** What a tracer wants to know; null when nobody traces. */
+export interface CallTracer {
+  enter(task: Task): void;
+  /** `result` is the call's; undefined when it is not known here (exit, exec, clone). */
+  leave(task: Task, result: number | undefined): void;
+}
+
+const handlers: (Handler | null)[] = new Array(TABLE.length).fill(null);
+let tracer: CallTracer | null = null;
+let log: (line: string) => void = () => {};
+let unimplemented: (name: string) => void = () => {};
+
+/** Binds numbers to handlers. Throws when table and handlers do not agree: that fails the build's own test. */
+export function bindHandlers(): void {
+  checkHandlers(HANDLERS);
+  for (const entry of TABLE) {
+    if (entry && entry.name in HANDLERS) handlers[entry.nr] = HANDLERS[entry.name] as Handler;
+  }
+}
+
+export function setTracer(value: CallTracer | null): void {
+  tracer = value;
+}
+
+/** Where bugs and missing calls are reported. */
+export function setDispatchLog(onBug: (line: string) => void, onMissing: (name: string) => void): void {
+  log = onBug;
+  unimplemented = onMissing;
+}
+
+/** Serves the call that waits in the task's slot. */
+export function dispatchCall(task: Task): void {
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  const nr = u32[header + H_NR];
+  task.state = SERVING;
+  task.nr = nr;
+  task.rip = u32[header + H_RIP] + u32[header + H_RIP + 1] * 4294967296;
+  task.rsp = u32[header + H_RSP] + u32[header + H_RSP + 1] * 4294967296;
+  task.resumed = false;
+  task.progress = 0;
+  task.pendingObject = null;
+  task.deadline = Number.POSITIVE_INFINITY;
+  if (nr < kernel.callCounts.length) kernel.callCounts[nr]++;
+  decodeArguments(task, header, nr);
+  if (tracer) tracer.enter(task);
+  run(task);
+}
+
+/** Tries a blocked call again: something it waits for has happened, or a signal has come. */
+export function retryCall(task: Task): void {
+  task.queued = false;
+  if (task.state !== BLOCKED) return;
+  cancelWaits(task);
+  task.state = SERVING;
+  task.resumed = true;
+  run(task);
+}
+
+function run(task: Task): void {
+  resetScratch();
+  clearOrders(task.memory.slot);
+  task.memory.beginAnswer();
+  const result = call(task);
+  if (result === WAIT) return;
+  if (tracer) tracer.leave(task, result === ANSWERED ? undefined : result);
+  if (result !== ANSWERED) complete(task, result);
+}
+
+function call(task: Task): number {
+  const handler = task.nr < handlers.length ? handlers[task.nr] : null;
+  if (handler === null) return missing(task.nr);
+  const a = task.args;
+  try {
+    return handler(task, a[0], a[1], a[2], a[3], a[4], a[5]);
+  } catch (error) {
+    // A bug: this call fails, the sandbox lives on.
+    const name = TABLE[task.nr]?.name ?? task.nr;
+    log(`bug in ${name}: ${error instanceof Error ? error.stack : error}`);
+    cancelWaits(task);
+    return -EIO;
+  }
+}
+
+function missing(nr: number): number {
+  const entry = TABLE[nr];
+  if (entry?.disposition === 'eperm') return -EPERM;
+  unimplemented(entry?.name ?? `system call ${nr}`);
+  return -ENOSYS;
+}
+
+function decodeArguments(task: Task, header: number, nr: number): void {
+  const { args } = task;
+  const kinds = nr < TABLE.length ? nr * 6 : -1;
+  for (let i = 0; i < 6; i++) {
+    const word = header + H_ARGS + 2 * i;
+    const kind = kinds < 0 ? DECODE_NONE : DECODE[kinds + i];
+    if (kind === DECODE_S32) args[i] = i32[word];
+    else if (kind === DECODE_U32) args[i] = u32[word];
+    else if (kind === DECODE_S64) args[i] = u32[word] + i32[word + 1] * 4294967296;
+    else if (kind === DECODE_NONE) args[i] = 0;
+    else args[i] = u32[word] + u32[word + 1] * 4294967296;
+  }
+}

@@ -1,0 +1,196 @@
+// Memory mappings (mmap(2) and its family). Anonymous memory is the host's own and mostly never gets here; what the
+// filter's rules leave over does: file mappings, for which the guest's process is given a host descriptor, unusual
+// flags, and ranges of 4 GiB and more, which are checked here and then carried out by the thread's own stub.
+
+import { EACCES, EBADF, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
+import { O_ACCMODE, O_RDWR } from '../abi/fcntl.ts';
+import {
+  MADV_COLD,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_HUGEPAGE,
+  MADV_KEEPONFORK,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+  MAP_32BIT,
+  MAP_ANONYMOUS,
+  MAP_DENYWRITE,
+  MAP_EXECUTABLE,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_STACK,
+  MAP_TYPE,
+  MS_ASYNC,
+  MS_INVALIDATE,
+  MS_SYNC,
+  PROT_EXEC,
+  PROT_WRITE,
+} from '../abi/mman.ts';
+import { MS_NOEXEC } from '../abi/mount.ts';
+import type { Fd, HostFd } from '../base/brands.ts';
+import { complete } from '../kernel/answer.ts';
+import { ANSWERED } from '../kernel/block.ts';
+import type { Task } from '../kernel/task.ts';
+import { noteMapping } from '../mm/mapped-files.ts';
+import { order } from '../platform/answer.ts';
+import { ACT_ORDER_RETURN, FD_MAPPING, ORDER_SYSCALL } from '../platform/layout.ts';
+
+const SYS_MMAP = 9;
+const SYS_MPROTECT = 10;
+const SYS_MUNMAP = 11;
+const SYS_MREMAP = 25;
+const SYS_MSYNC = 26;
+const SYS_MADVISE = 28;
+const PAGE_SIZE = 4096;
+const USER_LIMIT = 0x7ffffffff000;
+const STUB_START = 0x7e0000000000;
+const STUB_END = 0x7e0100000000;
+
+/** Flags that are passed on to the host; the others have no effect here (or none in Linux). */
+const PASSED = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN | MAP_POPULATE | MAP_32BIT;
+const KNOWN = PASSED | MAP_TYPE | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NONBLOCK | MAP_HUGETLB;
+const ADVICES = new Set([
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_DONTFORK,
+  MADV_DOFORK,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+  MADV_DONTDUMP,
+  MADV_DODUMP,
+  MADV_WIPEONFORK,
+  MADV_KEEPONFORK,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+]);
+
+/** Whether a range touches the stub's region or leaves the address space. */
+function outOfBounds(address: number, length: number): boolean {
+  if (!(address >= 0 && length >= 0 && address + length <= USER_LIMIT)) return true;
+  return address < STUB_END && address + length > STUB_START;
+}
+
+/** Has the thread's stub make the call on the host; its result is the call's. */
+function native(task: Task, nr: number, a: number, b: number, c = 0, d = 0, e = 0, f = 0): number {
+  order(task.memory.slot, ORDER_SYSCALL, nr, a, b, c, d, e, f);
+  complete(task, 0, ACT_ORDER_RETURN);
+  return ANSWERED;
+}
+
+export function mmap(
+  task: Task,
+  address: number,
+  length: number,
+  protection: number,
+  flags: number,
+  fd: Fd,
+  offset: number,
+): number {
+  const type = flags & MAP_TYPE;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
+  if (length === 0 || offset % PAGE_SIZE !== 0) return -EINVAL;
+  if (type === MAP_SHARED_VALIDATE && flags & ~KNOWN) return -EOPNOTSUPP;
+  if (flags & MAP_HUGETLB || length > USER_LIMIT) return -ENOMEM;
+  const fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+  if (fixed && address % PAGE_SIZE !== 0) return -EINVAL;
+  if (fixed && outOfBounds(address, length)) return -ENOMEM;
+  const hint = outOfBounds(address, length) ? 0 : address;
+  const kind = type === MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+  const passed = (flags & PASSED) | kind;
+  if (flags & MAP_ANONYMOUS) return native(task, SYS_MMAP, hint, length, protection, passed | MAP_ANONYMOUS, -1, 0);
+  return mapFile(task, hint, length, protection, passed & ~MAP_GROWSDOWN, fd, offset);
+}
+
+/** The guest's process gets a host descriptor of the file's pages; the filter lets it do nothing but map it. */
+function mapFile(
+  task: Task,
+  address: number,
+  length: number,
+  protection: number,
+  flags: number,
+  fd: Fd,
+  offset: number,
+): number {
+  const file = task.files.get(fd);
+  if (!file) return -EBADF;
+  if (!(offset >= 0 && offset + length <= Number.MAX_SAFE_INTEGER)) return -EOVERFLOW;
+  if (!file.readable) return -EACCES;
+  const shared = (flags & MAP_TYPE) === MAP_SHARED;
+  if (shared && protection & PROT_WRITE && (file.flags & O_ACCMODE) !== O_RDWR) return -EACCES;
+  if (protection & PROT_EXEC && file.path.mount.flags & MS_NOEXEC) return -EPERM;
+  const hostFd = file.mapping(protection, flags);
+  if (hostFd < 0) return hostFd;
+  const { mm } = task;
+  if (mm.installedFile !== file || mm.installedHostFd !== hostFd) {
+    mm.installedFile = file;
+    mm.installedHostFd = hostFd;
+    task.sentDescriptor = hostFd;
+    task.sentDescriptorAs = FD_MAPPING;
+    noteMapping(mm, hostFd as HostFd, file.path);
+  }
+  return native(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
+}
+
+export function munmap(task: Task, address: number, length: number): number {
+  if (address % PAGE_SIZE !== 0 || length === 0 || outOfBounds(address, length)) return -EINVAL;
+  return native(task, SYS_MUNMAP, address, length);
+}
+
+export function mprotect(task: Task, address: number, length: number, protection: number): number {
+  if (address % PAGE_SIZE !== 0) return -EINVAL;
+  if (outOfBounds(address, length)) return -ENOMEM;
+  return native(task, SYS_MPROTECT, address, length, protection);
+}
+
+export function mremap(
+  task: Task,
+  address: number,
+  oldLength: number,
+  newLength: number,
+  flags: number,
+  newAddress: number,
+): number {
+  if (outOfBounds(address, oldLength)) return -EINVAL;
+  if (newLength > USER_LIMIT || (flags & 6 && outOfBounds(newAddress, newLength))) return -EINVAL;
+  return native(task, SYS_MREMAP, address, oldLength, newLength, flags, newAddress);
+}
+
+export function madvise(task: Task, address: number, length: number, advice: number): number {
+  if (!ADVICES.has(advice) || address % PAGE_SIZE !== 0) return -EINVAL;
+  if (outOfBounds(address, length)) return -ENOMEM;
+  return native(task, SYS_MADVISE, address, length, advice);
+}
+
+export function msync(task: Task, address: number, length: number, flags: number): number {
+  if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || address % PAGE_SIZE !== 0) return -EINVAL;
+  if (flags & MS_ASYNC && flags & MS_SYNC) return -EINVAL;
+  if (outOfBounds(address, length)) return -ENOMEM;
+  return native(task, SYS_MSYNC, address, length, flags);
+}
+

@@ -1,0 +1,213 @@
+// Processes and threads: making them, executing programs, ending, waiting (clone(2), execve(2), exit(2), wait(2)).
+
+import { E2BIG, EFAULT, EINVAL, EPERM } from '../abi/errno.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.ts';
+import {
+  CLONE_ARGS_CHILD_TID,
+  CLONE_ARGS_EXIT_SIGNAL,
+  CLONE_ARGS_FLAGS,
+  CLONE_ARGS_PARENT_TID,
+  CLONE_ARGS_PIDFD,
+  CLONE_ARGS_SET_TID_SIZE,
+  CLONE_ARGS_SIZE_VER0,
+  CLONE_ARGS_STACK,
+  CLONE_ARGS_STACK_SIZE,
+  CLONE_ARGS_TLS,
+  CLONE_CLEAR_SIGHAND,
+  CLONE_DETACHED,
+  CLONE_PARENT_SETTID,
+  CLONE_PIDFD,
+  CLONE_VFORK,
+  CLONE_VM,
+  CSIGNAL,
+} from '../abi/sched.ts';
+import { SIGCHLD } from '../abi/signal.ts';
+import { __WALL, __WCLONE, __WNOTHREAD, P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WUNTRACED } from '../abi/wait.ts';
+import type { Fd, UserAddress } from '../base/brands.ts';
+
+import { complete } from '../kernel/answer.ts';
+import { ANSWERED, block } from '../kernel/block.ts';
+import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
+import { execTask } from '../kernel/exec.ts';
+import { exitGroup, exitThread } from '../kernel/exit.ts';
+import { writeGroupUsage } from '../kernel/usage.ts';
+import { readStringArray } from '../mm/string-array.ts';
+import { type ChildEvent, findChildEvent, WAIT_ANY, WAIT_PGID, WAIT_PID } from '../kernel/wait.ts';
+import type { Task } from '../kernel/task.ts';
+import { order } from '../platform/answer.ts';
+import { i32, readU64, u8, u32 } from '../platform/arena.ts';
+import { ACT_ORDER_RETURN, ORDER_SYSCALL } from '../platform/layout.ts';
+import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
+import { installPidfd, pidfdGroup } from '../fs/pidfd/install.ts';
+
+const PAGE_SIZE = 4096;
+const SYS_SET_TID_ADDRESS = 218;
+const SYS_ARCH_PRCTL = 158;
+const ARCH_SET_FS = 0x1002;
+
+export function fork(task: Task): number {
+  return cloneTask(task, { flags: 0, exitSignal: SIGCHLD, stack: 0, tls: 0, parentTid: 0, childTid: 0 });
+}
+
+export function vfork(task: Task): number {
+  const flags = CLONE_VM | CLONE_VFORK;
+  return cloneTask(task, { flags, exitSignal: SIGCHLD, stack: 0, tls: 0, parentTid: 0, childTid: 0 });
+}
+
+export function clone(
+  task: Task,
+  flags: number,
+  stack: number,
+  parentTid: UserAddress,
+  childTid: UserAddress,
+  tls: number,
+): number {
+  const low = flags % 4294967296;
+  const args: CloneArguments = { flags: low & ~CSIGNAL, exitSignal: low & CSIGNAL, stack, tls, parentTid, childTid };
+  if (!(low & CLONE_PIDFD)) return cloneTask(task, args);
+  // The pidfd comes back where the parent's tid would.
+  if (low & (CLONE_PARENT_SETTID | CLONE_DETACHED)) return -EINVAL;
+  return cloneTask(task, args, (child) => installPidfd(task, child, parentTid));
+}
+
+export function clone3(task: Task, address: UserAddress, size: number): number {
+  if (size > PAGE_SIZE) return -E2BIG;
+  if (size < CLONE_ARGS_SIZE_VER0) return -EINVAL;
+  const at = task.memory.in(address, size);
+  if (at < 0) return at;
+  for (let i = CLONE_ARGS_SET_TID_SIZE; i < size; i++) if (u8[at + i] !== 0) return -EINVAL;
+  const flags = readU64(at + CLONE_ARGS_FLAGS);
+  const stack = readU64(at + CLONE_ARGS_STACK);
+  const stackSize = readU64(at + CLONE_ARGS_STACK_SIZE);
+  const exitSignal = readU64(at + CLONE_ARGS_EXIT_SIGNAL);
+  const pidfd = readU64(at + CLONE_ARGS_PIDFD) as UserAddress;
+  if (flags % 4294967296 & (CLONE_DETACHED | (CSIGNAL & ~0x80)) || flags >= 2 * CLONE_CLEAR_SIGHAND) return -EINVAL;
+  if ((stack === 0) !== (stackSize === 0) || exitSignal > 64) return -EINVAL;
+  const args: CloneArguments = {
+    flags,
+    exitSignal,
+    stack: stack + stackSize,
+    tls: readU64(at + CLONE_ARGS_TLS),
+    parentTid: readU64(at + CLONE_ARGS_PARENT_TID),
+    childTid: readU64(at + CLONE_ARGS_CHILD_TID),
+  };
+  if (!(flags % 4294967296 & CLONE_PIDFD)) return cloneTask(task, args);
+  return cloneTask(task, args, (child) => installPidfd(task, child, pidfd));
+}
+
+export function execve(task: Task, path: UserAddress, argv: UserAddress, envp: UserAddress): number {
+  return executeAt(task, AT_FDCWD as Fd, path, argv, envp, 0);
+}
+
+export function execveat(
+  task: Task,
+  dirfd: Fd,
+  path: UserAddress,
+  argv: UserAddress,
+  envp: UserAddress,
+  flags: number,
+): number {
+  if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) return -EINVAL;
+  return executeAt(task, dirfd, path, argv, envp, flags);
+}
+
+function executeAt(task: Task, dirfd: Fd, pathAddress: UserAddress, argv: UserAddress, envp: UserAddress, flags: number) {
+  const name = task.memory.string(pathAddress);
+  if (typeof name === 'number') return name;
+  const walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+  const path = resolve(task, dirfd, name, walk);
+  if (typeof path === 'number') return path;
+  const args = readStringArray(task.memory, argv);
+  if (typeof args === 'number') return args;
+  const environment = readStringArray(task.memory, envp);
+  if (typeof environment === 'number') return environment;
+  const shown = dirfd === AT_FDCWD || name.startsWith('/') ? name : `/dev/fd/${dirfd}${name ? `/${name}` : ''}`;
+  const r = execTask(task, path, shown, args, environment);
+  return r < 0 ? r : ANSWERED;
+}
+
+export function exit(task: Task, status: number): number {
+  return exitThread(task, (status & 0xff) << 8);
+}
+
+export function exit_group(task: Task, status: number): number {
+  return exitGroup(task, (status & 0xff) << 8);
+}
+
+export function wait4(task: Task, pid: number, status: UserAddress, options: number, usage: UserAddress): number {
+  if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) return -EINVAL;
+  const which = pid > 0 ? WAIT_PID : pid === -1 ? WAIT_ANY : WAIT_PGID;
+  const id = pid > 0 ? pid : pid === 0 ? task.group.processGroup.id : -pid;
+  const event = waitForChild(task, which, id, options | WEXITED);
+  if (typeof event === 'number') return event;
+  if (status !== 0) {
+    const at = task.memory.out(status, 4);
+    if (at < 0) return -EFAULT;
+    i32[at >>> 2] = event.status;
+  }
+  const { group } = event;
+  if (!group) return 0;
+  if (usage !== 0) writeGroupUsage(task, group, usage);
+  return group.pid;
+}
+
+export function waitid(task: Task, type: number, id: number, info: UserAddress, options: number, usage: UserAddress): number {
+  if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) return -EINVAL;
+  if (!(options & (WEXITED | WUNTRACED | WCONTINUED))) return -EINVAL;
+  let which = WAIT_ANY;
+  if (type === P_PID || type === P_PIDFD) which = WAIT_PID;
+  else if (type === P_PGID) which = WAIT_PGID;
+  else if (type !== P_ALL) return -EINVAL;
+  if (type === P_PID && id <= 0) return -EINVAL;
+  if (type === P_PGID && id < 0) return -EINVAL;
+  if (type === P_PGID && id === 0) id = task.group.processGroup.id;
+  if (type === P_PIDFD) {
+    const target = pidfdGroup(task, id as Fd);
+    if (typeof target === 'number') return target;
+    id = target.pid;
+  }
+  const event = waitForChild(task, which, id, options);
+  if (typeof event === 'number' && event < 0) return event;
+  return writeChildInfo(task, event, info, usage);
+}
+
+function writeChildInfo(task: Task, event: ChildEvent | number, info: UserAddress, usage: UserAddress): number {
+  const group = typeof event === 'number' ? null : event.group;
+  if (info !== 0) {
+    const at = task.memory.out(info, 128);
+    if (at < 0) return at;
+    u8.fill(0, at, at + 128);
+    if (group && typeof event !== 'number') {
+      i32[at >>> 2] = SIGCHLD;
+      i32[(at + 8) >>> 2] = event.code;
+      i32[(at + 16) >>> 2] = group.pid;
+      u32[(at + 20) >>> 2] = group.leader.credentials.uid;
+      i32[(at + 24) >>> 2] = event.value;
+    }
+  }
+  if (group && usage !== 0) writeGroupUsage(task, group, usage);
+  return 0;
+}
+
+/** The event, or a number to return: 0 for WNOHANG, WAIT, or -errno. */
+function waitForChild(task: Task, which: number, id: number, options: number): ChildEvent | number {
+  const found = findChildEvent(task.group, which, id, options);
+  if (found !== null) return found;
+  if (options & WNOHANG) return 0;
+  return block(task, task.group.childQueue, 1);
+}
+
+export function set_tid_address(task: Task, address: UserAddress): number {
+  // The host kernel clears the word and wakes its futex when the host thread ends; the number is ours.
+  order(task.memory.slot, ORDER_SYSCALL, SYS_SET_TID_ADDRESS, address);
+  return task.tid;
+}
+
+/** Only the base of fs may be set: gs belongs to the stub. */
+export function arch_prctl(task: Task, option: number, address: number): number {
+  if (option !== ARCH_SET_FS) return -EINVAL;
+  if (!(address >= 0 && address < 0x7ffffffff000)) return -EPERM;
+  order(task.memory.slot, ORDER_SYSCALL, SYS_ARCH_PRCTL, ARCH_SET_FS, address);
+  complete(task, 0, ACT_ORDER_RETURN);
+  return ANSWERED;
+}
