@@ -19,7 +19,7 @@ export const FUTEX_LOCK_PI2 = 13;
 // Modifiers of the operation
 export const FUTEX_PRIVATE_FLAG = 128;
 export const FUTEX_CLOCK_REALTIME = 256;
-export const FUTEX_CMD_MASK = 127;
+export const FUTEX_CMD_MASK = ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
 
 export const FUTEX_BITSET_MATCH_ANY = 0xffffffff;
 
