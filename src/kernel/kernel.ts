@@ -40,7 +40,7 @@ export const kernel: Kernel = {
   forks: 0,
 };
 
-const PID_MAX = 32768;
+export const PID_MAX = 32768;
 let lastPid = 0;
 
 /** The pid given out last: /proc/loadavg and ns_last_pid show it. */

@@ -77,7 +77,9 @@ function run(task: Task): void {
   resetScratch();
   clearOrders(task.memory.slot);
   task.memory.beginAnswer();
+  kernel.current = task;
   const result = call(task);
+  kernel.current = null;
   if (result === WAIT) return;
   if (tracer) tracer.leave(task, result === ANSWERED ? undefined : result);
   if (result !== ANSWERED) complete(task, result);

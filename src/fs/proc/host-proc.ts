@@ -1,0 +1,70 @@
+// The host's procfs, for what only the host knows: a guest process's mappings, memory and CPU time, and the machine's
+// memory and processors. The launcher mounts a procfs of the sandbox's own pid namespace and passes its directory;
+// files are opened by a path below it that the sentry makes up, never the guest.
+
+import { ENOENT } from '../../abi/errno.ts';
+import { O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../../abi/fcntl.ts';
+import type { HostFd } from '../../base/brands.ts';
+import { host } from '../../host/calls.ts';
+import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
+
+const CHUNK = 64 << 10;
+/** No file of procfs is longer than this; a process with very many mappings is cut off here. */
+const LONGEST = 32 << 20;
+
+let directory = -1 as HostFd;
+
+/** Passes in the directory of the host's procfs. Without it, files that need it show what is known otherwise. */
+export function setHostProc(fd: HostFd): void {
+  directory = fd;
+}
+
+/** The whole text of a host procfs file, as a byte string, or -errno. */
+export function readHostProc(path: string): string | number {
+  if (directory < 0) return -ENOENT;
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  const fd = host.openat2(directory, path, O_RDONLY, 0, resolve) as HostFd;
+  if (fd < 0) return fd;
+  const mark = markScratch();
+  const at = allocateScratch(CHUNK);
+  let text = '';
+  let n: number = at;
+  if (at >= 0) {
+    while (text.length < LONGEST) {
+      n = host.read(fd, at, CHUNK);
+      if (n <= 0) break;
+      text += readBytes(at, n);
+    }
+  }
+  releaseScratch(mark);
+  host.close(fd);
+  return n < 0 && text === '' ? n : text;
+}
+
+/** The lines of a host procfs file; none when it cannot be read. */
+export function hostProcLines(path: string): string[] {
+  const text = readHostProc(path);
+  if (typeof text === 'number') return [];
+  const lines = text.split('\n');
+  if (lines[lines.length - 1] === '') lines.pop();
+  return lines;
+}
+
+/**
+ * The fields of a host /proc/PID[/task/TID]/stat, numbered as in proc(5) from 1; the name (2) is left out. Null when
+ * the process is not there.
+ */
+export function hostStat(path: string): string[] | null {
+  const text = readHostProc(path);
+  if (typeof text === 'number') return null;
+  const end = text.lastIndexOf(')');
+  return [
+    '',
+    '',
+    '',
+    ...text
+      .slice(end + 2)
+      .trimEnd()
+      .split(' '),
+  ];
+}

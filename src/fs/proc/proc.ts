@@ -1,0 +1,101 @@
+// procfs: the root directory and the superblock. Processes are looked up at every walk; the rest of the tree is fixed.
+
+import { ENOENT } from '../../abi/errno.ts';
+import { DT_DIR } from '../../abi/fcntl.ts';
+import { PROC_SUPER_MAGIC } from '../../abi/stat.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { type DirectorySink, type Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
+import { allocateDevice } from '../../vfs/mount.ts';
+import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
+import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
+import { netTree } from './net.ts';
+import { taskIno } from './numbers.ts';
+import { SETTINGS } from './sysctl.ts';
+import { SYSTEM_FILES } from './system.ts';
+import { TaskDirectory, taskByName } from './task-directory.ts';
+
+const ROOT_INO = 1;
+const PAGE = 4096;
+
+const SELF: LinkSource<null> = {
+  read: () => (kernel.current ? String(kernel.current.group.pid) : -ENOENT),
+};
+
+const THREAD_SELF: LinkSource<null> = {
+  read: () => (kernel.current ? `${kernel.current.group.pid}/task/${kernel.current.tid}` : -ENOENT),
+};
+
+export class ProcSuperblock extends Superblock {
+  readonly device = allocateDevice();
+  readonly typeName = 'proc';
+  readonly root: Inode;
+  private lastIno = ROOT_INO;
+
+  constructor() {
+    super();
+    this.source = 'proc';
+    this.magic = PROC_SUPER_MAGIC;
+    this.root = new ProcRoot(this);
+  }
+
+  nextIno(): number {
+    return ++this.lastIno;
+  }
+
+  override statfs(into: StatFs): number {
+    into.type = this.magic;
+    into.blockSize = PAGE;
+    into.blocks = into.blocksFree = into.blocksAvailable = 0;
+    into.files = into.filesFree = 0;
+    into.nameMax = 255;
+    return 0;
+  }
+}
+
+/** /proc itself. */
+class ProcRoot extends VirtualDirectory {
+  private readonly fixed: FixedDirectory;
+  private readonly net: FixedDirectory;
+
+  constructor(superblock: ProcSuperblock) {
+    super(superblock, ROOT_INO);
+    this.fixed = new FixedDirectory(superblock, ROOT_INO);
+    this.net = new FixedDirectory(superblock, superblock.nextIno());
+    grow(this.net, netTree());
+    this.fixed.add('self', new GeneratedLink(superblock, superblock.nextIno(), null, SELF));
+    this.fixed.add('thread-self', new GeneratedLink(superblock, superblock.nextIno(), null, THREAD_SELF));
+    this.fixed.add('mounts', new VirtualSymlink(superblock, superblock.nextIno(), 'self/mounts'));
+    this.fixed.add('net', new VirtualSymlink(superblock, superblock.nextIno(), 'self/net'));
+    grow(this.fixed, SYSTEM_FILES);
+    grow(this.fixed, { sys: SETTINGS, fs: {}, irq: {}, bus: {}, driver: {}, tty: { driver: {}, ldisc: {} } });
+  }
+
+  override get cacheable(): boolean {
+    return false;
+  }
+
+  override refresh(): number {
+    this.nlink = this.fixed.nlink + kernel.groups.size;
+    return 0;
+  }
+
+  override lookup(name: string): Inode | number {
+    const fixed = this.fixed.entries.get(name);
+    if (fixed) return fixed;
+    const task = taskByName(name);
+    if (!task) return -ENOENT;
+    // A thread's own number leads to its directory, too, although it is not listed.
+    return new TaskDirectory(this.superblock, task, task === task.group.leader, this.net);
+  }
+
+  override readdir(_offset: number, sink: DirectorySink): number {
+    let next = 0;
+    for (const [name, inode] of this.fixed.entries) {
+      if (!sink(name, inode.ino, entryType(inode), ++next)) return 0;
+    }
+    for (const pid of [...kernel.groups.keys()].sort((a, b) => a - b)) {
+      if (!sink(String(pid), taskIno(pid, false), DT_DIR, ++next)) return 0;
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,287 @@
+// /proc/sys: the kernel's settings. Those that something in the sandbox obeys show what is in force; the rest show
+// Linux's defaults. Writable are the ones whose change takes effect here; the spec may preset any (OCI's linux.sysctl).
+
+import { randomUUID } from 'node:crypto';
+import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.ts';
+import { EINVAL, EPERM } from '../../abi/errno.ts';
+import { HOST_NAME_MAX } from '../../abi/misc.ts';
+import { capable } from '../../base/credentials.ts';
+import { kernel, lastPidGiven, PID_MAX } from '../../kernel/kernel.ts';
+import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
+import { POOL_BITS } from '../dev/memory-devices.ts';
+import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE } from '../pipe/pipe.ts';
+import type { Tree } from '../virtual/directory.ts';
+import type { TextSource } from '../virtual/inode.ts';
+import { text } from './system.ts';
+
+/** What the spec has set, by dotted name. */
+const presets = new Map<string, string>();
+
+/** Presets a setting by its dotted name (`net.core.somaxconn`). False when there is no such setting. */
+export function presetSysctl(name: string, value: string): boolean {
+  if (name === 'kernel.hostname') kernel.hostname = value;
+  else if (name === 'kernel.domainname') kernel.domainname = value;
+  else if (!settingExists(name)) return false;
+  else presets.set(name, value);
+  return true;
+}
+
+function settingExists(name: string): boolean {
+  let node: Tree[string] | undefined = SETTINGS as Tree;
+  for (const part of name.replaceAll('/', '.').split('.')) {
+    if (typeof node !== 'object' || !Object.hasOwn(node, part)) return false;
+    node = (node as Tree)[part];
+  }
+  return node !== undefined && typeof (node as TextSource<null>).mode === 'number';
+}
+
+/** The value of a setting as a number, for what obeys it: the preset, or the default given. */
+export function sysctlNumber(name: string, otherwise: number): number {
+  const value = Number(presets.get(name)?.trim() ?? Number.NaN);
+  return Number.isNaN(value) ? otherwise : value;
+}
+
+/** Settings of one directory with their defaults, as files. */
+function settings(prefix: string, defaults: Readonly<Record<string, number | string>>): Tree {
+  const tree: Record<string, TextSource<null>> = {};
+  for (const [name, value] of Object.entries(defaults)) {
+    tree[name] = text(() => `${presets.get(`${prefix}.${name}`) ?? value}\n`);
+  }
+  return tree;
+}
+
+/** A name of the UTS namespace: hostname or domainname. */
+function utsName(field: 'hostname' | 'domainname'): TextSource<null> {
+  return {
+    mode: 0o644,
+    read: () => `${kernel[field]}\n`,
+    write: (_subject, value) => {
+      const caller = kernel.current;
+      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      const name = value.split('\n', 1)[0];
+      if (name.length > HOST_NAME_MAX || name.includes('\0')) return -EINVAL;
+      kernel[field] = name;
+      return 0;
+    },
+  };
+}
+
+/** Chosen when the kernel starts: the same for all who read it. */
+let bootId = '';
+
+const RANDOM: Tree = {
+  boot_id: text(() => {
+    bootId ||= randomUUID();
+    return `${bootId}\n`;
+  }),
+  entropy_avail: text(() => `${POOL_BITS}\n`),
+  poolsize: text(() => `${POOL_BITS}\n`),
+  urandom_min_reseed_secs: text(() => '60\n'),
+  uuid: text(() => `${randomUUID()}\n`),
+  write_wakeup_threshold: text(() => `${POOL_BITS}\n`),
+};
+
+const SHM_MAX = '18446744073692774399';
+const FILE_MAX = '9223372036854775807';
+
+const KERNEL: Tree = {
+  ...settings('kernel', {
+    core_pattern: 'core',
+    core_pipe_limit: 0,
+    core_uses_pid: 0,
+    dmesg_restrict: 1,
+    io_uring_disabled: 2,
+    kptr_restrict: 1,
+    msgmax: 8192,
+    msgmnb: 16384,
+    msgmni: 32000,
+    ngroups_max: 65536,
+    overflowgid: 65534,
+    overflowuid: 65534,
+    perf_event_paranoid: 4,
+    printk: '4\t4\t1\t7',
+    randomize_va_space: 2,
+    sched_rr_timeslice_ms: 100,
+    sched_rt_period_us: 1000000,
+    sched_rt_runtime_us: 950000,
+    sem: '32000\t1024000000\t500\t32000',
+    shm_rmid_forced: 0,
+    shmall: SHM_MAX,
+    shmmax: SHM_MAX,
+    shmmni: 4096,
+    tainted: 0,
+    unprivileged_bpf_disabled: 2,
+  }),
+  cap_last_cap: text(() => `${CAP_LAST_CAP}\n`),
+  domainname: utsName('domainname'),
+  hostname: utsName('hostname'),
+  ns_last_pid: text(() => `${lastPidGiven()}\n`),
+  osrelease: text(() => `${OS_RELEASE}\n`),
+  ostype: text(() => `${OS_TYPE}\n`),
+  pid_max: text(() => `${PID_MAX}\n`),
+  pty: settings('kernel.pty', { max: 4096, reserve: 1024 }),
+  random: RANDOM,
+  'threads-max': text(() => `${PID_MAX}\n`),
+  version: text(() => `${OS_VERSION}\n`),
+};
+
+const VM = settings('vm', {
+  admin_reserve_kbytes: 8192,
+  dirty_background_bytes: 0,
+  dirty_background_ratio: 10,
+  dirty_bytes: 0,
+  dirty_expire_centisecs: 3000,
+  dirty_ratio: 20,
+  dirty_writeback_centisecs: 500,
+  legacy_va_layout: 0,
+  max_map_count: 65530,
+  memfd_noexec: 0,
+  min_free_kbytes: 67584,
+  mmap_min_addr: 65536,
+  mmap_rnd_bits: 28,
+  nr_hugepages: 0,
+  nr_overcommit_hugepages: 0,
+  oom_dump_tasks: 1,
+  oom_kill_allocating_task: 0,
+  overcommit_kbytes: 0,
+  overcommit_memory: 0,
+  overcommit_ratio: 50,
+  'page-cluster': 3,
+  panic_on_oom: 0,
+  swappiness: 60,
+  unprivileged_userfaultfd: 0,
+  user_reserve_kbytes: 131072,
+  vfs_cache_pressure: 100,
+  zone_reclaim_mode: 0,
+});
+
+function countFiles(): number {
+  const tables = new Set([...kernel.tasks.values()].map((task) => task.files));
+  let count = 0;
+  for (const table of tables) for (const file of table.files) if (file) count++;
+  return count;
+}
+
+const FS: Tree = {
+  ...settings('fs', {
+    'aio-max-nr': 65536,
+    'aio-nr': 0,
+    'file-max': FILE_MAX,
+    'inode-nr': '0\t0',
+    'inode-state': '0\t0\t0\t0\t0\t0\t0',
+    'lease-break-time': 45,
+    'leases-enable': 1,
+    'mount-max': 100000,
+    nr_open: 1048576,
+    overflowgid: 65534,
+    overflowuid: 65534,
+    'pipe-max-size': PIPE_MAX_SIZE,
+    'pipe-user-pages-hard': 0,
+    'pipe-user-pages-soft': 16 * (PIPE_MAX_SIZE / PIPE_DEFAULT_SIZE) * 64,
+    protected_fifos: 0,
+    protected_hardlinks: 1,
+    protected_regular: 0,
+    protected_symlinks: 1,
+    suid_dumpable: 0,
+  }),
+  'file-nr': text(() => `${countFiles()}\t0\t${FILE_MAX}\n`),
+  epoll: settings('fs.epoll', { max_user_watches: 3533918 }),
+  inotify: settings('fs.inotify', {
+    max_queued_events: 16384,
+    max_user_instances: 128,
+    max_user_watches: 65536,
+  }),
+  mqueue: settings('fs.mqueue', {
+    msg_default: 10,
+    msg_max: 10,
+    msgsize_default: 8192,
+    msgsize_max: 8192,
+    queues_max: 256,
+  }),
+};
+
+const NET: Tree = {
+  core: settings('net.core', {
+    netdev_max_backlog: 1000,
+    optmem_max: 131072,
+    rmem_default: 212992,
+    rmem_max: 4194304,
+    somaxconn: 4096,
+    wmem_default: 212992,
+    wmem_max: 4194304,
+  }),
+  ipv4: settings('net.ipv4', {
+    icmp_echo_ignore_all: 0,
+    ip_default_ttl: 64,
+    ip_forward: 0,
+    ip_local_port_range: '32768\t60999',
+    ip_local_reserved_ports: '',
+    ip_nonlocal_bind: 0,
+    ip_unprivileged_port_start: 1024,
+    ping_group_range: '1\t0',
+    tcp_abort_on_overflow: 0,
+    tcp_available_congestion_control: 'reno cubic',
+    tcp_congestion_control: 'cubic',
+    tcp_ecn: 2,
+    tcp_fastopen: 1,
+    tcp_fin_timeout: 60,
+    tcp_keepalive_intvl: 75,
+    tcp_keepalive_probes: 9,
+    tcp_keepalive_time: 7200,
+    tcp_max_syn_backlog: 2048,
+    tcp_max_tw_buckets: 131072,
+    tcp_mem: '287901\t383868\t575802',
+    tcp_moderate_rcvbuf: 1,
+    tcp_mtu_probing: 0,
+    tcp_no_metrics_save: 0,
+    tcp_retries1: 3,
+    tcp_retries2: 15,
+    tcp_rmem: '4096\t131072\t33554432',
+    tcp_sack: 1,
+    tcp_slow_start_after_idle: 1,
+    tcp_syn_retries: 6,
+    tcp_synack_retries: 5,
+    tcp_syncookies: 1,
+    tcp_timestamps: 1,
+    tcp_tw_reuse: 2,
+    tcp_window_scaling: 1,
+    tcp_wmem: '4096\t16384\t4194304',
+    udp_mem: '575802\t767736\t1151604',
+    udp_rmem_min: 4096,
+    udp_wmem_min: 4096,
+  }),
+  ipv6: {
+    conf: {
+      all: settings('net.ipv6.conf.all', { disable_ipv6: 0, forwarding: 0 }),
+      default: settings('net.ipv6.conf.default', { disable_ipv6: 0, forwarding: 0 }),
+      lo: settings('net.ipv6.conf.lo', { disable_ipv6: 0, forwarding: 0 }),
+    },
+    ...settings('net.ipv6', { bindv6only: 0, ip_nonlocal_bind: 0 }),
+  },
+  unix: settings('net.unix', { max_dgram_qlen: 512 }),
+};
+
+const NAMESPACES_MAX = 96365;
+
+const USER = settings('user', {
+  max_cgroup_namespaces: NAMESPACES_MAX,
+  max_inotify_instances: 128,
+  max_inotify_watches: 65536,
+  max_ipc_namespaces: NAMESPACES_MAX,
+  max_mnt_namespaces: NAMESPACES_MAX,
+  max_net_namespaces: NAMESPACES_MAX,
+  max_pid_namespaces: NAMESPACES_MAX,
+  max_time_namespaces: NAMESPACES_MAX,
+  max_user_namespaces: NAMESPACES_MAX,
+  max_uts_namespaces: NAMESPACES_MAX,
+});
+
+/** The tree of /proc/sys. */
+export const SETTINGS: Tree = {
+  dev: { tty: settings('dev.tty', { ldisc_autoload: 0, legacy_tiocsti: 0 }) },
+  fs: FS,
+  kernel: KERNEL,
+  net: NET,
+  user: USER,
+  vm: VM,
+};

@@ -1,0 +1,284 @@
+// /proc/PID and /proc/PID/task/TID: the directory of one task. Entries are made anew at each lookup, so that owner and
+// contents are those of the moment; nothing of it is cached in dentries.
+
+import { EIO, ENOENT } from '../../abi/errno.ts';
+import { DT_DIR, DT_LNK, DT_REG } from '../../abi/fcntl.ts';
+import { S_IFREG } from '../../abi/stat.ts';
+import type { Pid, UserAddress } from '../../base/brands.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import type { Task } from '../../kernel/task.ts';
+import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
+import { OpenFile } from '../../vfs/open-file.ts';
+import { pathName } from '../../vfs/path-name.ts';
+import { entryType, type FixedDirectory, VirtualDirectory } from '../virtual/directory.ts';
+import { GeneratedFile, GeneratedLink, type LinkSource, seekPosition, VirtualInode } from '../virtual/inode.ts';
+import { alive, checkPeek, isGone, readerRoot } from './access.ts';
+import { FdDirectory, FdInfoDirectory } from './descriptors.ts';
+import { DIRECTORY_INO, FILE_INO, taskIno } from './numbers.ts';
+import { PROCESS_FILES, THREAD_FILES } from './process-files.ts';
+
+/** A magic link to a path that the task has: its program, its directories. */
+function taskLink(find: (task: Task) => Path | null): LinkSource<Task> {
+  const target = (task: Task): Path | number => {
+    const denied = checkPeek(task);
+    if (denied < 0) return denied;
+    const living = alive(task);
+    return (living && find(living)) ?? -ENOENT;
+  };
+  return {
+    follow: target,
+    read: (task) => {
+      const path = target(task);
+      return typeof path === 'number' ? path : pathName(path, readerRoot(task));
+    },
+  };
+}
+
+const LINKS: Readonly<Record<string, LinkSource<Task>>> = {
+  cwd: taskLink((task) => task.fs.cwd),
+  exe: taskLink((task) => task.mm.executable),
+  root: taskLink((task) => task.fs.root),
+};
+
+const DIRECTORIES: readonly string[] = ['fd', 'fdinfo', 'net', 'ns'];
+
+/** The files of one namespace of names, with inode numbers by place. */
+const PROCESS_NAMES: readonly string[] = Object.keys(PROCESS_FILES);
+const THREAD_NAMES: readonly string[] = Object.keys(THREAD_FILES);
+
+export class TaskDirectory extends VirtualDirectory {
+  readonly task: Task;
+  /** This is /proc/PID (false: a thread below task/). */
+  readonly whole: boolean;
+  /** The directory that `net` shows. */
+  private readonly net: FixedDirectory;
+
+  constructor(superblock: Superblock, task: Task, whole: boolean, net: FixedDirectory) {
+    super(superblock, taskIno(task.tid, !whole));
+    this.task = task;
+    this.whole = whole;
+    this.net = net;
+    this.nlink = whole ? 9 : 7;
+    own(this, task);
+  }
+
+  override get cacheable(): boolean {
+    return false;
+  }
+
+  override lookup(name: string): Inode | number {
+    const { task, superblock } = this;
+    if (isGone(task)) return -ENOENT;
+    const inode = this.make(name, superblock, task);
+    if (inode === null) return -ENOENT;
+    if (inode !== this.net) own(inode, task);
+    return inode;
+  }
+
+  private make(name: string, superblock: Superblock, task: Task): Inode | null {
+    const files = this.whole ? PROCESS_FILES : THREAD_FILES;
+    const names = this.whole ? PROCESS_NAMES : THREAD_NAMES;
+    if (Object.hasOwn(files, name)) {
+      return new GeneratedFile(superblock, this.ino + FILE_INO + names.indexOf(name), task, files[name]);
+    }
+    const other = this.ino + DIRECTORY_INO;
+    if (Object.hasOwn(LINKS, name)) {
+      return new GeneratedLink(superblock, other + 16 + Object.keys(LINKS).indexOf(name), task, LINKS[name]);
+    }
+    if (name === 'fd') return new FdDirectory(superblock, other, task);
+    if (name === 'fdinfo') return new FdInfoDirectory(superblock, other + 1, task);
+    if (name === 'mem') return new MemoryInode(superblock, other + 2, task);
+    if (name === 'net') return this.net;
+    if (name === 'ns') return new NamespaceDirectory(superblock, other + 3, task);
+    if (name === 'task' && this.whole) return new ThreadsDirectory(superblock, other + 4, task, this.net);
+    return null;
+  }
+
+  override readdir(_offset: number, sink: DirectorySink): number {
+    if (isGone(this.task)) return -ENOENT;
+    const files = this.whole ? PROCESS_NAMES : THREAD_NAMES;
+    const entries: [string, number][] = [
+      ...(this.whole ? ['task'] : []).map((name): [string, number] => [name, DT_DIR]),
+      ...DIRECTORIES.map((name): [string, number] => [name, DT_DIR]),
+      ...Object.keys(LINKS).map((name): [string, number] => [name, DT_LNK]),
+      ...files.map((name): [string, number] => [name, DT_REG]),
+      ['mem', DT_REG],
+    ];
+    for (let i = 0; i < entries.length; i++) {
+      const [name, type] = entries[i];
+      const inode = this.make(name, this.superblock, this.task);
+      if (inode && !sink(name, inode.ino, type, i + 1)) break;
+    }
+    return 0;
+  }
+}
+
+/** A task's files belong to its effective user, or to root when it is not dumpable. */
+function own(inode: Inode, task: Task): void {
+  const { dumpable } = task.group;
+  inode.uid = dumpable ? task.credentials.euid : 0;
+  inode.gid = dumpable ? task.credentials.egid : 0;
+}
+
+/** /proc/PID/task: the threads. */
+class ThreadsDirectory extends VirtualDirectory {
+  readonly task: Task;
+  private readonly net: FixedDirectory;
+
+  constructor(superblock: Superblock, ino: number, task: Task, net: FixedDirectory) {
+    super(superblock, ino);
+    this.task = task;
+    this.net = net;
+    this.nlink = 2 + task.group.threads.size;
+  }
+
+  override get cacheable(): boolean {
+    return false;
+  }
+
+  override lookup(name: string): Inode | number {
+    const task = taskByName(name);
+    if (!task || task.group !== this.task.group) return -ENOENT;
+    return new TaskDirectory(this.superblock, task, false, this.net);
+  }
+
+  override readdir(_offset: number, sink: DirectorySink): number {
+    const { group } = this.task;
+    if (isGone(group.leader)) return -ENOENT;
+    const tids = new Set<Pid>([group.leader.tid, ...[...group.threads].map((thread) => thread.tid)]);
+    let next = 0;
+    for (const tid of [...tids].sort((a, b) => a - b)) {
+      if (!sink(String(tid), taskIno(tid, true), DT_DIR, ++next)) break;
+    }
+    return 0;
+  }
+}
+
+/** The task that a name of digits stands for (a process's leader also as a zombie), or null. */
+export function taskByName(name: string): Task | null {
+  if (!/^[1-9]\d{0,8}$/.test(name)) return null;
+  const pid = Number(name) as Pid;
+  const task = kernel.tasks.get(pid) ?? kernel.groups.get(pid)?.leader ?? null;
+  return task && !isGone(task) ? task : null;
+}
+
+// ---- mem ----
+
+/** /proc/PID/mem: the task's memory by address. */
+class MemoryInode extends VirtualInode {
+  readonly task: Task;
+
+  constructor(superblock: Superblock, ino: number, task: Task) {
+    super(superblock, ino, S_IFREG | 0o600);
+    this.task = task;
+  }
+
+  override open(path: Path, flags: number): OpenFile | number {
+    const denied = checkPeek(this.task);
+    return denied < 0 ? denied : new MemoryFile(path, this, flags);
+  }
+}
+
+class MemoryFile extends OpenFile {
+  declare readonly inode: MemoryInode;
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override read(at: number, length: number, offset: number): number {
+    const living = alive(this.inode.task);
+    if (!living || length === 0) return 0;
+    const n = living.memory.readSome(offset as UserAddress, at, length);
+    return n < 0 ? -EIO : n;
+  }
+
+  override write(at: number, length: number, offset: number): number {
+    const living = alive(this.inode.task);
+    if (!living || length === 0) return 0;
+    return living.memory.write(offset as UserAddress, at, length) < 0 ? -EIO : length;
+  }
+
+  override seek(offset: number, whence: number): number {
+    return seekPosition(this, offset, whence);
+  }
+}
+
+// ---- ns ----
+
+/** Namespaces that every process of the sandbox is in, with the numbers of Linux's initial ones. */
+const NAMESPACES: Readonly<Record<string, readonly [type: string, ino: number]>> = {
+  cgroup: ['cgroup', 4026531835],
+  ipc: ['ipc', 4026531839],
+  mnt: ['mnt', 4026531841],
+  net: ['net', 4026531840],
+  pid: ['pid', 4026531836],
+  pid_for_children: ['pid', 4026531836],
+  time: ['time', 4026531834],
+  time_for_children: ['time', 4026531834],
+  user: ['user', 4026531837],
+  uts: ['uts', 4026531838],
+};
+
+class NamespaceInode extends AnonymousInode {
+  constructor(ino: number) {
+    super(S_IFREG | 0o444);
+    this.ino = ino;
+  }
+
+  override open(path: Path, flags: number): OpenFile | number {
+    return new NamespaceFile(path, this, flags);
+  }
+}
+
+/** A descriptor of a namespace: something to compare by inode number. */
+class NamespaceFile extends OpenFile {
+  override get linkText(): string | null {
+    return this.path.dentry.name;
+  }
+}
+
+const NAMESPACE_LINK: LinkSource<{ task: Task; name: string }> = {
+  read: ({ task, name }) => {
+    const denied = checkPeek(task);
+    const [type, ino] = NAMESPACES[name];
+    return denied < 0 ? denied : `${type}:[${ino}]`;
+  },
+  follow: ({ task, name }) => {
+    const denied = checkPeek(task);
+    const [type, ino] = NAMESPACES[name];
+    return denied < 0 ? denied : anonymousPath(`${type}:[${ino}]`, new NamespaceInode(ino));
+  },
+};
+
+class NamespaceDirectory extends VirtualDirectory {
+  readonly task: Task;
+
+  constructor(superblock: Superblock, ino: number, task: Task) {
+    super(superblock, ino, 0o511);
+    this.task = task;
+  }
+
+  override get cacheable(): boolean {
+    return false;
+  }
+
+  override lookup(name: string): Inode | number {
+    if (!Object.hasOwn(NAMESPACES, name)) return -ENOENT;
+    const ino = this.ino + 0x40 + Object.keys(NAMESPACES).indexOf(name);
+    return new GeneratedLink(this.superblock, ino, { task: this.task, name }, NAMESPACE_LINK);
+  }
+
+  override readdir(_offset: number, sink: DirectorySink): number {
+    const denied = checkPeek(this.task);
+    if (denied < 0) return denied;
+    let next = 0;
+    for (const name of Object.keys(NAMESPACES)) {
+      const inode = this.lookup(name) as Inode;
+      if (!sink(name, inode.ino, entryType(inode), ++next)) break;
+    }
+    return 0;
+  }
+}
