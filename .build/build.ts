@@ -83,8 +83,9 @@ requireTool('make', 'make');
 mkdirSync(dist, { recursive: true });
 writeFileSync(join(dist, 'package.json'), '{ "type": "commonjs" }\n');
 run('make', '--silent', '-C', 'native', `NODE=${realpathSync(process.execPath)}`);
+// What esbuild complains about it has printed by then.
 await Promise.all([
   bundle(join(top, 'src/cli/main.ts'), 'cli.js'),
   bundle(join(top, 'src/sentry/main.ts'), 'sentry.js'),
-]);
+]).catch(() => fail('the programs could not be bundled'));
 writeRuntime();
