@@ -14,84 +14,89 @@ typedef int s32;
 typedef long s64;
 
 // ---- the stub's region: every address in it has the same high 32 bits, which the filter tests ----
-#define STUB_HI 0x7e00u
-#define STUB_TEXT 0x7e0000000000ul   // the static stub is linked here
-#define SLOTS_ADDR 0x7e0010000000ul  // slots, shared with the sentry, one memfd each
-#define SLOT_SIZE 0x20000ul          // 128 KiB
-#define MAX_SLOTS 4096
+#define STUB_HI     0x7e00u
+#define STUB_TEXT   0x7e0000000000ul // the static stub is linked here
+#define SLOTS_ADDR  0x7e0010000000ul // slots, shared with the sentry, one memfd each
+#define SLOT_SIZE   0x20000ul        // 128 KiB
+#define MAX_SLOTS   4096
 #define BLOCKS_ADDR 0x7e0040000000ul // private: one block per thread of this process
-#define BLOCK_SIZE 0x10000ul         // [0,4K) struct thread, [4K,16K) stub stack, [16K,64K) sigaltstack
-#define MAX_BLOCKS 4096
+#define BLOCK_SIZE  0x10000ul        // [0,4K) struct thread, [4K,16K) stub stack, [16K,64K) sigaltstack
+#define MAX_BLOCKS  4096
 
-#define DOORBELL 1000      // the notified system call: (slot index, sequence number)
-#define PROMOTE 1001       // trapped inside the stub: re-enter by SIGSYS to have all registers in memory
-#define INTERRUPT_SIGNAL 16 // SIGSTKFLT, "report in". Real-time signals would queue and fill the altstack
+#define DOORBELL         1000 // the notified system call: (slot index, sequence number)
+#define PROMOTE          1001 // trapped inside the stub: re-enter by SIGSYS to have all registers in memory
+#define INTERRUPT_SIGNAL 16   // SIGSTKFLT, "report in". Real-time signals would queue and fill the altstack
 
 // ---- slot: byte offsets of its parts ----
-#define SLOT_ORDERS 0x1000u  // up to MAX_ORDERS orders of 64 bytes: u64 opcode, u64 argument[7]
-#define MAX_ORDERS 192
+#define SLOT_ORDERS  0x1000u // up to MAX_ORDERS orders of 64 bytes: u64 opcode, u64 argument[7]
+#define MAX_ORDERS   192
 #define SLOT_PAYLOAD 0x4000u // captured arguments from the front; the sentry's data where it likes
 #define PAYLOAD_SIZE (SLOT_SIZE - SLOT_PAYLOAD)
-#define CAPTURE_MAX 0x10000u // the stub captures at most this much in all; longer buffers are not captured
+#define CAPTURE_MAX  0x10000u // the stub captures at most this much in all; longer buffers are not captured
 
 // ---- slot header, as u32 indices (64-bit fields take two) ----
 enum {
-  H_SEQ = 0,    // sequence number of this ring; unchanged when a doorbell is rung again
-  H_KIND = 1,   // enum kind
-  H_NR = 2,     // system call number (0xffffffff: a foreign architecture's call)
-  H_FLAGS = 3,  // 1: came from a patched site
-  H_ARGS = 4,   // u64[6]
-  H_RIP = 16,   // u64, the instruction after the call
-  H_RSP = 18,   // u64
-  H_CPU = 20,   // the CPU it rang from
-  H_NIN = 21,   // captured items
-  H_IN = 24,    // items of 4 words: u64 user address, u32 offset in slot, s32 length or -errno
+  H_SEQ = 0,   // sequence number of this ring; unchanged when a doorbell is rung again
+  H_KIND = 1,  // enum kind
+  H_NR = 2,    // system call number (0xffffffff: a foreign architecture's call)
+  H_FLAGS = 3, // 1: came from a patched site
+  H_ARGS = 4,  // u64[6]
+  H_RIP = 16,  // u64, the instruction after the call
+  H_RSP = 18,  // u64
+  H_CPU = 20,  // the CPU it rang from
+  H_NIN = 21,  // captured items
+  H_IN = 24,   // items of 4 words: u64 user address, u32 offset in slot, s32 length or -errno
   MAX_IN = 8,
-  H_ACT = 64,   // enum act, flags
-  H_NOUT = 65,  // copies to user memory
-  H_RET = 66,   // s64
-  H_NORD = 68,  // orders
-  H_SOLO = 69,  // this address space has one task only
-  H_GONE = 70,  // 1: this thread's last store; its host thread touches no memory any more
-  H_OUT = 72,   // items of 4 words: u64 user address, u32 offset in slot, u32 length
+  H_ACT = 64,  // enum act, flags
+  H_NOUT = 65, // copies to user memory
+  H_RET = 66,  // s64
+  H_NORD = 68, // orders
+  H_SOLO = 69, // this address space has one task only
+  H_GONE = 70, // 1: this thread's last store; its host thread touches no memory any more
+  H_OUT = 72,  // items of 4 words: u64 user address, u32 offset in slot, u32 length
   MAX_OUT = 32,
-  H_REGS = 200, // u64[18] in sigcontext order (r8..r15 rdi rsi rbp rbx rdx rax rcx rsp rip eflags), for KIND_INTERRUPT and KIND_FAULT
+  H_REGS = 200, // u64[18] in sigcontext order (r8..r15 rdi rsi rbp rbx rdx rax rcx rsp rip eflags), for KIND_INTERRUPT
+                // and KIND_FAULT
   // slot 0 only, at boot
   H_LISTENER = 240, // listener fd in the zygote + 1, or -errno
   H_VDSO = 242,     // u64
   H_MINSIGSTK = 244,
   H_HWCAP = 245,
-  H_FAST = 246,     // set by the sentry: leave SIGSYS by xrstor and a jump
+  H_FAST = 246, // set by the sentry: leave SIGSYS by xrstor and a jump
   H_HWCAP2 = 247,
 };
 
 enum kind {
   KIND_SYSCALL = 0,
-  KIND_INTERRUPT = 1, // answer to the interrupt signal; NR = 202 and ARGS[3] = timeout if a native futex wait was cut short, else -1
-  KIND_FAULT = 2,     // NR = signal, ARGS = si_code, si_addr, trapno, rip, in_stub, error code
-  KIND_HELLO = 3,     // first ring of a new thread or process that was asked to say hello
-  KIND_ORDERS = 4,    // orders done (ACT_ASK_AGAIN). Each order's first word now holds its result
-  KIND_ZYGOTE = 5,    // the zygote waits for orders
+  KIND_INTERRUPT =
+      1, // answer to the interrupt signal; NR = 202 and ARGS[3] = timeout if a native futex wait was cut short, else -1
+  KIND_FAULT = 2,       // NR = signal, ARGS = si_code, si_addr, trapno, rip, in_stub, error code
+  KIND_HELLO = 3,       // first ring of a new thread or process that was asked to say hello
+  KIND_ORDERS = 4,      // orders done (ACT_ASK_AGAIN). Each order's first word now holds its result
+  KIND_ZYGOTE = 5,      // the zygote waits for orders
   KIND_SIGNAL_FAIL = 6, // a signal frame could not be written or read
   KIND_ORDER_FAIL = 7,  // ARGS[0] = index of the order that failed, ARGS[1] = its -errno
 };
 
-enum act { // what to do with the registers, and afterwards
-  ACT_SET_RETURN = 1,  // rax = H_RET (-EFAULT if an out copy faulted)
-  ACT_RESTART = 2,     // rip -= 2, rax = H_NR: the call is made again
-  ACT_ASK_AGAIN = 4,   // after the orders, ring KIND_ORDERS and wait
+enum act {              // what to do with the registers, and afterwards
+  ACT_SET_RETURN = 1,   // rax = H_RET (-EFAULT if an out copy faulted)
+  ACT_RESTART = 2,      // rip -= 2, rax = H_NR: the call is made again
+  ACT_ASK_AGAIN = 4,    // after the orders, ring KIND_ORDERS and wait
   ACT_ORDER_RETURN = 8, // rax = result of order 0, also when that failed
 };
 
 enum order {
-  ORDER_SYSCALL = 1,    // nr, a0..a5. A failure ends the list: KIND_ORDER_FAIL, unless ACT_ORDER_RETURN and it is order 0
-  ORDER_COPY = 2,       // user address, offset in slot, length
-  ORDER_ZERO = 3,       // user address, length
-  ORDER_FORK = 4,       // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, say hello, slot fd, stack pointer or 0
-  ORDER_THREAD = 5,     // slot index, block index, stack pointer or 0, tls, clear_child_tid address, clone flags, say hello | slot fd << 32 (0: mapped already)
-  ORDER_FRAME = 6,      // signal, handler, restorer, mask, altstack base, altstack size | use << 63; siginfo at ORDER's slot offset a6
-  ORDER_SIGRETURN = 7,  // registers and vector state from the frame at rsp
-  ORDER_JUMP = 8,       // rip, rsp: a fresh program
+  ORDER_SYSCALL = 1, // nr, a0..a5. A failure ends the list: KIND_ORDER_FAIL, unless ACT_ORDER_RETURN and it is order 0
+  ORDER_COPY = 2,    // user address, offset in slot, length
+  ORDER_ZERO = 3,    // user address, length
+  ORDER_FORK = 4,    // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, say hello, slot fd,
+                     // stack pointer or 0
+  ORDER_THREAD = 5, // slot index, block index, stack pointer or 0, tls, clear_child_tid address, clone flags, say hello
+                    // | slot fd << 32 (0: mapped already)
+  ORDER_FRAME =
+      6, // signal, handler, restorer, mask, altstack base, altstack size | use << 63; siginfo at ORDER's slot offset a6
+  ORDER_SIGRETURN = 7, // registers and vector state from the frame at rsp
+  ORDER_JUMP = 8,      // rip, rsp: a fresh program
   ORDER_EXIT = 9,
   ORDER_EXIT_GROUP = 10,
 };

@@ -1,0 +1,116 @@
+// The launcher: builds the cage around the sentry (namespaces, id maps, roots, capabilities, first filter)
+// and around its guests, starts both, and stays in the foreground in the sandbox's stead.
+//
+//   outer (the caller's process)          forwards signals, waits, returns the exit status
+//     init (pid 1 of the sandbox)         its death is the death of everything in the sandbox
+//       zygote (pid 1 of its own namespaces)  the stub; ancestor of all guest processes
+//       sentry (Node)
+#pragma once
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../abi.h"
+
+#define MAX_BINDS    256
+#define MAX_RUNTIME  64
+#define MAX_ID_MAPS  64
+#define MAX_NODE_ARG 32
+
+struct bind {
+  const char *name, *source;
+  bool read_only, is_directory;
+  int tree; // detached mount
+};
+
+struct runtime_file {
+  const char *source, *destination;
+  int tree;
+};
+
+struct id_map {
+  unsigned inside, outside, count;
+};
+
+struct options {
+  const char *rootfs, *stub, *node, *script, *hostname, *netns;
+  bool rootfs_read_only;
+  struct bind bind[MAX_BINDS];
+  struct runtime_file runtime[MAX_RUNTIME];
+  struct id_map uid_map[MAX_ID_MAPS], gid_map[MAX_ID_MAPS];
+  const char *node_arg[MAX_NODE_ARG];
+  int binds, runtime_files, uid_maps, gid_maps, node_args;
+  int spec_fd, log_fd;
+  uint64_t capabilities;
+};
+
+/** What one process of ours opens and a later one uses. All are close-on-exec. */
+struct state {
+  int rootfs_tree;
+  int stdio[3]; // non-blocking doubles of 0..2, or -1
+  int control_outer, control_sentry;
+  int stub, slot0, proc;
+  int sync[2]; // outer tells init that its ids are mapped
+  bool own_network;
+  bool trees_taken;
+};
+
+// ---- main.c ----
+int open_null(void);
+/** Lets go of the standard streams: who reads or writes them must see their end when the sentry closes them. Of
+ * the descriptors above 2 only these stay. */
+void keep_only(int null, const int *keep, size_t count);
+
+// ---- message.c ----
+/** "cloister: <message>: <errno's text>", a hint on the next line unless it is NULL, and exit status 125. */
+void die(const char *hint, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// ---- trees.c ----
+/**
+ * Takes the rootfs, the binds and the runtime files as detached mounts, in a mount namespace of its own that is
+ * thrown away again: what has to be hidden of the host's mounts is hidden there only.
+ */
+void take_trees(struct options *options, struct state *state);
+/** A procfs of our pid namespace as a detached mount, or -1 where the host does not allow one. */
+int take_proc(void);
+/** Makes a tmpfs with nothing but the runtime files our root. */
+void enter_first_root(const struct options *options);
+/** Makes an empty read-only tmpfs the root of all processes that share ours. directory: an existing one. */
+void enter_empty_root(const char *directory);
+/** A directory that exists, whatever the host looks like. */
+const char *any_directory(void);
+void make_mounts_private(void);
+
+// ---- credentials.c ----
+/** Fills in default maps where none were given. */
+void default_maps(struct options *options);
+/** Writes the maps of the user namespace of a child. */
+void write_maps(const struct options *options, pid_t child);
+/** Keeps these capabilities and no others, for good; sets no_new_privs. */
+void limit_capabilities(uint64_t keep);
+/** Becomes root in our user namespace. */
+void become_root(void);
+bool can_mount(void);
+void reset_signals(void);
+void forbid_core_dumps(void);
+
+// ---- init.c, zygote.c, sentry.c ----
+void run_init(struct options *options, struct state *state) __attribute__((noreturn));
+pid_t start_zygote(const struct options *options, const struct state *state);
+pid_t start_sentry(const struct options *options, const struct state *state, pid_t zygote, int init_fd);
+
+static inline long sys_open_tree(int directory, const char *path, unsigned flags) {
+  return syscall(SYS_open_tree, directory, path, flags);
+}

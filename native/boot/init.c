@@ -1,0 +1,69 @@
+// Pid 1 of the sandbox. It builds what needs privileges, then holds none and only waits for the sentry.
+#include "boot.h"
+
+#include <net/if.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+static void loopback_up(void) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request)) die(NULL, "cannot bring the loopback interface up");
+  close(fd);
+}
+
+/** The sentry has loaded everything it will ever load: the root under it is emptied, for it and for us. */
+static void hand_over(int sentry_fd) {
+  char text[16];
+  ssize_t length = read(sentry_fd, text, sizeof text);
+  if (length <= 0) return; // it is dead; the wait will tell
+  enter_empty_root("/empty");
+  limit_capabilities(0);
+  if (write(sentry_fd, "go\n", 3) != 3) return;
+}
+
+void run_init(struct options *options, struct state *state) {
+  char go;
+  if (read(state->sync[0], &go, 1) != 1) _exit(125); // the outer process failed, and said so
+  close(state->sync[0]);
+  become_root();
+  // After the change of ids, which clears it. The outer process may be dead already: then its socket is closed.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) die(NULL, "cannot tie the sandbox to its launcher");
+  char byte;
+  if (recv(state->control_sentry, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) _exit(125);
+  if (setsid() < 0) die(NULL, "setsid");
+  if (sethostname(options->hostname, strlen(options->hostname)))
+    die(NULL, "cannot set the host name %s", options->hostname);
+  make_mounts_private();
+  state->proc = take_proc();
+  if (!state->trees_taken) take_trees(options, state);
+  if (state->own_network) loopback_up();
+
+  pid_t zygote = start_zygote(options, state);
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) die(NULL, "cannot make a socket pair");
+  int null = open_null();
+  enter_first_root(options);
+  pid_t sentry = start_sentry(options, state, zygote, pair[1]);
+  close(pair[1]);
+  keep_only(null, &pair[0], 1);
+  hand_over(pair[0]);
+  close(pair[0]);
+
+  int status;
+  for (;;) {
+    pid_t gone = wait(&status);
+    if (gone == sentry) break;
+    if (gone < 0 && errno != EINTR) die(NULL, "wait");
+  }
+  if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
+  say("the sentry was killed by signal %d (%s); the sandbox is gone with it", WTERMSIG(status),
+      strsignal(WTERMSIG(status)));
+  _exit(128 + WTERMSIG(status));
+}
