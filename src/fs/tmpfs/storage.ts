@@ -1,0 +1,163 @@
+// Data of a tmpfs file: a growable buffer while it is small and only read and written, a memfd of the host from the
+// moment it is mapped or large. A memfd stays one until the file goes.
+
+import { EFBIG, ENOMEM, ENXIO } from '../../abi/errno.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, SEEK_DATA } from '../../abi/fcntl.ts';
+import { STAT_BLOCKS } from '../../abi/stat.ts';
+import type { HostFd } from '../../base/brands.ts';
+import { host } from '../../host/calls.ts';
+import { allocateScratch, buffer, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
+
+const LARGE = 64 << 10;
+/** So many memfds at most: the sentry's descriptors are needed for other things too. */
+const MEMFDS_MAX = 10_000;
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+export const PAGE = 4096;
+/** Largest file: offsets stay exact in doubles with room to spare. */
+export const SIZE_MAX = 2 ** 52;
+
+let memfds = 0;
+
+export class Storage {
+  size = 0;
+  /** The host's memfd, or -1 while the data are in `bytes`. */
+  private fd = -1 as HostFd;
+  private bytes: Buffer | null = null;
+  /** Parts were skipped or cut out, so that pages cannot be told from the size. */
+  private sparse = false;
+
+  read(at: number, length: number, offset: number): number {
+    const n = Math.min(length, this.size - offset);
+    if (n <= 0) return 0;
+    if (this.fd >= 0) return host.pread64(this.fd, at, n, offset);
+    const stored = this.bytes ? Math.min(n, this.bytes.length - offset) : 0;
+    if (stored > 0) (this.bytes as Buffer).copy(buffer, at, offset, offset + stored);
+    if (stored < n) u8.fill(0, at + Math.max(stored, 0), at + n);
+    return n;
+  }
+
+  write(at: number, length: number, offset: number): number {
+    const end = offset + length;
+    if (end > SIZE_MAX) return -EFBIG;
+    if (offset > this.size) this.sparse = true;
+    if (this.fd < 0 && end > LARGE) this.toMemfd();
+    if (this.fd >= 0) {
+      const n = host.pwrite64(this.fd, at, length, offset);
+      if (n > 0) this.size = Math.max(this.size, offset + n);
+      return n;
+    }
+    if (!this.bytes || this.bytes.length < end) this.grow(end);
+    buffer.copy(this.bytes as Buffer, offset, at, at + length);
+    if (end > this.size) this.size = end;
+    return length;
+  }
+
+  resize(size: number): number {
+    if (size > SIZE_MAX) return -EFBIG;
+    if (this.fd < 0 && size > LARGE) this.toMemfd();
+    if (size > this.size) this.sparse = true;
+    if (this.fd >= 0) {
+      const r = host.ftruncate(this.fd, size);
+      if (r < 0) return r;
+    } else if (size === 0) {
+      this.bytes = null;
+    } else if (size < this.size) {
+      this.bytes?.fill(0, size, this.size);
+    }
+    if (size === 0) this.sparse = false;
+    this.size = size;
+    return 0;
+  }
+
+  seek(offset: number, whence: number): number {
+    if (this.fd >= 0) return host.lseek(this.fd, offset, whence);
+    if (offset >= this.size) return -ENXIO;
+    return whence === SEEK_DATA ? offset : this.size;
+  }
+
+  /** fallocate(2): plain, KEEP_SIZE, PUNCH_HOLE and ZERO_RANGE; the host refuses the rest. */
+  allocate(mode: number, offset: number, length: number): number {
+    if (offset + length > SIZE_MAX) return -EFBIG;
+    const descriptor = this.descriptor() as HostFd;
+    if (descriptor < 0) return descriptor;
+    const r = host.fallocate(descriptor, mode, offset, length);
+    if (r < 0) return r;
+    this.sparse = true;
+    const grows = !(mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) || mode === FALLOC_FL_ZERO_RANGE;
+    if (grows) this.size = Math.max(this.size, offset + length);
+    return 0;
+  }
+
+  /** The memfd that holds the data from now on, or -errno. */
+  descriptor(): HostFd | number {
+    if (this.fd < 0) {
+      const r = this.toMemfd();
+      if (r < 0) return r;
+    }
+    return this.fd;
+  }
+
+  /** Bytes of memory in use, in whole pages. */
+  get footprint(): number {
+    if (this.fd >= 0 && this.sparse) {
+      const mark = markScratch();
+      const at = allocateScratch(144);
+      const r = at < 0 ? at : host.fstat(this.fd, at);
+      const blocks = r < 0 ? 0 : readU64(at + STAT_BLOCKS);
+      releaseScratch(mark);
+      return blocks * 512;
+    }
+    const stored = this.fd >= 0 || !this.sparse ? this.size : Math.min(this.size, this.bytes?.length ?? 0);
+    return Math.ceil(stored / PAGE) * PAGE;
+  }
+
+  free(): void {
+    if (this.fd >= 0) {
+      host.close(this.fd);
+      memfds--;
+    }
+    this.fd = -1 as HostFd;
+    this.bytes = null;
+    this.size = 0;
+  }
+
+  private grow(length: number): void {
+    const capacity = Math.max(length, this.bytes ? this.bytes.length * 2 : 0);
+    const bytes = Buffer.alloc((capacity + 255) & ~255);
+    this.bytes?.copy(bytes);
+    this.bytes = bytes;
+  }
+
+  /** Moves the data to a memfd. 0, or -errno when there is none to be had: then they stay where they are. */
+  private toMemfd(): number {
+    if (memfds >= MEMFDS_MAX) return -ENOMEM;
+    const fd = host.memfd_create('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING) as HostFd;
+    if (fd < 0) return fd;
+    const r = this.fill(fd);
+    if (r < 0) {
+      host.close(fd);
+      return r;
+    }
+    memfds++;
+    this.fd = fd;
+    this.bytes = null;
+    return 0;
+  }
+
+  private fill(fd: HostFd): number {
+    const bytes = this.bytes;
+    const mark = markScratch();
+    const at = allocateScratch(LARGE);
+    if (at < 0) return at;
+    let r = 0;
+    const stored = bytes ? Math.min(bytes.length, this.size) : 0;
+    for (let offset = 0; r >= 0 && offset < stored; offset += LARGE) {
+      const n = Math.min(LARGE, stored - offset);
+      (bytes as Buffer).copy(buffer, at, offset, offset + n);
+      r = host.pwrite64(fd, at, n, offset);
+    }
+    releaseScratch(mark);
+    return r < 0 ? r : host.ftruncate(fd, this.size);
+  }
+}

@@ -1,0 +1,378 @@
+// tmpfs(5): a filesystem in the sentry's memory. Directories are maps, file data live in Storage (storage.ts). Also
+// the upper layer of an in-memory overlay.
+
+import { EEXIST, EINVAL, EISDIR, ENODATA, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EOPNOTSUPP } from '../../abi/errno.ts';
+import { RENAME_EXCHANGE } from '../../abi/fcntl.ts';
+import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  TMPFS_MAGIC,
+  XATTR_CREATE,
+  XATTR_REPLACE,
+} from '../../abi/stat.ts';
+import type { HostFd } from '../../base/brands.ts';
+import { stampNow, type Timestamp } from '../../base/clock.ts';
+import type { Credentials } from '../../base/credentials.ts';
+import type { Task } from '../../kernel/task.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { type AttributeChange, type DirectorySink, Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
+import { allocateDevice } from '../../vfs/mount.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
+import { inheritedGroup, inheritedMode } from '../../vfs/permission.ts';
+import { openStored } from '../special.ts';
+import type { TmpfsOptions } from './options.ts';
+import { PAGE, Storage } from './storage.ts';
+
+const NAME_SIZE = 20; // what a directory entry adds to the directory's st_size, as on Linux
+
+export class TmpfsSuperblock extends Superblock {
+  readonly device = allocateDevice();
+  readonly typeName: string;
+  readonly root: TmpfsInode;
+  readonly limits: TmpfsOptions;
+  bytesUsed = 0;
+  inodesUsed = 0;
+  private lastIno = 0;
+
+  constructor(options: TmpfsOptions, typeName = 'tmpfs') {
+    super();
+    this.typeName = typeName;
+    this.source = typeName;
+    this.magic = TMPFS_MAGIC;
+    this.limits = options;
+    this.options = `mode=${options.mode.toString(8)}`;
+    if (options.size !== Infinity) this.options = `size=${Math.floor(options.size / 1024)}k,${this.options}`;
+    if (options.inodes !== Infinity) this.options += `,nr_inodes=${options.inodes}`;
+    this.root = new TmpfsInode(this, S_IFDIR | options.mode, options.uid, options.gid);
+  }
+
+  nextIno(): number {
+    return ++this.lastIno;
+  }
+
+  override statfs(into: StatFs): number {
+    super.statfs(into);
+    const { size, inodes } = this.limits;
+    into.blockSize = PAGE;
+    into.blocks = size === Infinity ? 0 : Math.floor(size / PAGE);
+    into.blocksFree = Math.max(0, into.blocks - Math.ceil(this.bytesUsed / PAGE));
+    into.blocksAvailable = into.blocksFree;
+    into.files = inodes === Infinity ? 0 : inodes;
+    into.filesFree = Math.max(0, into.files - this.inodesUsed);
+    into.nameMax = 255;
+    return 0;
+  }
+}
+
+export class TmpfsInode extends Inode {
+  declare readonly superblock: TmpfsSuperblock;
+  /** Entries of a directory, in order of their making. */
+  private entries: Map<string, TmpfsInode> | null = null;
+  private storage: Storage | null = null;
+  private target = '';
+  private attributes: Map<string, string> | null = null;
+  /** What of the superblock's size is charged to this file, in bytes. */
+  private charged = 0;
+
+  constructor(superblock: TmpfsSuperblock, mode: number, uid: number, gid: number) {
+    super(superblock);
+    this.ino = superblock.nextIno();
+    superblock.inodesUsed++;
+    this.mode = mode;
+    this.uid = uid;
+    this.gid = gid;
+    stampNow(this.mtime);
+    copyTime(this.atime, this.mtime);
+    copyTime(this.ctime, this.mtime);
+    if ((mode & S_IFMT) === S_IFDIR) {
+      this.nlink = 2;
+      this.entries = new Map();
+    } else if ((mode & S_IFMT) === S_IFREG) {
+      this.storage = new Storage();
+    }
+  }
+
+  // ---- attributes ----
+
+  override setattr(change: AttributeChange): number {
+    if (change.size !== undefined) {
+      const r = this.resize(change.size);
+      if (r < 0) return r;
+    }
+    if (change.mode !== undefined) this.mode = (this.mode & S_IFMT) | (change.mode & 0o7777);
+    if (change.uid !== undefined) this.uid = change.uid;
+    if (change.gid !== undefined) this.gid = change.gid;
+    if (change.atime) copyTime(this.atime, change.atime);
+    if (change.mtime) copyTime(this.mtime, change.mtime);
+    stampNow(this.ctime);
+    return 0;
+  }
+
+  override getxattr(name: string): string | number {
+    return this.attributes?.get(name) ?? -ENODATA;
+  }
+
+  override setxattr(name: string, value: string, flags: number): number {
+    const exists = this.attributes?.has(name) ?? false;
+    if (flags & XATTR_CREATE && exists) return -EEXIST;
+    if (flags & XATTR_REPLACE && !exists) return -ENODATA;
+    this.attributes ??= new Map();
+    this.attributes.set(name, value);
+    stampNow(this.ctime);
+    return 0;
+  }
+
+  override removexattr(name: string): number {
+    if (!this.attributes?.delete(name)) return -ENODATA;
+    stampNow(this.ctime);
+    return 0;
+  }
+
+  override listxattr(): string[] {
+    return this.attributes ? [...this.attributes.keys()] : [];
+  }
+
+  // ---- directories ----
+
+  override lookup(name: string): Inode | number {
+    if (!this.entries) return -ENOTDIR;
+    return this.entries.get(name) ?? -ENOENT;
+  }
+
+  override create(name: string, mode: number, owner: Credentials): Inode | number {
+    return this.add(name, S_IFREG | (mode & 0o7777), owner);
+  }
+
+  override mkdir(name: string, mode: number, owner: Credentials): Inode | number {
+    return this.add(name, S_IFDIR | (mode & 0o7777), owner);
+  }
+
+  override symlink(name: string, target: string, owner: Credentials): Inode | number {
+    const inode = this.add(name, S_IFLNK | 0o777, owner);
+    if (typeof inode === 'number') return inode;
+    inode.target = target;
+    inode.size = target.length;
+    return inode;
+  }
+
+  override mknod(name: string, mode: number, rdev: number, owner: Credentials): Inode | number {
+    const inode = this.add(name, mode, owner);
+    if (typeof inode === 'number') return inode;
+    const type = mode & S_IFMT;
+    if (type === S_IFCHR || type === S_IFBLK) inode.rdev = rdev;
+    return inode;
+  }
+
+  override tmpfile(mode: number, owner: Credentials): Inode | number {
+    const inode = this.make(S_IFREG | (mode & 0o7777), owner);
+    if (typeof inode !== 'number') inode.nlink = 0;
+    return inode;
+  }
+
+  override link(name: string, target: Inode): number {
+    if (!this.entries || this.nlink === 0) return -ENOENT;
+    if (this.entries.has(name)) return -EEXIST;
+    this.enter(name, target as TmpfsInode);
+    target.nlink++;
+    stampNow(target.ctime);
+    return 0;
+  }
+
+  override unlink(name: string, target: Inode): number {
+    if (!this.entries || this.entries.get(name) !== target) return -ENOENT;
+    if (target.isDirectory) return -EISDIR;
+    this.leave(name);
+    target.nlink--;
+    stampNow(target.ctime);
+    return 0;
+  }
+
+  override rmdir(name: string, target: Inode): number {
+    if (!this.entries || this.entries.get(name) !== target) return -ENOENT;
+    if (!(target as TmpfsInode).entries) return -ENOTDIR;
+    if ((target as TmpfsInode).entries?.size) return -ENOTEMPTY;
+    this.leave(name);
+    this.nlink--;
+    target.nlink = 0;
+    return 0;
+  }
+
+  override rename(
+    name: string,
+    target: Inode,
+    newParent: Inode,
+    newName: string,
+    replaced: Inode | null,
+    flags: number,
+  ): number {
+    const from = this.entries;
+    const to = newParent as TmpfsInode;
+    if (!from || !to.entries || from.get(name) !== target || to.nlink === 0) return -ENOENT;
+    const moved = target as TmpfsInode;
+    const old = replaced as TmpfsInode | null;
+    if (flags & RENAME_EXCHANGE) {
+      if (!old || to.entries.get(newName) !== old) return -ENOENT;
+      from.set(name, old);
+      to.entries.set(newName, moved);
+      this.nlink += Number(old.isDirectory) - Number(moved.isDirectory);
+      to.nlink += Number(moved.isDirectory) - Number(old.isDirectory);
+      stampNow(old.ctime);
+    } else {
+      if (old) {
+        const r = old.isDirectory ? to.rmdir(newName, old) : to.unlink(newName, old);
+        if (r < 0) return r;
+      }
+      this.leave(name);
+      to.enter(newName, moved);
+      this.nlink -= Number(moved.isDirectory);
+      to.nlink += Number(moved.isDirectory);
+    }
+    stampNow(moved.ctime);
+    this.touch();
+    to.touch();
+    return 0;
+  }
+
+  override readdir(offset: number, sink: DirectorySink): number {
+    if (!this.entries) return -ENOTDIR;
+    let index = 0;
+    for (const [name, inode] of this.entries) {
+      if (index++ < offset) continue;
+      if (!sink(name, inode.ino, (inode.mode & S_IFMT) >>> 12, index)) break;
+    }
+    return 0;
+  }
+
+  /** Whether the directory has no entries. */
+  get empty(): boolean {
+    return !this.entries?.size;
+  }
+
+  override readlink(): string | number {
+    return (this.mode & S_IFMT) === S_IFLNK ? this.target : -EINVAL;
+  }
+
+  // ---- data ----
+
+  override open(path: Path, flags: number, task?: Task): OpenFile | number {
+    return openStored(path, this, flags, task);
+  }
+
+  override openData(): number {
+    return 0;
+  }
+
+  override readData(at: number, length: number, offset: number): number {
+    const n = (this.storage as Storage).read(at, length, offset);
+    // As relatime has it: only the first read after a change is stamped.
+    if (n > 0 && !later(this.atime, this.mtime)) stampNow(this.atime);
+    return n;
+  }
+
+  override writeData(at: number, length: number, offset: number): number {
+    const storage = this.storage as Storage;
+    const start = offset < 0 ? storage.size : offset;
+    const room = this.superblock.limits.size - this.superblock.bytesUsed + this.slack(start);
+    if (room <= 0 && length > 0) return -ENOSPC;
+    const n = storage.write(at, Math.min(length, room), start);
+    if (n > 0) this.changed();
+    return n;
+  }
+
+  override seekData(offset: number, whence: number): number {
+    return (this.storage as Storage).seek(offset, whence);
+  }
+
+  override allocateData(mode: number, offset: number, length: number): number {
+    const storage = this.storage as Storage;
+    const growth = Math.max(0, offset + length - Math.max(this.charged, storage.size));
+    if (growth > this.superblock.limits.size - this.superblock.bytesUsed) return -ENOSPC;
+    const r = storage.allocate(mode, offset, length);
+    if (r === 0) this.changed();
+    return r;
+  }
+
+  override mapData(): HostFd | number {
+    return this.storage ? this.storage.descriptor() : -EOPNOTSUPP;
+  }
+
+  override evict(): void {
+    this.superblock.inodesUsed--;
+    this.superblock.bytesUsed -= this.charged;
+    this.charged = 0;
+    this.storage?.free();
+    this.entries = null;
+  }
+
+  // ---- helpers ----
+
+  private resize(size: number): number {
+    if (!this.storage) return this.isDirectory ? -EISDIR : -EINVAL;
+    const r = this.storage.resize(size);
+    if (r === 0) this.changed();
+    return r;
+  }
+
+  /** After a change of the data: sizes, charge and times follow. */
+  private changed(): void {
+    const storage = this.storage as Storage;
+    const footprint = storage.footprint;
+    this.superblock.bytesUsed += footprint - this.charged;
+    this.charged = footprint;
+    this.size = storage.size;
+    this.blocks = footprint / 512;
+    stampNow(this.mtime);
+    copyTime(this.ctime, this.mtime);
+  }
+
+  /** Bytes from `offset` on that are charged already. */
+  private slack(offset: number): number {
+    return Math.max(0, this.charged - offset);
+  }
+
+  private make(mode: number, owner: Credentials): TmpfsInode | number {
+    const { superblock } = this;
+    if (superblock.inodesUsed >= superblock.limits.inodes) return -ENOSPC;
+    return new TmpfsInode(superblock, inheritedMode(this, mode, owner), owner.fsuid, inheritedGroup(this, owner));
+  }
+
+  private add(name: string, mode: number, owner: Credentials): TmpfsInode | number {
+    if (!this.entries || this.nlink === 0) return -ENOENT;
+    if (this.entries.has(name)) return -EEXIST;
+    const inode = this.make(mode, owner);
+    if (typeof inode === 'number') return inode;
+    this.enter(name, inode);
+    if (inode.isDirectory) this.nlink++;
+    return inode;
+  }
+
+  private enter(name: string, inode: TmpfsInode): void {
+    this.entries?.set(name, inode);
+    this.size += NAME_SIZE;
+    this.touch();
+  }
+
+  private leave(name: string): void {
+    this.entries?.delete(name);
+    this.size -= NAME_SIZE;
+    this.touch();
+  }
+
+  private touch(): void {
+    stampNow(this.mtime);
+    copyTime(this.ctime, this.mtime);
+  }
+}
+
+export function copyTime(to: Timestamp, from: Timestamp): void {
+  to.seconds = from.seconds;
+  to.nanoseconds = from.nanoseconds;
+}
+
+function later(a: Timestamp, b: Timestamp): boolean {
+  return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
+}
