@@ -68,8 +68,7 @@ enum {
 
 enum kind {
   KIND_SYSCALL = 0,
-  KIND_INTERRUPT =
-      1, // answer to the interrupt signal; NR = 202 and ARGS[3] = timeout if a native futex wait was cut short, else -1
+  KIND_INTERRUPT = 1,   // answer to the interrupt signal. A native futex wait cut short: NR = 202, ARGS; else NR = -1
   KIND_FAULT = 2,       // NR = signal, ARGS = si_code, si_addr, trapno, rip, in_stub, error code
   KIND_HELLO = 3,       // first ring of a new thread or process that was asked to say hello
   KIND_ORDERS = 4,      // orders done (ACT_ASK_AGAIN). Each order's first word now holds its result
@@ -85,16 +84,17 @@ enum act {              // what to do with the registers, and afterwards
   ACT_ORDER_RETURN = 8, // rax = result of order 0, also when that failed
 };
 
+// An order that fails ends the list and is reported: KIND_SIGNAL_FAIL for frames, KIND_ORDER_FAIL for the others.
+// Order 0 under ACT_ORDER_RETURN is the exception: its error is the result, and the list goes on.
 enum order {
-  ORDER_SYSCALL = 1, // nr, a0..a5. A failure ends the list: KIND_ORDER_FAIL, unless ACT_ORDER_RETURN and it is order 0
+  ORDER_SYSCALL = 1, // nr, a0..a5
   ORDER_COPY = 2,    // user address, offset in slot, length
   ORDER_ZERO = 3,    // user address, length
   ORDER_FORK = 4,    // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, say hello, slot fd,
                      // stack pointer or 0
   ORDER_THREAD = 5, // slot index, block index, stack pointer or 0, tls, clear_child_tid address, clone flags, say hello
                     // | slot fd << 32 (0: mapped already)
-  ORDER_FRAME =
-      6, // signal, handler, restorer, mask, altstack base, altstack size | use << 63; siginfo at ORDER's slot offset a6
+  ORDER_FRAME = 6,  // signal, handler, restorer, mask, altstack base, altstack size | use << 63, siginfo's slot offset
   ORDER_SIGRETURN = 7, // registers and vector state from the frame at rsp
   ORDER_JUMP = 8,      // rip, rsp: a fresh program
   ORDER_EXIT = 9,

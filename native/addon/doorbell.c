@@ -247,6 +247,7 @@ static napi_value attach(napi_env env, napi_callback_info info) {
   close(pidfd);
   if (result < 0) return number_value(env, result);
   doorbell_expected[0] = pid;
+  slot_header(0)[H_FAST] = 1; // read by the zygote after its first answer
   can_sync = !ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
   addon_info[INFO_SYNC] = can_sync;
   create_tick();

@@ -65,8 +65,20 @@ static u64 may_leave_fast(struct thread *thread, const struct ucontext *context,
          *(u32 *)(context->fpstate + FPSTATE_MAGIC) == FP_XSTATE_MAGIC1 && read_gs_base() == (u64)thread;
 }
 
+#define HWCAP2_FSGSBASE 2
+
+/** The sentry has answered for the first time: it has its copy of the listener, and its settings stand in slot 0. */
+static void settle_zygote(struct thread *thread) {
+  sys(SYS_close, thread->listener - 1); // no descendant may hold one
+  thread->listener = 0;
+  if (!thread->slot[H_FAST] || !(thread->slot[H_HWCAP2] & HWCAP2_FSGSBASE)) return;
+  thread->fast_exit = 1;
+  write_gs_base((u64)thread);
+}
+
 static void zygote_orders(struct thread *thread, struct ucontext *context) {
   ring_kind(thread, KIND_ZYGOTE);
+  if (thread->listener) settle_zygote(thread);
   obey(thread, context);
   leave_signal(context, 0);
 }

@@ -1,7 +1,6 @@
 // The zygote: set up once per sandbox, by execveat from the launcher. Every guest process is its descendant.
 
 enum { AT_NULL = 0, AT_HWCAP = 16, AT_HWCAP2 = 26, AT_EXECFN = 31, AT_SYSINFO_EHDR = 33, AT_MINSIGSTKSZ = 51 };
-#define HWCAP2_FSGSBASE 2
 
 struct auxiliary {
   u64 vdso, minsigstksz, hwcap, hwcap2, execfn;
@@ -34,15 +33,8 @@ static long install_filter(void) {
 }
 
 /** The zygote's life, on the stub stack of block 0: the initial stack is given back to the kernel. */
-USED NORETURN void zygote(u64 listener, u64 stack_low, u64 stack_high) {
-  struct thread *thread = self();
+USED NORETURN void zygote(u64 stack_low, u64 stack_high) {
   sys(SYS_munmap, stack_low, stack_high - stack_low);
-  ring_kind(thread, KIND_ZYGOTE);
-  sys(SYS_close, listener); // the sentry has its copy now; no descendant may hold one
-  if (thread->slot[H_FAST] && (thread->slot[H_HWCAP2] & HWCAP2_FSGSBASE)) {
-    thread->fast_exit = 1;
-    write_gs_base((u64)thread);
-  }
   for (;;) promote();
 }
 
@@ -68,12 +60,13 @@ USED NORETURN void start(const u64 *sp) {
   __atomic_store_n(&slot[H_LISTENER], (u32)(failed(listener) ? listener : listener + 1), __ATOMIC_SEQ_CST);
   sys(SYS_futex, &slot[H_LISTENER], 1, 1); // FUTEX_WAKE
   if (failed(listener)) die(EXIT_NO_FILTER);
+  thread->listener = listener + 1;
 
   u64 stack_high = (aux.execfn + 4096) & ~4095ul; // the string at the very top of the stack
   u64 stack_low = ((u64)sp & ~4095ul) - 0x40000;
   __asm__ volatile("mov %0, %%rsp\n xor %%ebp, %%ebp\n call zygote\n ud2"
                    :
-                   : "r"(BLOCKS_ADDR + BLOCK_ALTSTACK), "D"(listener), "S"(stack_low), "d"(stack_high)
+                   : "r"(BLOCKS_ADDR + BLOCK_ALTSTACK), "D"(stack_low), "S"(stack_high)
                    : "memory");
   __builtin_unreachable();
 }

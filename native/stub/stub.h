@@ -100,6 +100,7 @@ struct thread {
   // the exit window of entry.S
   struct ucontext *context;
   u64 exit_stack, exit_fast, exit_rip, exit_rsp, exit_rdi;
+  u32 listener; // in the zygote until the sentry has answered: descriptor + 1
 };
 
 #define BLOCK_STACK    0x1000ul
