@@ -2,7 +2,7 @@
 // its attributes only, with the data left below until they are written; into a host directory everything at once.
 // A directory in both layers shows the names of both; a whiteout in the upper one hides a lower name.
 
-import { EEXIST, EINVAL, EIO, ENODATA, ENOENT, ENOTEMPTY, EPERM, EXDEV } from '../../abi/errno.ts';
+import { EEXIST, EIO, ENODATA, ENOENT, ENOTEMPTY, EPERM, EXDEV } from '../../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY, O_TRUNC, RENAME_EXCHANGE, SEEK_DATA } from '../../abi/fcntl.ts';
 import { S_IFCHR, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';

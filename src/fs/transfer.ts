@@ -1,0 +1,195 @@
+// Moving data between open files and guest memory, for the read and write families: in pieces where they are big,
+// blocking where the file may (kernel/block.ts), with positions, partial results, size limits and SIGPIPE as Linux has
+// them. A vector of guest buffers is loaded once (`loadVector`) and then filled or emptied across its seams.
+
+import { CAP_FSETID } from '../abi/capability.ts';
+import { EAGAIN, EFAULT, EFBIG, EINVAL, EPIPE } from '../abi/errno.ts';
+import { IOV_MAX, O_APPEND } from '../abi/fcntl.ts';
+import { POLLIN, POLLOUT } from '../abi/poll.ts';
+import { RLIMIT_FSIZE } from '../abi/resource.ts';
+import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
+import { S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
+import type { UserAddress } from '../base/brands.ts';
+import { capable } from '../base/credentials.ts';
+import { block, WAIT } from '../kernel/block.ts';
+import { signalInfo } from '../kernel/signal-state.ts';
+import { sendSignalToTask } from '../kernel/signals.ts';
+import type { Task } from '../kernel/task.ts';
+import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
+
+/** Most bytes one call moves, as on Linux. */
+export const RW_MAX = 0x7ffff000;
+/** Offset that means the file's own position. */
+export const AT_POSITION = -1;
+
+// The vector of the call being served: guest addresses and lengths, `count` of them, `total` bytes in all.
+const bases = new Float64Array(IOV_MAX);
+const lengths = new Float64Array(IOV_MAX);
+let count = 0;
+let total = 0;
+
+/** Loads one buffer as the vector. */
+export function loadBuffer(address: UserAddress, length: number): void {
+  bases[0] = address;
+  lengths[0] = Math.min(length, RW_MAX);
+  count = 1;
+  total = lengths[0];
+}
+
+/** Loads an array of struct iovec. Its total in bytes, or -EINVAL or -EFAULT. */
+export function loadVector(task: Task, address: UserAddress, entries: number): number {
+  count = 0;
+  total = 0;
+  if (!(entries >= 0 && entries <= IOV_MAX)) return -EINVAL;
+  const at = task.memory.in(address, 16 * entries);
+  if (at < 0) return at;
+  for (let i = 0; i < entries; i++) {
+    const base = readU64(at + 16 * i);
+    const length = readU64(at + 16 * i + 8);
+    if (length >= 2 ** 63) return -EINVAL;
+    if (length === 0) continue;
+    bases[count] = base;
+    lengths[count++] = Math.min(length, RW_MAX - total);
+    total += lengths[count - 1];
+  }
+  return total;
+}
+
+/** Answers an operation that would have to wait: WAIT, what was done before, or an error. */
+function wait(task: Task, file: OpenFile, events: number, done: number, again: boolean): number {
+  const queue = file.waitQueue;
+  if (again || file.nonblocking || !queue) return done > 0 ? done : -EAGAIN;
+  task.progress = done;
+  const r = block(task, queue, events);
+  return r !== WAIT && done > 0 ? done : r;
+}
+
+// ---- reading ----
+
+/**
+ * Reads from a file into the loaded vector, at `offset` or AT_POSITION. `again`: answer -EAGAIN rather than wait.
+ * Bytes, 0 at the end, -errno or WAIT.
+ */
+export function readLoaded(task: Task, file: OpenFile, offset: number, again = false): number {
+  const own = offset === AT_POSITION && file.seekable;
+  const start = own ? file.position : Math.max(offset, 0);
+  const n = total <= IO_CHUNK ? readOnce(task, file, start) : readPieces(task, file, start);
+  if (n === -EAGAIN) return wait(task, file, POLLIN, 0, again);
+  if (n > 0 && own) file.position = start + n;
+  return n;
+}
+
+/** What fits one piece goes to the slot or scratch, and to the guest with the answer. */
+function readOnce(task: Task, file: OpenFile, offset: number): number {
+  const { memory } = task;
+  const at = memory.reserve(total);
+  if (at < 0) return at;
+  const n = file.read(at, total, offset);
+  if (n <= 0) return n;
+  let given = 0;
+  for (let i = 0; i < count && given < n; i++) {
+    const part = Math.min(lengths[i], n - given);
+    memory.commit(bases[i] as UserAddress, at + given, part);
+    given += part;
+  }
+  return n;
+}
+
+/** Big reads go through scratch, buffer by buffer, and are written to the guest at once. */
+function readPieces(task: Task, file: OpenFile, offset: number): number {
+  const at = allocateScratch(IO_CHUNK);
+  if (at < 0) return at;
+  let done = 0;
+  for (let i = 0; i < count; i++) {
+    for (let filled = 0; filled < lengths[i]; ) {
+      const length = Math.min(IO_CHUNK, lengths[i] - filled);
+      const n = file.read(at, length, offset + done);
+      if (n <= 0) return done > 0 ? done : n;
+      const r = task.memory.write((bases[i] + filled) as UserAddress, at, n);
+      if (r < 0) return done > 0 ? done : r;
+      done += n;
+      filled += n;
+      if (n < length) return done;
+    }
+  }
+  return done;
+}
+
+// ---- writing ----
+
+/**
+ * Writes the loaded vector to a file, at `offset` or AT_POSITION. Bytes, -errno or WAIT; sends SIGPIPE and SIGXFSZ.
+ */
+export function writeLoaded(task: Task, file: OpenFile, offset: number, again = false): number {
+  const own = offset === AT_POSITION && file.seekable;
+  const start = own ? file.position : Math.max(offset, 0);
+  const room = checkRegular(task, file, start);
+  if (room < 0) return room;
+  const n = writePieces(task, file, start, Math.min(total, room), again);
+  if (n > 0 && own) file.position = file.flags & O_APPEND ? file.inode.size : start + n;
+  return n;
+}
+
+function writePieces(task: Task, file: OpenFile, offset: number, length: number, again: boolean): number {
+  let done = task.resumed ? task.progress : 0;
+  let scratch = -1;
+  do {
+    const piece = Math.min(IO_CHUNK, length - done);
+    let at: number;
+    if (count === 1 && done === 0 && length <= IO_CHUNK) {
+      at = task.memory.in(bases[0] as UserAddress, piece);
+    } else {
+      if (scratch < 0) scratch = allocateScratch(Math.min(IO_CHUNK, length));
+      at = scratch < 0 ? scratch : gather(task, scratch, done, piece);
+    }
+    if (at < 0) return done > 0 ? done : at;
+    const n = file.write(at, piece, offset + done);
+    if (n === -EAGAIN) return wait(task, file, POLLOUT, done, again);
+    if (n < 0) {
+      if (n === -EPIPE)
+        sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.pid, uid: task.credentials.uid }));
+      return done > 0 ? done : n;
+    }
+    done += n;
+    if (n === 0) break;
+  } while (done < length);
+  return done;
+}
+
+/** Copies `length` bytes of the vector from byte `skip` on to scratch. The offset, or -EFAULT if none is readable. */
+function gather(task: Task, at: number, skip: number, length: number): number {
+  let passed = 0;
+  let copied = 0;
+  for (let i = 0; i < count && copied < length; i++) {
+    const from = Math.max(0, skip + copied - passed);
+    passed += lengths[i];
+    if (from >= lengths[i]) continue;
+    const part = Math.min(lengths[i] - from, length - copied);
+    const r = task.memory.read((bases[i] + from) as UserAddress, at + copied, part);
+    if (r < 0) return -EFAULT;
+    copied += part;
+  }
+  return at;
+}
+
+/** Bytes that may be written to a file at an offset, by RLIMIT_FSIZE; also takes set-id bits off a file's mode. */
+function checkRegular(task: Task, file: OpenFile, offset: number): number {
+  const { inode } = file;
+  if ((inode.mode & S_IFMT) !== S_IFREG) return RW_MAX;
+  if (inode.mode & (S_ISUID | S_ISGID) && total > 0) dropSetId(task, file);
+  const limit = task.group.limits.soft[RLIMIT_FSIZE];
+  if (limit === Infinity || total === 0) return RW_MAX;
+  const room = limit - (file.flags & O_APPEND ? inode.size : offset);
+  if (room > 0) return room;
+  sendSignalToTask(task, signalInfo(SIGXFSZ, SI_KERNEL));
+  return -EFBIG;
+}
+
+/** A write by somebody without CAP_FSETID takes a program's set-user-id and set-group-id away. */
+function dropSetId(task: Task, file: OpenFile): void {
+  const { inode } = file;
+  if (capable(task.credentials, CAP_FSETID)) return;
+  const drop = S_ISUID | (inode.mode & S_IXGRP ? S_ISGID : 0);
+  if (inode.mode & drop) inode.setattr({ mode: inode.mode & 0o7777 & ~drop });
+}
