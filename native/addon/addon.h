@@ -79,9 +79,13 @@ static inline void get_arguments(napi_env env, napi_callback_info info, struct a
   napi_get_cb_info(env, info, &a->count, a->value, NULL, &a->data);
 }
 
-/** False if it is not a number. Fractions are cut off. */
+/** False if it is not a number that 64 bits can hold. Fractions are cut off. */
 static inline bool get_number(napi_env env, const struct arguments *a, size_t index, s64 *number) {
-  return napi_get_value_int64(env, a->value[index], number) == napi_ok;
+  double value;
+  if (napi_get_value_double(env, a->value[index], &value) != napi_ok) return false;
+  if (!(value >= -0x1p63 && value < 0x1p63)) return false;
+  *number = (s64)value;
+  return true;
 }
 
 static inline napi_value number_value(napi_env env, s64 number) {
