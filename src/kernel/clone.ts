@@ -37,6 +37,7 @@ import { allocateBlock, takeSpareSlot } from './address-spaces.ts';
 import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { abandonTask } from './exit.ts';
+import { watchCpuLimit } from './interval-timers.ts';
 import { allocatePid, kernel } from './kernel.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
@@ -156,6 +157,7 @@ function makeGroup(parent: Task, child: Task, flags: number, exitSignal: number)
   group.inherit(source);
   kernel.groups.set(group.pid, group);
   joinProcessGroup(group, source.processGroup);
+  watchCpuLimit(group);
 }
 
 function writeTids(parent: Task, child: Task, { flags, parentTid, childTid }: CloneArguments): void {

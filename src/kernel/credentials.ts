@@ -2,7 +2,6 @@
 // new ones or a negative errno. What else hangs on a change (dumpability, the parent-death signal) is done by
 // `commitCredentials`. There is one user namespace inside the sandbox, whose root is uid 0.
 
-import { EINVAL, EPERM } from '../abi/errno.ts';
 import {
   CAP_CHOWN,
   CAP_DAC_OVERRIDE,
@@ -19,6 +18,7 @@ import {
   CAP_SETUID,
   CAP_SYS_PTRACE,
 } from '../abi/capability.ts';
+import { EINVAL, EPERM } from '../abi/errno.ts';
 import {
   SECBIT_KEEP_CAPS,
   SECBIT_KEEP_CAPS_LOCKED,
@@ -28,7 +28,13 @@ import {
 } from '../abi/prctl.ts';
 import { SIGCONT } from '../abi/signal.ts';
 import { S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
-import { type CapabilitySet, type Credentials, capable, hasCapabilityIn, NO_CAPABILITIES } from '../base/credentials.ts';
+import {
+  type CapabilitySet,
+  type Credentials,
+  capable,
+  hasCapabilityIn,
+  NO_CAPABILITIES,
+} from '../base/credentials.ts';
 import type { ProcessSpec } from '../base/spec.ts';
 import type { Task } from './task.ts';
 
@@ -164,7 +170,11 @@ export function setResUid(old: Credentials, ruid: number, euid: number, suid: nu
   if (ruid !== UNCHANGED) fresh.uid = ruid;
   if (suid !== UNCHANGED) fresh.suid = suid;
   if (euid !== UNCHANGED) fresh.euid = euid;
-  if (fresh.uid === old.uid && fresh.suid === old.suid && (euid === UNCHANGED || (euid === old.euid && euid === old.fsuid)))
+  if (
+    fresh.uid === old.uid &&
+    fresh.suid === old.suid &&
+    (euid === UNCHANGED || (euid === old.euid && euid === old.fsuid))
+  )
     return old;
   fresh.fsuid = fresh.euid;
   return fixUserChange(old, fresh);
@@ -216,7 +226,11 @@ export function setResGid(old: Credentials, rgid: number, egid: number, sgid: nu
   if (rgid !== UNCHANGED) fresh.gid = rgid;
   if (sgid !== UNCHANGED) fresh.sgid = sgid;
   if (egid !== UNCHANGED) fresh.egid = egid;
-  if (fresh.gid === old.gid && fresh.sgid === old.sgid && (egid === UNCHANGED || (egid === old.egid && egid === old.fsgid)))
+  if (
+    fresh.gid === old.gid &&
+    fresh.sgid === old.sgid &&
+    (egid === UNCHANGED || (egid === old.egid && egid === old.fsgid))
+  )
     return old;
   fresh.fsgid = fresh.egid;
   return fresh;

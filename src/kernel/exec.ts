@@ -47,6 +47,7 @@ import { killGroup, killOtherThreads } from './exit.ts';
 import { kernel } from './kernel.ts';
 import { walkRobustList } from './robust-list.ts';
 import { RUNNING, SERVING, type Task, WITHHELD } from './task.ts';
+import { bankUsage } from './usage.ts';
 import { vforkReleased } from './clone.ts';
 
 const MAX_STACK = 64 << 20;
@@ -237,6 +238,7 @@ function failExec(task: Task, blank: Blank, errno: number): void {
 function leaveAddressSpace(task: Task): void {
   const { mm } = task;
   const wakes = walkRobustList(task);
+  bankUsage(task.group);
   killOtherThreads(task);
   if (task.memory.slot < 0) return;
   const { slot } = task.memory;

@@ -13,6 +13,7 @@ import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts'
 import { signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup, sendSignalToProcessGroup } from './signals.ts';
 import { DEAD, RUNNING, type Task, type ThreadGroup } from './task.ts';
+import { closeUsage } from './usage.ts';
 import { vforkReleased } from './clone.ts';
 
 const CORE_SIGNALS = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
@@ -79,6 +80,7 @@ function terminate(group: ThreadGroup, status: number, self: Task | null): void 
     return;
   }
   group.exitStatus = status;
+  closeUsage(group);
   group.stopped = false;
   for (const task of [...group.threads]) if (task !== self) endThread(task, null);
   if (self) endThread(self, self);

@@ -2,17 +2,10 @@
 // They do not move the host's scheduler: the sandbox competes as a whole, under its cgroup. Real-time policies are
 // refused, as on a kernel whose cgroup has no real-time bandwidth.
 
-import { EACCES, EINVAL, EPERM } from '../abi/errno.ts';
 import { CAP_SYS_ADMIN, CAP_SYS_NICE } from '../abi/capability.ts';
+import { EACCES, EINVAL, EPERM } from '../abi/errno.ts';
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../abi/resource.ts';
-import {
-  SCHED_BATCH,
-  SCHED_DEADLINE,
-  SCHED_FIFO,
-  SCHED_IDLE,
-  SCHED_OTHER,
-  SCHED_RR,
-} from '../abi/sched.ts';
+import { SCHED_BATCH, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR } from '../abi/sched.ts';
 import { capable } from '../base/credentials.ts';
 import { isSubset } from './credentials.ts';
 import { kernel } from './kernel.ts';

@@ -2,6 +2,7 @@
 // by the small interface it must have.
 
 import type { Pid } from '../base/brands.ts';
+import { kernel } from './kernel.ts';
 import type { ThreadGroup } from './task.ts';
 
 /** What a session asks of its controlling terminal. */
@@ -36,6 +37,25 @@ export class ProcessGroup {
   }
 }
 
+/** setsid(2): a new session and process group of which the thread group is the leader. */
+export function startSession(group: ThreadGroup): void {
+  const session = new Session(group.pid);
+  kernel.sessions.set(session.id, session);
+  startProcessGroup(group, session);
+}
+
+/** A new process group with the thread group as its only member. */
+export function startProcessGroup(group: ThreadGroup, session: Session): void {
+  const created = new ProcessGroup(group.pid, session);
+  kernel.processGroups.set(created.id, created);
+  joinProcessGroup(group, created);
+}
+
+/** Whether the thread group leads its session. */
+export function isSessionLeader(group: ThreadGroup): boolean {
+  return group.processGroup.session.id === group.pid;
+}
+
 /** Moves a thread group into a process group, dropping the old one when it is empty. */
 export function joinProcessGroup(group: ThreadGroup, target: ProcessGroup): void {
   const old = group.processGroup as ProcessGroup | undefined;
@@ -52,6 +72,8 @@ function leave(group: ThreadGroup, old: ProcessGroup): void {
   old.members.delete(group);
   if (old.members.size === 0) {
     old.session.groups.delete(old.id);
+    kernel.processGroups.delete(old.id);
+    if (old.session.groups.size === 0) kernel.sessions.delete(old.session.id);
     if (old.session.terminal?.foreground === old) old.session.terminal.foreground = null;
   }
 }

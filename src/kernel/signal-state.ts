@@ -19,7 +19,12 @@ export interface SignalInfo {
   utime: number;
   stime: number;
   /** POSIX timer to be told when its signal is taken, else null. */
-  timer: object | null;
+  timer: SignalTimer | null;
+}
+
+/** A timer that is wound up again when its signal is taken. */
+export interface SignalTimer {
+  signalTaken(info: SignalInfo): void;
 }
 
 export function bitLow(signo: number): number {
@@ -87,6 +92,16 @@ export class PendingSignals {
       this.high &= ~bitHigh(signo);
     }
     return info;
+  }
+
+  /** Forgets one instance, if it is still there. */
+  remove(info: SignalInfo): void {
+    const index = this.queue.indexOf(info);
+    if (index < 0) return;
+    this.queue.splice(index, 1);
+    if (this.queue.some((other) => other.signo === info.signo)) return;
+    this.low &= ~bitLow(info.signo);
+    this.high &= ~bitHigh(info.signo);
   }
 
   /** Forgets every instance of the signals in the mask words. */

@@ -131,5 +131,7 @@ export function dequeueSignal(task: Task, maskLow: number, maskHigh: number): Si
   const shared = task.group.pending.firstUnmasked(maskLow, maskHigh);
   if (own === 0 && shared === 0) return null;
   const fromOwn = shared === 0 || (own !== 0 && own <= shared);
-  return fromOwn ? task.pending.take(own) : task.group.pending.take(shared);
+  const info = fromOwn ? task.pending.take(own) : task.group.pending.take(shared);
+  info?.timer?.signalTaken(info);
+  return info;
 }

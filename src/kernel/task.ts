@@ -9,11 +9,15 @@ import type { AddressSpace } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
+import type { IntervalTimers } from './interval-timers.ts';
 import type { Limits } from './limits.ts';
+import type { PosixTimer } from './posix-timers.ts';
 import { makeRunnable } from './run-queue.ts';
+import { Scheduling } from './scheduling.ts';
 import type { ProcessGroup } from './sessions.ts';
 import { PendingSignals, type SignalActions } from './signal-state.ts';
 import { Timer } from './timers.ts';
+import { Usage } from './usage.ts';
 
 /** The task runs guest code (or a native call): its next ring is unasked for. */
 export const RUNNING = 0;
@@ -97,6 +101,11 @@ export class Task implements Waiter {
   vforkParent: Task | null = null;
   /** CLOCK_MONOTONIC at its start, ns. */
   startTime = 0;
+  readonly scheduling = new Scheduling();
+  /** personality(2): execution domain and flags. */
+  personality = 0;
+  /** PR_MCE_KILL, as PR_MCE_KILL_GET answers. */
+  machineCheckPolicy = 2;
 
   constructor(
     tid: Pid,
@@ -120,6 +129,9 @@ export class Task implements Waiter {
   /** What a new task has from the one that made it whatever clone(2)'s flags say. */
   inherit(from: Task): void {
     this.name = from.name;
+    this.scheduling.inherit(from.scheduling);
+    this.personality = from.personality;
+    this.machineCheckPolicy = from.machineCheckPolicy;
   }
 
   /** A wait queue it stands on was woken: the call is retried. */
@@ -165,13 +177,18 @@ export class ThreadGroup {
   dumpable = true;
   /** /proc/PID/oom_score_adj: -1000 to 1000. */
   oomScoreAdjust = 0;
-  keepCapabilities = false;
   parentDeathSignal = 0;
-  timerSlack = 50000;
-  nice = 0;
-  /** CPU time and faults of reaped children (RUSAGE_CHILDREN), in ns and counts. */
-  childUserTime = 0;
-  childSystemTime = 0;
+  /** What it has used in host processes that it left, by exec or by its end. */
+  readonly pastUsage = new Usage();
+  /** It has ended: `pastUsage` is all there will be. */
+  usageClosed = false;
+  /** What reaped children have used (RUSAGE_CHILDREN). */
+  readonly childUsage = new Usage();
+  /** Interval timers (setitimer(2)) and the watch over RLIMIT_CPU; made when first set. */
+  intervalTimers: IntervalTimers | null = null;
+  /** POSIX timers (timer_create(2)) by id. */
+  readonly posixTimers = new Map<number, PosixTimer>();
+  nextTimerId = 0;
   /** pidfds and similar: woken at the end. */
   readonly exitQueue = new WaitQueue();
   /** Woken whenever a signal is sent to the group or one of its threads: signalfd(2). */
@@ -185,8 +202,6 @@ export class ThreadGroup {
   inherit(from: ThreadGroup): void {
     this.dumpable = from.dumpable;
     this.oomScoreAdjust = from.oomScoreAdjust;
-    this.timerSlack = from.timerSlack;
-    this.nice = from.nice;
   }
 
   get pid(): Pid {

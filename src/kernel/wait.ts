@@ -5,6 +5,7 @@ import { CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD
 import { __WALL, __WCLONE, WCONTINUED, WEXITED, WNOWAIT, WSTOPPED } from '../abi/wait.ts';
 import { reap } from './exit.ts';
 import type { ThreadGroup } from './task.ts';
+import { collectChildUsage } from './usage.ts';
 
 /** What a wait found. Reused: valid until the next call of `findChildEvent`. */
 export interface ChildEvent {
@@ -45,7 +46,10 @@ function checkChild(child: ThreadGroup, options: number): boolean {
     const signo = child.status & 0x7f;
     const code = signo === 0 ? CLD_EXITED : child.status & 0x80 ? CLD_DUMPED : CLD_KILLED;
     fill(child, child.status, code, signo === 0 ? child.status >> 8 : signo);
-    if (!(options & WNOWAIT)) reap(child);
+    if (!(options & WNOWAIT)) {
+      collectChildUsage(child);
+      reap(child);
+    }
     return true;
   }
   if (child.stopped && !child.stopReported && options & WSTOPPED) {
