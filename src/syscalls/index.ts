@@ -2,6 +2,37 @@
 // found by its name; the table says what each number is called.
 
 import * as attributes from './attributes.ts';
-import * as capability from './capability.ts';
+import * as descriptor from './descriptor.ts';
+import * as directory from './directory.ts';
+import * as epoll from './epoll.ts';
+import * as eventfd from './eventfd.ts';
+import * as file from './file.ts';
+import * as memory from './memory.ts';
+import * as open from './open.ts';
+import * as pidfd from './pidfd.ts';
+import * as pipe from './pipe.ts';
+import * as poll from './poll.ts';
+import * as process from './process.ts';
+import * as signal from './signal.ts';
+import * as signalfd from './signalfd.ts';
+import * as stat from './stat.ts';
+import * as timerfd from './timerfd.ts';
 
-export const HANDLERS: Readonly<Record<string, unknown>> = { ...attributes, ...capability };
+export const HANDLERS: Readonly<Record<string, unknown>> = {
+  ...attributes,
+  ...descriptor,
+  ...directory,
+  ...epoll,
+  ...eventfd,
+  ...file,
+  ...memory,
+  ...open,
+  ...pidfd,
+  ...pipe,
+  ...poll,
+  ...process,
+  ...signal,
+  ...signalfd,
+  ...stat,
+  ...timerfd,
+};

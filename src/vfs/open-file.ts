@@ -78,6 +78,10 @@ export abstract class OpenFile {
   ioctl(_task: Task, _command: number, _argument: UserAddress): number {
     return -ENOTTY;
   }
+  /** fcntl(2) commands beyond those of every file (F_SETPIPE_SZ, F_ADD_SEALS, …). */
+  fcntl(_task: Task, _command: number, _argument: number): number {
+    return -EINVAL;
+  }
   /** Lists a directory from this.position, which the sink's acceptance advances. */
   readdir(_sink: DirectorySink): number {
     return -ENOTDIR;

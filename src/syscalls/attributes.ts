@@ -1,0 +1,246 @@
+// Changing attributes: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), umask(2) and their forms.
+
+import { EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_INSERT_RANGE,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_UNSHARE_RANGE,
+  FALLOC_FL_ZERO_RANGE,
+  O_PATH,
+} from '../abi/fcntl.ts';
+import { RLIMIT_FSIZE } from '../abi/resource.ts';
+import { SI_KERNEL, SIGXFSZ } from '../abi/signal.ts';
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, UTIME_NOW, UTIME_OMIT } from '../abi/stat.ts';
+import { type Fd, NULL, type UserAddress } from '../base/brands.ts';
+import type { Timestamp } from '../base/clock.ts';
+import { signalInfo } from '../kernel/signal-state.ts';
+import { sendSignalToTask } from '../kernel/signals.ts';
+import type { Task } from '../kernel/task.ts';
+import { readS64 } from '../platform/arena.ts';
+import { changeMode, changeOwner, changeTimes, checkSizeLimit, currentTime, truncateInode } from '../vfs/attributes.ts';
+import type { Path } from '../vfs/dentry.ts';
+import type { Inode } from '../vfs/inode.ts';
+import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
+
+const CWD = AT_FDCWD as Fd;
+
+/** What a path argument names, with AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH as `flags` has them; or -errno. */
+function find(task: Task, dirfd: Fd, path: UserAddress, flags: number): Path | number {
+  const text = task.memory.string(path);
+  if (typeof text === 'number') return text;
+  const walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+  const found = resolve(task, dirfd, text, walk);
+  if (typeof found === 'number') return found;
+  const r = (found.dentry.inode as Inode).refresh();
+  return r < 0 ? r : found;
+}
+
+/** chmod(2) */
+export function chmod(task: Task, path: UserAddress, mode: number): number {
+  return fchmodat2(task, CWD, path, mode, 0);
+}
+
+/** fchmod(2) */
+export function fchmod(task: Task, fd: Fd, mode: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  return changeMode(task, file.path.mount, file.inode, mode);
+}
+
+/** fchmodat(2) as the kernel has it: without flags */
+export function fchmodat(task: Task, dirfd: Fd, path: UserAddress, mode: number): number {
+  return fchmodat2(task, dirfd, path, mode, 0);
+}
+
+/** fchmodat2(2) */
+export function fchmodat2(task: Task, dirfd: Fd, path: UserAddress, mode: number, flags: number): number {
+  if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
+  const found = find(task, dirfd, path, flags);
+  return typeof found === 'number' ? found : changeMode(task, found.mount, found.dentry.inode as Inode, mode);
+}
+
+/** chown(2) */
+export function chown(task: Task, path: UserAddress, owner: number, group: number): number {
+  return fchownat(task, CWD, path, owner, group, 0);
+}
+
+/** lchown(2) */
+export function lchown(task: Task, path: UserAddress, owner: number, group: number): number {
+  return fchownat(task, CWD, path, owner, group, AT_SYMLINK_NOFOLLOW);
+}
+
+/** fchown(2) */
+export function fchown(task: Task, fd: Fd, owner: number, group: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  return changeOwner(task, file.path.mount, file.inode, owner, group);
+}
+
+/** fchownat(2) */
+export function fchownat(
+  task: Task,
+  dirfd: Fd,
+  path: UserAddress,
+  owner: number,
+  group: number,
+  flags: number,
+): number {
+  if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
+  const found = find(task, dirfd, path, flags);
+  if (typeof found === 'number') return found;
+  return changeOwner(task, found.mount, found.dentry.inode as Inode, owner, group);
+}
+
+/** umask(2) */
+export function umask(task: Task, mask: number): number {
+  const before = task.fs.umask;
+  task.fs.umask = mask & 0o777;
+  return before;
+}
+
+/** utimensat(2): without a path, the file of dirfd itself */
+export function utimensat(task: Task, dirfd: Fd, path: UserAddress, times: UserAddress, flags: number): number {
+  if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
+  let atime: Timestamp | null = currentTime();
+  let mtime: Timestamp | null = atime;
+  let now = true;
+  if (times !== NULL) {
+    const at = task.memory.in(times, 32);
+    if (at < 0) return at;
+    const first = timespecAt(at);
+    const second = timespecAt(at + 16);
+    if (typeof first === 'number' || typeof second === 'number') return -EINVAL;
+    now = first.nanoseconds === UTIME_NOW && second.nanoseconds === UTIME_NOW;
+    atime = chosen(first, atime);
+    mtime = chosen(second, mtime);
+  }
+  if (path === NULL && dirfd !== CWD) {
+    if (flags & ~AT_EMPTY_PATH) return -EINVAL;
+    const file = task.files.get(dirfd);
+    if (!file || file.flags & O_PATH) return -EBADF;
+    return changeTimes(task, file.path.mount, file.inode, atime, mtime, now);
+  }
+  return setTimes(task, dirfd, path, flags, atime, mtime, now);
+}
+
+function setTimes(
+  task: Task,
+  dirfd: Fd,
+  path: UserAddress,
+  flags: number,
+  atime: Timestamp | null,
+  mtime: Timestamp | null,
+  now: boolean,
+): number {
+  const found = find(task, dirfd, path, flags);
+  if (typeof found === 'number') return found;
+  return changeTimes(task, found.mount, found.dentry.inode as Inode, atime, mtime, now);
+}
+
+/** A struct timespec with UTIME_NOW and UTIME_OMIT allowed; -EINVAL for other nanoseconds out of range. */
+function timespecAt(at: number): Timestamp | number {
+  const nanoseconds = readS64(at + 8);
+  if (nanoseconds === UTIME_NOW || nanoseconds === UTIME_OMIT) return { seconds: 0, nanoseconds };
+  if (nanoseconds < 0 || nanoseconds >= 1e9) return -EINVAL;
+  return { seconds: readS64(at), nanoseconds };
+}
+
+function chosen(time: Timestamp, current: Timestamp): Timestamp | null {
+  if (time.nanoseconds === UTIME_OMIT) return null;
+  return time.nanoseconds === UTIME_NOW ? current : time;
+}
+
+/** utimes(2) */
+export function utimes(task: Task, path: UserAddress, times: UserAddress): number {
+  return futimesat(task, CWD, path, times);
+}
+
+/** futimesat(2) */
+export function futimesat(task: Task, dirfd: Fd, path: UserAddress, times: UserAddress): number {
+  let atime = currentTime();
+  let mtime = atime;
+  if (times !== NULL) {
+    const at = task.memory.in(times, 32);
+    if (at < 0) return at;
+    const first = readS64(at + 8);
+    const second = readS64(at + 24);
+    if (first < 0 || first >= 1e6 || second < 0 || second >= 1e6) return -EINVAL;
+    atime = { seconds: readS64(at), nanoseconds: first * 1000 };
+    mtime = { seconds: readS64(at + 16), nanoseconds: second * 1000 };
+  }
+  if (path === NULL && dirfd !== CWD) return utimensat(task, dirfd, path, times, 0);
+  return setTimes(task, dirfd, path, 0, atime, mtime, times === NULL);
+}
+
+/** utime(2) */
+export function utime(task: Task, path: UserAddress, times: UserAddress): number {
+  let atime = currentTime();
+  let mtime = atime;
+  if (times !== NULL) {
+    const at = task.memory.in(times, 16);
+    if (at < 0) return at;
+    atime = { seconds: readS64(at), nanoseconds: 0 };
+    mtime = { seconds: readS64(at + 8), nanoseconds: 0 };
+  }
+  return setTimes(task, CWD, path, 0, atime, mtime, times === NULL);
+}
+
+/** truncate(2) */
+export function truncate(task: Task, path: UserAddress, length: number): number {
+  if (length < 0) return -EINVAL;
+  const found = find(task, CWD, path, 0);
+  if (typeof found === 'number') return found;
+  const r = withinLimit(task, length);
+  return r < 0 ? r : truncateInode(task, found.mount, found.dentry.inode as Inode, length);
+}
+
+/** ftruncate(2) */
+export function ftruncate(task: Task, fd: Fd, length: number): number {
+  if (length < 0) return -EINVAL;
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.writable) return -EINVAL;
+  const r = withinLimit(task, length);
+  return r < 0 ? r : file.truncate(length);
+}
+
+/** A file may grow to this length; beyond RLIMIT_FSIZE -EFBIG, and SIGXFSZ is sent. */
+function withinLimit(task: Task, length: number): number {
+  const r = checkSizeLimit(task.group.limits.soft[RLIMIT_FSIZE], length);
+  if (r === -EFBIG) sendSignalToTask(task, signalInfo(SIGXFSZ, SI_KERNEL));
+  return r;
+}
+
+const FALLOCATE_MODES = [
+  0,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_ZERO_RANGE,
+  FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_INSERT_RANGE,
+  FALLOC_FL_UNSHARE_RANGE,
+  FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
+];
+
+/** fallocate(2) */
+export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  if (offset < 0 || len <= 0) return -EINVAL;
+  if (!FALLOCATE_MODES.includes(mode)) return -EOPNOTSUPP;
+  if (!file.writable) return -EBADF;
+  const type = file.inode.mode & S_IFMT;
+  if (type === S_IFIFO) return -ESPIPE;
+  if (type === S_IFDIR || type !== S_IFREG) return -ENODEV;
+  if (!(mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))) {
+    const r = withinLimit(task, offset + len);
+    if (r < 0) return r;
+  }
+  return file.allocate(mode, offset, len);
+}

@@ -1,0 +1,257 @@
+// Descriptors and open file descriptions: dup(2), fcntl(2), flock(2), lseek(2), ioctl(2), fsync(2), fadvise(2).
+
+import { EAGAIN, EBADF, EINVAL, ESPIPE } from '../abi/errno.ts';
+import {
+  F_DUPFD,
+  F_DUPFD_CLOEXEC,
+  F_DUPFD_QUERY,
+  F_GETFD,
+  F_GETFL,
+  F_GETLEASE,
+  F_GETLK,
+  F_GETOWN,
+  F_GETOWN_EX,
+  F_GETSIG,
+  F_OFD_GETLK,
+  F_OFD_SETLK,
+  F_OFD_SETLKW,
+  F_OWNER_PID,
+  F_SETFD,
+  F_SETFL,
+  F_SETLK,
+  F_SETLKW,
+  F_UNLCK,
+  FD_CLOEXEC,
+  LOCK_EX,
+  LOCK_NB,
+  LOCK_SH,
+  LOCK_UN,
+  O_APPEND,
+  O_ASYNC,
+  O_CLOEXEC,
+  O_DIRECT,
+  O_NOATIME,
+  O_NONBLOCK,
+  O_PATH,
+  POSIX_FADV_NOREUSE,
+  SYNC_FILE_RANGE_WAIT_AFTER,
+  SYNC_FILE_RANGE_WAIT_BEFORE,
+  SYNC_FILE_RANGE_WRITE,
+} from '../abi/fcntl.ts';
+import { FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD } from '../abi/ioctl.ts';
+import { POLLIN } from '../abi/poll.ts';
+import { RLIMIT_NOFILE } from '../abi/resource.ts';
+import { S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import type { Fd, UserAddress } from '../base/brands.ts';
+import { fcntlLock } from '../fs/record-locks.ts';
+import { block } from '../kernel/block.ts';
+import { installFile } from '../kernel/descriptors.ts';
+import type { Task } from '../kernel/task.ts';
+import { i32, u32 } from '../platform/arena.ts';
+import { lockQueue, setWholeLock } from '../vfs/locks.ts';
+import { drop, type OpenFile, retain } from '../vfs/open-file.ts';
+
+/** dup(2) */
+export function dup(task: Task, fd: Fd): number {
+  const file = task.files.get(fd);
+  return file ? installFile(task, retain(file), false) : -EBADF;
+}
+
+/** dup2(2) */
+export function dup2(task: Task, oldfd: Fd, newfd: Fd): number {
+  if (oldfd === newfd) return task.files.get(oldfd) ? newfd : -EBADF;
+  return duplicateTo(task, oldfd, newfd, false);
+}
+
+/** dup3(2) */
+export function dup3(task: Task, oldfd: Fd, newfd: Fd, flags: number): number {
+  if (flags & ~O_CLOEXEC || oldfd === newfd) return -EINVAL;
+  return duplicateTo(task, oldfd, newfd, (flags & O_CLOEXEC) !== 0);
+}
+
+function duplicateTo(task: Task, oldfd: Fd, newfd: Fd, closeOnExec: boolean): number {
+  const file = task.files.get(oldfd);
+  if (!file || newfd < 0 || newfd >= task.group.limits.soft[RLIMIT_NOFILE]) return -EBADF;
+  const old = task.files.replace(newfd, retain(file), closeOnExec);
+  if (old) {
+    old.flush(task);
+    drop(old);
+  }
+  return newfd;
+}
+
+const SETTABLE_FLAGS = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+
+/** fcntl(2): commands on the descriptor and on locks here, the others are the file's (`OpenFile.fcntl`). */
+export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
+  const file = task.files.get(fd);
+  if (!file) return -EBADF;
+  switch (cmd) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+      return duplicateFrom(task, file, arg, cmd === F_DUPFD_CLOEXEC);
+    case F_GETFD:
+      return task.files.closeOnExec[fd] ? FD_CLOEXEC : 0;
+    case F_SETFD:
+      return task.files.setCloseOnExec(fd, (arg & FD_CLOEXEC) !== 0);
+    case F_GETFL:
+      return file.flags;
+    case F_DUPFD_QUERY:
+      return task.files.get(arg as Fd) === file ? 1 : 0;
+  }
+  if (file.flags & O_PATH) return -EBADF;
+  switch (cmd) {
+    case F_SETFL:
+      return setFlags(file, arg);
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+      return fcntlLock(task, file, cmd, arg as UserAddress);
+    // Nobody owns a file's signals until somebody could be sent them.
+    case F_GETOWN:
+    case F_GETSIG:
+      return 0;
+    case F_GETOWN_EX:
+      return getOwnerEx(task, arg as UserAddress);
+    case F_GETLEASE:
+      return F_UNLCK;
+    default:
+      return file.fcntl(task, cmd, arg);
+  }
+}
+
+function getOwnerEx(task: Task, address: UserAddress): number {
+  const at = task.memory.out(address, 8);
+  if (at < 0) return at;
+  u32[at >>> 2] = F_OWNER_PID;
+  u32[(at >>> 2) + 1] = 0;
+  return 0;
+}
+
+function duplicateFrom(task: Task, file: OpenFile, from: number, closeOnExec: boolean): number {
+  const limit = task.group.limits.soft[RLIMIT_NOFILE];
+  if (from < 0 || from >= limit) return -EINVAL;
+  const fd = task.files.install(retain(file), closeOnExec, limit, from);
+  if (fd < 0) drop(file);
+  return fd;
+}
+
+function setFlags(file: OpenFile, flags: number): number {
+  if (flags & O_DIRECT && !file.seekable && (file.inode.mode & S_IFMT) !== S_IFIFO) return -EINVAL;
+  file.flags = (file.flags & ~SETTABLE_FLAGS) | (flags & SETTABLE_FLAGS);
+  file.flagsChanged();
+  return 0;
+}
+
+/** ioctl(2): the requests that mean the same on every file here, the others are the file's. */
+export function ioctl(task: Task, fd: Fd, request: number, arg: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  switch (request) {
+    case FIOCLEX:
+      return task.files.setCloseOnExec(fd, true);
+    case FIONCLEX:
+      return task.files.setCloseOnExec(fd, false);
+    case FIONBIO:
+      return setFlagFrom(task, file, arg as UserAddress, O_NONBLOCK);
+    case FIOASYNC:
+      return setFlagFrom(task, file, arg as UserAddress, O_ASYNC);
+    case FIONREAD:
+      if ((file.inode.mode & S_IFMT) === S_IFREG) return unread(task, file, arg as UserAddress);
+  }
+  return file.ioctl(task, request, arg as UserAddress);
+}
+
+function setFlagFrom(task: Task, file: OpenFile, address: UserAddress, flag: number): number {
+  const at = task.memory.in(address, 4);
+  if (at < 0) return at;
+  const before = file.flags;
+  file.flags = i32[at >>> 2] ? before | flag : before & ~flag;
+  if (file.flags !== before) file.flagsChanged();
+  return 0;
+}
+
+/** FIONREAD of a regular file: what is left behind the position. */
+function unread(task: Task, file: OpenFile, address: UserAddress): number {
+  const r = file.inode.refresh();
+  if (r < 0) return r;
+  const at = task.memory.out(address, 4);
+  if (at < 0) return at;
+  i32[at >>> 2] = Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, file.inode.size - file.position));
+  return 0;
+}
+
+/** lseek(2) */
+export function lseek(task: Task, fd: Fd, offset: number, whence: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  return file.seek(offset, whence);
+}
+
+/** flock(2) */
+export function flock(task: Task, fd: Fd, operation: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  const kind = operation & ~LOCK_NB;
+  if (kind !== LOCK_SH && kind !== LOCK_EX && kind !== LOCK_UN) return -EINVAL;
+  const r = setWholeLock(file.inode, file, kind);
+  return r === -EAGAIN && !(operation & LOCK_NB) ? block(task, lockQueue(file.inode), POLLIN) : r;
+}
+
+/** fsync(2) */
+export function fsync(task: Task, fd: Fd): number {
+  const file = task.files.get(fd);
+  return !file || file.flags & O_PATH ? -EBADF : file.sync(false);
+}
+
+/** fdatasync(2) */
+export function fdatasync(task: Task, fd: Fd): number {
+  const file = task.files.get(fd);
+  return !file || file.flags & O_PATH ? -EBADF : file.sync(true);
+}
+
+/** sync(2): every filesystem that can be reached from the task's root */
+export function sync(task: Task): number {
+  syncBelow(task.fs.root.mount);
+  return 0;
+}
+
+function syncBelow(mount: Task['fs']['root']['mount']): void {
+  mount.superblock.sync();
+  for (const child of mount.children) syncBelow(child);
+}
+
+/** syncfs(2) */
+export function syncfs(task: Task, fd: Fd): number {
+  const file = task.files.get(fd);
+  return !file || file.flags & O_PATH ? -EBADF : file.path.mount.superblock.sync();
+}
+
+const RANGE_FLAGS = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+
+/** sync_file_range(2): the whole file's data, which is more than was asked for */
+export function sync_file_range(task: Task, fd: Fd, offset: number, nbytes: number, flags: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  if (flags & ~RANGE_FLAGS || offset < 0 || nbytes < 0) return -EINVAL;
+  if ((file.inode.mode & S_IFMT) !== S_IFREG) return -ESPIPE;
+  return flags === 0 ? 0 : file.sync(true);
+}
+
+/** fadvise64(2): advice, which need not be taken */
+export function fadvise64(task: Task, fd: Fd, _offset: number, len: number, advice: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  if (!file.seekable) return -ESPIPE;
+  return len < 0 || advice < 0 || advice > POSIX_FADV_NOREUSE ? -EINVAL : 0;
+}
+
+/** readahead(2): advice as well */
+export function readahead(task: Task, fd: Fd, _offset: number, _count: number): number {
+  const file = task.files.get(fd);
+  if (!file?.readable) return -EBADF;
+  return (file.inode.mode & S_IFMT) === S_IFREG ? 0 : -EINVAL;
+}

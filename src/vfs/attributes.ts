@@ -1,0 +1,101 @@
+// Changing attributes (chmod, chown, utimensat, truncate): who may, and what else changes with it (inode(7)).
+
+import { CAP_CHOWN, CAP_FSETID } from '../abi/capability.ts';
+import { EACCES, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
+import { stampNow, type Timestamp } from '../base/clock.ts';
+import { capable, inGroup } from '../base/credentials.ts';
+import type { Task } from '../kernel/task.ts';
+import type { Mount } from './dentry.ts';
+import type { AttributeChange, Inode } from './inode.ts';
+import { checkAccess, isOwner, MAY_WRITE } from './permission.ts';
+import { checkWritable } from './walk.ts';
+
+/** An id that chown(2) leaves as it is. */
+const KEEP = 0xffffffff;
+
+/** chmod(2) */
+export function changeMode(task: Task, mount: Mount, inode: Inode, mode: number): number {
+  const readonly = checkWritable(mount);
+  if (readonly < 0) return readonly;
+  if ((inode.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
+  const { credentials } = task;
+  if (!isOwner(inode, credentials)) return -EPERM;
+  let bits = mode & 0o7777;
+  if (!inGroup(credentials, inode.gid) && !capable(credentials, CAP_FSETID)) bits &= ~S_ISGID;
+  return inode.setattr({ mode: bits });
+}
+
+/** chown(2) */
+export function changeOwner(task: Task, mount: Mount, inode: Inode, uid: number, gid: number): number {
+  const readonly = checkWritable(mount);
+  if (readonly < 0) return readonly;
+  const { credentials } = task;
+  const change: AttributeChange = {};
+  const privileged = capable(credentials, CAP_CHOWN);
+  if (uid !== KEEP) {
+    if (!privileged && !(inode.uid === credentials.fsuid && uid === inode.uid)) return -EPERM;
+    change.uid = uid;
+  }
+  if (gid !== KEEP) {
+    const mine = inode.uid === credentials.fsuid && (gid === inode.gid || inGroup(credentials, gid));
+    if (!privileged && !mine) return -EPERM;
+    change.gid = gid;
+  }
+  const { mode } = inode;
+  if ((mode & S_IFMT) === S_IFREG) {
+    // A program that changes hands is set-id no more.
+    const drop = (mode & S_ISUID) | (mode & S_IXGRP ? mode & S_ISGID : 0);
+    if (drop) change.mode = mode & 0o7777 & ~drop;
+  }
+  if (change.uid === undefined && change.gid === undefined && change.mode === undefined) return 0;
+  return inode.setattr(change);
+}
+
+/**
+ * utimensat(2): null leaves a time as it is; `now` says that both were given as "now" (or not at all), which takes
+ * less than ownership.
+ */
+export function changeTimes(
+  task: Task,
+  mount: Mount,
+  inode: Inode,
+  atime: Timestamp | null,
+  mtime: Timestamp | null,
+  now: boolean,
+): number {
+  const readonly = checkWritable(mount);
+  if (readonly < 0) return readonly;
+  if (!atime && !mtime) return 0;
+  if (!isOwner(inode, task.credentials)) {
+    if (!now) return -EPERM;
+    const r = checkAccess(inode, task.credentials, MAY_WRITE);
+    if (r < 0) return -EACCES;
+  }
+  const change: AttributeChange = {};
+  if (atime) change.atime = atime;
+  if (mtime) change.mtime = mtime;
+  return inode.setattr(change);
+}
+
+/** truncate(2) by name */
+export function truncateInode(task: Task, mount: Mount, inode: Inode, length: number): number {
+  if ((inode.mode & S_IFMT) === S_IFDIR) return -EISDIR;
+  if ((inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
+  const readonly = checkWritable(mount);
+  if (readonly < 0) return readonly;
+  const r = checkAccess(inode, task.credentials, MAY_WRITE);
+  return r < 0 ? r : inode.setattr({ size: length });
+}
+
+/** -EFBIG when a file may not become this long (RLIMIT_FSIZE; the caller sends SIGXFSZ), else 0. */
+export function checkSizeLimit(limit: number, length: number): number {
+  return length > limit ? -EFBIG : 0;
+}
+
+/** The current time as a timestamp of its own. */
+export function currentTime(): Timestamp {
+  const time = { seconds: 0, nanoseconds: 0 };
+  stampNow(time);
+  return time;
+}
