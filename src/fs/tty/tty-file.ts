@@ -30,7 +30,7 @@ export class TtyFile extends OpenFile implements TtyOpen, TtySide {
   constructor(path: Path, inode: Inode, flags: number, tty: Tty) {
     super(path, inode, flags);
     this.tty = tty;
-    tty.opens.add(this);
+    tty.slaveOpened(this);
   }
 
   override read(at: number, length: number, _offset: number): number {
@@ -64,7 +64,7 @@ export class TtyFile extends OpenFile implements TtyOpen, TtySide {
   }
 
   override release(): void {
-    this.tty.opens.delete(this);
+    this.tty.slaveReleased(this);
   }
 }
 

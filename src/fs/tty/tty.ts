@@ -81,6 +81,8 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
 
   // ---- sides and files ----
   readonly opens = new Set<TtyOpen>();
+  /** Every slave descriptor was closed again: the master reads an end. False while it was never opened. */
+  slaveClosed = false;
   /** The other side is gone for good. */
   peerClosed = false;
   /** TIOCSPTLCK: the slave cannot be opened. */
@@ -322,6 +324,23 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
     this.output.truncate(OUTPUT_DELIVERED);
     this.tellPacket(TIOCPKT_FLUSHWRITE);
     this.queue.wake(WRITABLE);
+  }
+
+  // ---- the slave's files ----
+
+  slaveOpened(file: TtyOpen): void {
+    this.opens.add(file);
+    this.slaveClosed = false;
+  }
+
+  /** The last one to close the slave also takes it from its session. */
+  slaveReleased(file: TtyOpen): void {
+    this.opens.delete(file);
+    if (this.opens.size > 0) return;
+    this.slaveClosed = true;
+    this.packet = false;
+    this.detach();
+    this.peer?.outputAdded();
   }
 
   // ---- sessions ----
