@@ -208,7 +208,7 @@ function formatPointed(moment: Moment, argument: Argument, index: number): strin
     case 'iovec-out':
       return formatIovecs(address, length, filled, memory);
     case 'dirents-out':
-      return `${pointer(address)} /* ${countEntries(moment, address, filled)} entries */`;
+      return `${pointer(address)} /* ${countEntries(moment, address, Math.min(length, filled))} entries */`;
     case 'sockaddr-in':
       return formatAddress(memory, address, length);
     case 'sockaddr-out':
@@ -275,11 +275,13 @@ function formatArray(moment: Moment, argument: Argument, address: number, count:
   return `[${texts.join(', ')}${count > shown ? ', ...' : ''}]`;
 }
 
+const DIRECTORY_MAX = 10000;
+
 /** Number of directory entries in what getdents returned; d_reclen is at 16 in both of its layouts. */
 function countEntries({ memory }: Moment, address: number, length: number): number {
   let count = 0;
   let at = 0;
-  while (at + 18 <= length) {
+  while (at + 18 <= length && count < DIRECTORY_MAX) {
     const bytes = memory.readMemory(address + at + 16, 2);
     const size = bytes === null ? 0 : new Fields(bytes).u16(0);
     if (size === 0) break;

@@ -50,8 +50,8 @@ export function pointer(address: number): string {
 
 export const hex = (value: number): string => (value === 0 ? '0' : `0x${value.toString(16)}`);
 
-export const octalMode = (mode: number): string =>
-  mode === 0 ? '000' : `0${(mode & 0o7777).toString(8).padStart(3, '0')}`;
+/** Permissions as strace writes them: '0644', '022', '000'. */
+export const octalMode = (mode: number): string => `0${(mode & 0o7777).toString(8)}`.padStart(3, '0');
 
 /** Little-endian fields of a struct. 64-bit ones are doubles, exact up to 2^53. */
 export class Fields {
