@@ -1,6 +1,6 @@
 // Calls on sockets.
 
-import { enosys, kernel, type SyscallEntry } from '../types.ts';
+import { kernel, type SyscallEntry } from '../types.ts';
 
 const NAME_IN = { sockfd: 'fd', addr: 'sockaddr-in(addrlen)', addrlen: 'int' } as const;
 const NAME_OUT = { sockfd: 'fd', addr: 'sockaddr-out(addrlen)', addrlen: 'inout(uint)' } as const;
@@ -54,16 +54,12 @@ export const SOCKET: readonly SyscallEntry[] = [
     optlen: 'inout(uint)',
   }),
   kernel(288, 'accept4', { ...NAME_OUT, flags: 'flags(socket)' }),
-  enosys(
-    299,
-    'recvmmsg',
-    { sockfd: 'fd', msgvec: 'addr', vlen: 'uint', flags: 'flags(msg)', timeout: 'in(timespec)' },
-    'several messages at once; recvmsg is there',
-  ),
-  enosys(
-    307,
-    'sendmmsg',
-    { sockfd: 'fd', msgvec: 'addr', vlen: 'uint', flags: 'flags(msg)' },
-    'several messages at once; sendmsg is there',
-  ),
+  kernel(299, 'recvmmsg', {
+    sockfd: 'fd',
+    msgvec: 'addr',
+    vlen: 'uint',
+    flags: 'flags(msg)',
+    timeout: 'in(timespec)',
+  }),
+  kernel(307, 'sendmmsg', { sockfd: 'fd', msgvec: 'addr', vlen: 'uint', flags: 'flags(msg)' }),
 ];

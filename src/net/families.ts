@@ -1,0 +1,51 @@
+// Address families that the sandbox has, and how their sockets are made. A family that is not here answers
+// EAFNOSUPPORT, as on a kernel without it.
+
+import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.ts';
+import { AF_UNIX, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM } from '../abi/socket.ts';
+import type { Task } from '../kernel/task.ts';
+import type { Socket } from './socket.ts';
+import { UnixPacketSocket } from './unix/packet.ts';
+import type { UnixSocket } from './unix/socket.ts';
+import { UnixStream } from './unix/stream.ts';
+
+/** Makes a socket (socket(2)) with one reference, or -errno. `type` comes without SOCK_NONBLOCK and SOCK_CLOEXEC. */
+export function createSocket(task: Task, domain: number, type: number, protocol: number): Socket | number {
+  if (type < 0 || type > SOCK_PACKET) return -EINVAL;
+  switch (domain) {
+    case AF_UNIX:
+      return createUnixSocket(task, type, protocol);
+    default:
+      return -EAFNOSUPPORT;
+  }
+}
+
+/** Two connected sockets (socketpair(2)); only AF_UNIX can do it. */
+export function createSocketPair(
+  task: Task,
+  domain: number,
+  type: number,
+  protocol: number,
+): [Socket, Socket] | number {
+  if (domain !== AF_UNIX) return domain === 0 ? -EAFNOSUPPORT : -EOPNOTSUPP;
+  const first = createUnixSocket(task, type, protocol);
+  if (typeof first === 'number') return first;
+  const second = createUnixSocket(task, type, protocol) as UnixSocket;
+  first.pairWith(second, task);
+  return [first, second];
+}
+
+function createUnixSocket(task: Task, type: number, protocol: number): UnixSocket | number {
+  if (protocol !== 0 && protocol !== AF_UNIX) return -EPROTONOSUPPORT;
+  switch (type) {
+    case SOCK_STREAM:
+      return new UnixStream(task.credentials);
+    case SOCK_RAW: // as Linux has it, an old name for datagrams
+    case SOCK_DGRAM:
+      return new UnixPacketSocket(SOCK_DGRAM, task.credentials);
+    case SOCK_SEQPACKET:
+      return new UnixPacketSocket(SOCK_SEQPACKET, task.credentials);
+    default:
+      return -ESOCKTNOSUPPORT;
+  }
+}

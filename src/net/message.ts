@@ -1,0 +1,37 @@
+// One message on its way through a socket: where its bytes lie in the arena, and what goes with them.
+
+import type { OpenFile } from '../vfs/open-file.ts';
+
+export class Message {
+  /** Arena offset of the bytes, and how many: to send, or room for what is received. */
+  at = 0;
+  length = 0;
+  /** MSG_* of the call. */
+  flags = 0;
+  /** A whole sockaddr as a byte string: where to (null: the peer), or where from ('' if the sender has no name). */
+  address: string | null = null;
+  /** Open files that go along (SCM_RIGHTS): each holds a reference. Whoever takes them sets this to null. */
+  rights: OpenFile[] | null = null;
+  /** SCM_CREDENTIALS, if `hasCredentials`. */
+  hasCredentials = false;
+  pid = 0;
+  uid = 0;
+  gid = 0;
+  /** Received: bytes laid down at `at`; less than the call's result only with MSG_TRUNC. */
+  copied = 0;
+  /** Received: MSG_TRUNC, MSG_CTRUNC, …. */
+  resultFlags = 0;
+
+  /** Makes it a message of `length` bytes at `at` and nothing else. */
+  set(at: number, length: number, flags: number): this {
+    this.at = at;
+    this.length = length;
+    this.flags = flags;
+    this.address = null;
+    this.rights = null;
+    this.hasCredentials = false;
+    this.copied = 0;
+    this.resultFlags = 0;
+    return this;
+  }
+}
