@@ -26,6 +26,9 @@ interface Moment {
   readonly memory: GuestMemory;
 }
 
+/** Results of short calls stand below each other, as strace has them. */
+const column = (call: string): string => call.padEnd(39);
+
 /** The arguments of a call that has just come in, as far as they are known. */
 export function formatCall(entry: SyscallEntry, args: ArrayLike<number>, memory: GuestMemory): ArgumentTexts {
   const moment: Moment = { entry, args, result: null, memory };
@@ -48,19 +51,19 @@ export function formatResult(
     if (known !== '') return [argument.kind === 'inout' ? changed(moment, index, known) : known];
     return [formatArgument(moment, index) ?? ''];
   });
-  return `${entry.name}(${texts.join(', ')}) = ${formatReturn(moment, result)}`;
+  return `${column(`${entry.name}(${texts.join(', ')})`)} = ${formatReturn(moment, result)}`;
 }
 
 /** The line of a call that never returns, e.g. 'exit_group(0) = ?'. */
 export function formatWithoutResult(entry: SyscallEntry, args: ArrayLike<number>, before: ArgumentTexts): string {
   const texts = before.flatMap((text, index) => (text === null ? [] : [text === '' ? pointer(args[index]) : text]));
-  return `${entry.name}(${texts.join(', ')}) = ?`;
+  return `${column(`${entry.name}(${texts.join(', ')})`)} = ?`;
 }
 
 /** The line of a number that is in no table. */
 export function formatUnknown(nr: number, args: ArrayLike<number>, result: number): string {
   const texts = Array.from({ length: Math.min(args.length, 6) }, (_, index) => hex(args[index]));
-  return `syscall_${hex(nr)}(${texts.join(', ')}) = ${formatError(result)}`;
+  return `${column(`syscall_${hex(nr)}(${texts.join(', ')})`)} = ${formatError(result)}`;
 }
 
 function formatReturn(moment: Moment, result: number): string {

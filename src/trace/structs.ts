@@ -230,7 +230,7 @@ export const STRUCTS: Readonly<Record<Exclude<StructName, 'fd_set' | 'msghdr'>, 
     `{effective=${formatCapabilities(f, 0)}, permitted=${formatCapabilities(f, 4)}, inheritable=${formatCapabilities(f, 8)}}`,
   cap_header: (f) => `{version=${hex(f.u32(0))}, pid=${f.s32(4)}}`,
   clone_args: formatCloneArgs,
-  epoll_event: (f) => `{events=${formatFlags(EPOLL_EVENTS, f.u32(0))}, data=${hexExact(f, 4)}}`,
+  epoll_event: (f) => `{events=${formatFlags(EPOLL_EVENTS, f.u32(0))}, data={u32=${f.u32(4)}, u64=${f.exact(4)}}}`,
   flock: (f) => {
     const type = ['F_RDLCK', 'F_WRLCK', 'F_UNLCK'][f.s16(0)] ?? String(f.s16(0));
     return `{l_type=${type}, l_whence=${formatValue('whence', f.s16(2))}, l_start=${f.s64(8)}, l_len=${f.s64(16)}}`;

@@ -17,8 +17,16 @@ function line(
   const entry = entryByName(name);
   const before = formatCall(entry, args, memory);
   meanwhile();
-  return formatResult(entry, args, before, result, memory);
+  return unpadded(formatResult(entry, args, before, result, memory));
 }
+
+const unpadded = (text: string): string => text.replace(/\) +=/, ') =');
+
+test('results stand below each other', () => {
+  const memory = new TestMemory();
+  const close = entryByName('close');
+  assert.equal(formatResult(close, [3], formatCall(close, [3], memory), 0, memory), `close(3)${' '.repeat(31)} = 0`);
+});
 
 test('files', () => {
   const memory = new TestMemory();
@@ -187,7 +195,7 @@ test('processes', () => {
     'prlimit64(0, RLIMIT_NOFILE, NULL, {rlim_cur=1024, rlim_max=RLIM64_INFINITY}) = 0',
   );
   const exit = entryByName('exit_group');
-  assert.equal(formatWithoutResult(exit, [3], formatCall(exit, [3], memory)), 'exit_group(3) = ?');
+  assert.equal(unpadded(formatWithoutResult(exit, [3], formatCall(exit, [3], memory))), 'exit_group(3) = ?');
 });
 
 test('descriptors', () => {
@@ -271,11 +279,11 @@ test('waiting', () => {
   const event = memory.halves(0x80000001, 7, 0);
   assert.equal(
     line(memory, 'epoll_ctl', [5, 1, 7, event], 0),
-    'epoll_ctl(5, EPOLL_CTL_ADD, 7, {events=EPOLLIN|EPOLLET, data=0x7}) = 0',
+    'epoll_ctl(5, EPOLL_CTL_ADD, 7, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0',
   );
   assert.equal(
     line(memory, 'epoll_wait', [5, event, 10, -1], 1),
-    'epoll_wait(5, [{events=EPOLLIN|EPOLLET, data=0x7}], 10, -1) = 1',
+    'epoll_wait(5, [{events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}], 10, -1) = 1',
   );
   assert.equal(line(memory, 'epoll_wait', [5, event, 10, 0], 0), 'epoll_wait(5, [], 10, 0) = 0');
   assert.equal(
@@ -319,7 +327,10 @@ test('sockets', () => {
 });
 
 test('numbers in no table', () => {
-  assert.equal(formatUnknown(9999, [1, 0x20], -38), 'syscall_0x270f(0x1, 0x20) = -1 ENOSYS (Function not implemented)');
+  assert.equal(
+    unpadded(formatUnknown(9999, [1, 0x20], -38)),
+    'syscall_0x270f(0x1, 0x20) = -1 ENOSYS (Function not implemented)',
+  );
 });
 
 test('no argument, however hostile, makes the formatter fail or read much', () => {
