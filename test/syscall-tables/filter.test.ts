@@ -31,8 +31,8 @@ const stub = (name: string, ...args: readonly bigint[]): string => judge({ nr: n
 
 test('the constants are those of native/abi.h', () => {
   const header = readFileSync(new URL('../../native/abi.h', import.meta.url), 'utf8');
-  assert.match(header, new RegExp(`#define STUB_HI 0x${STUB_HIGH.toString(16)}u?\\n`));
-  assert.match(header, new RegExp(`#define DOORBELL ${DOORBELL}\\b`));
+  assert.match(header, new RegExp(`#define STUB_HI +0x${STUB_HIGH.toString(16)}u?\\n`));
+  assert.match(header, new RegExp(`#define DOORBELL +${DOORBELL}\\b`));
 });
 
 test('the doorbell is notified, from wherever it is rung', () => {
