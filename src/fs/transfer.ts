@@ -3,7 +3,7 @@
 // them. A vector of guest buffers is loaded once (`loadVector`) and then filled or emptied across its seams.
 
 import { CAP_FSETID } from '../abi/capability.ts';
-import { EAGAIN, EFAULT, EFBIG, EINVAL, EPIPE } from '../abi/errno.ts';
+import { EAGAIN, EFAULT, EFBIG, EINTR, EINVAL, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
 import { IOV_MAX, O_APPEND } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
@@ -11,7 +11,7 @@ import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
-import { block, WAIT } from '../kernel/block.ts';
+import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
@@ -61,7 +61,11 @@ function wait(task: Task, file: OpenFile, events: number, done: number, again: b
   const queue = file.waitQueue;
   if (again || file.nonblocking || !queue) return done > 0 ? done : -EAGAIN;
   task.progress = done;
-  const r = block(task, queue, events);
+  const timeout = events === POLLIN ? file.readTimeout : file.writeTimeout;
+  setTimeoutOnce(task, timeout);
+  if (timedOut(task)) return done > 0 ? done : -EAGAIN;
+  // A wait with a timeout is not restarted after a signal: it would begin anew (signal(7)).
+  const r = block(task, queue, events, timeout === Number.POSITIVE_INFINITY ? ERESTARTSYS : EINTR);
   return r !== WAIT && done > 0 ? done : r;
 }
 
@@ -179,7 +183,8 @@ function checkRegular(task: Task, file: OpenFile, offset: number): number {
   if ((inode.mode & S_IFMT) !== S_IFREG) return RW_MAX;
   if (inode.mode & (S_ISUID | S_ISGID) && total > 0) dropSetId(task, file);
   const limit = task.group.limits.soft[RLIMIT_FSIZE];
-  if (limit === Infinity || total === 0) return RW_MAX;
+  // NaN: a file of the host that keeps its position there (hostio), and whose limit is the host's.
+  if (limit === Infinity || total === 0 || Number.isNaN(offset)) return RW_MAX;
   const room = limit - (file.flags & O_APPEND ? inode.size : offset);
   if (room > 0) return room;
   sendSignalToTask(task, signalInfo(SIGXFSZ, SI_KERNEL));

@@ -322,6 +322,14 @@ export abstract class Socket extends OpenFile {
     return this.queue;
   }
 
+  override get readTimeout(): number {
+    return this.receiveTimeout;
+  }
+
+  override get writeTimeout(): number {
+    return this.sendTimeout;
+  }
+
   override get linkText(): string {
     return `socket:[${this.inode.ino}]`;
   }

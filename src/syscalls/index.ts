@@ -15,6 +15,8 @@ import * as poll from './poll.ts';
 import * as process from './process.ts';
 import * as signal from './signal.ts';
 import * as signalfd from './signalfd.ts';
+import * as socket from './socket.ts';
+import * as socketMessage from './socket-message.ts';
 import * as stat from './stat.ts';
 import * as timerfd from './timerfd.ts';
 
@@ -33,6 +35,8 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...process,
   ...signal,
   ...signalfd,
+  ...socket,
+  ...socketMessage,
   ...stat,
   ...timerfd,
 };

@@ -74,6 +74,13 @@ export abstract class OpenFile {
   get waitQueue(): WaitQueue | null {
     return null;
   }
+  /** How long a blocking read or write waits, in ns: sockets have SO_RCVTIMEO and SO_SNDTIMEO. */
+  get readTimeout(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+  get writeTimeout(): number {
+    return Number.POSITIVE_INFINITY;
+  }
   /** Arguments are user addresses or plain numbers by command. Returns a number or -errno; may return WAIT. */
   ioctl(_task: Task, _command: number, _argument: UserAddress): number {
     return -ENOTTY;
