@@ -1,5 +1,6 @@
 // Descriptors and open file descriptions: dup(2), fcntl(2), flock(2), lseek(2), ioctl(2), fsync(2), fadvise(2).
 
+import { CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import { EAGAIN, EBADF, EINVAL, ESPIPE } from '../abi/errno.ts';
 import {
   F_DUPFD,
@@ -11,6 +12,7 @@ import {
   F_GETLK,
   F_GETOWN,
   F_GETOWN_EX,
+  F_GETPIPE_SZ,
   F_GETSIG,
   F_OFD_GETLK,
   F_OFD_SETLK,
@@ -20,6 +22,7 @@ import {
   F_SETFL,
   F_SETLK,
   F_SETLKW,
+  F_SETPIPE_SZ,
   F_UNLCK,
   FD_CLOEXEC,
   LOCK_EX,
@@ -43,6 +46,8 @@ import { POLLIN } from '../abi/poll.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
+import { capable } from '../base/credentials.ts';
+import { getPipeSize, setPipeSize } from '../fs/pipe/pipe.ts';
 import { fcntlLock } from '../fs/record-locks.ts';
 import { block } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
@@ -116,6 +121,10 @@ export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
       return 0;
     case F_GETOWN_EX:
       return getOwnerEx(task, arg as UserAddress);
+    case F_GETPIPE_SZ:
+      return getPipeSize(file);
+    case F_SETPIPE_SZ:
+      return setPipeSize(file, arg, capable(task.credentials, CAP_SYS_RESOURCE));
     case F_GETLEASE:
       return F_UNLCK;
     default:
