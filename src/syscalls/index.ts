@@ -2,41 +2,59 @@
 // found by its name; the table says what each number is called.
 
 import * as attributes from './attributes.ts';
+import * as capability from './capability.ts';
+import * as credentials from './credentials.ts';
 import * as descriptor from './descriptor.ts';
 import * as directory from './directory.ts';
 import * as epoll from './epoll.ts';
 import * as eventfd from './eventfd.ts';
 import * as file from './file.ts';
+import * as futex from './futex.ts';
+import * as limits from './limits.ts';
 import * as memory from './memory.ts';
 import * as open from './open.ts';
 import * as pidfd from './pidfd.ts';
 import * as pipe from './pipe.ts';
 import * as poll from './poll.ts';
+import * as prctl from './prctl.ts';
 import * as process from './process.ts';
+import * as random from './random.ts';
+import * as schedule from './schedule.ts';
+import * as session from './session.ts';
 import * as signal from './signal.ts';
 import * as signalfd from './signalfd.ts';
 import * as socket from './socket.ts';
 import * as socketMessage from './socket-message.ts';
 import * as stat from './stat.ts';
+import * as system from './system.ts';
 import * as timerfd from './timerfd.ts';
 
 export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...attributes,
+  ...capability,
+  ...credentials,
   ...descriptor,
   ...directory,
   ...epoll,
   ...eventfd,
   ...file,
+  ...futex,
+  ...limits,
   ...memory,
   ...open,
   ...pidfd,
   ...pipe,
   ...poll,
+  ...prctl,
   ...process,
+  ...random,
+  ...schedule,
+  ...session,
   ...signal,
   ...signalfd,
   ...socket,
   ...socketMessage,
   ...stat,
+  ...system,
   ...timerfd,
 };

@@ -1,0 +1,86 @@
+// The sentry's command line: which inherited descriptor is what. Written by the launcher (native/boot) only.
+
+import type { HostFd, HostPid } from '../base/brands.ts';
+
+/** A bound host path: a detached tree, whose root is a directory or a single file. */
+export interface BoundTree {
+  fd: HostFd;
+  isDirectory: boolean;
+}
+
+export interface SentryArguments {
+  rootfs: HostFd;
+  binds: Map<string, BoundTree>;
+  /** procfs of the sandbox's pid namespace, or -1 when it could not be mounted. */
+  proc: HostFd;
+  slot0: HostFd;
+  zygotePid: HostPid;
+  /** To the launcher's outer process: a byte per caught signal comes, a byte to stop it goes. */
+  control: HostFd;
+  /** The ready/go handshake with init. */
+  init: HostFd;
+  spec: HostFd;
+  log: HostFd;
+  /** Non-blocking re-openings of the standard streams, -1 where the inherited one serves. */
+  stdio: HostFd[];
+}
+
+export function parseSentryArguments(argv: readonly string[]): SentryArguments {
+  const none = -1 as HostFd;
+  const result: SentryArguments = {
+    rootfs: none,
+    binds: new Map(),
+    proc: none,
+    slot0: none,
+    zygotePid: 0 as HostPid,
+    control: none,
+    init: none,
+    spec: none,
+    log: 2 as HostFd,
+    stdio: [none, none, none],
+  };
+  for (const argument of argv) parseArgument(result, argument);
+  return result;
+}
+
+function parseArgument(result: SentryArguments, argument: string): void {
+  const equals = argument.indexOf('=');
+  const value = argument.slice(equals + 1);
+  const colon = value.lastIndexOf(':');
+  const fd = Number(value.slice(colon + 1)) as HostFd;
+  switch (argument.slice(0, equals)) {
+    case '--rootfs-fd':
+      result.rootfs = fd;
+      break;
+    case '--bind-fd':
+    case '--bind-file-fd':
+      result.binds.set(value.slice(0, colon), { fd, isDirectory: argument.startsWith('--bind-fd') });
+      break;
+    case '--proc-fd':
+      result.proc = fd;
+      break;
+    case '--slot0-fd':
+      result.slot0 = fd;
+      break;
+    case '--zygote-pid':
+      result.zygotePid = Number(value) as HostPid;
+      break;
+    case '--control-fd':
+      result.control = fd;
+      break;
+    case '--init-fd':
+      result.init = fd;
+      break;
+    case '--spec-fd':
+      result.spec = fd;
+      break;
+    case '--log-fd':
+      result.log = fd;
+      break;
+    case '--stdio-fd':
+      result.stdio[Number(value.slice(0, colon))] = fd;
+      break;
+    default:
+      throw new Error(`unknown argument ${argument}: launcher and sentry are not of one build (npm run build)`);
+  }
+}

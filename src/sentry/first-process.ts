@@ -1,0 +1,113 @@
+// The sandbox's first process, pid 1 inside: its credentials, limits, standard streams and program, as the spec says.
+
+import { EACCES, ENOENT, ENOEXEC, ENOTDIR, errnoName } from '../abi/errno.ts';
+import { S_IFMT, S_IFREG } from '../abi/stat.ts';
+import type { HostFd } from '../base/brands.ts';
+import { monotonicNow } from '../base/clock.ts';
+import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
+import { openHostStream } from '../fs/hostio/host-stream.ts';
+import { credentialsFromSpec } from '../kernel/credentials.ts';
+import { execTask } from '../kernel/exec.ts';
+import { allocatePid, kernel } from '../kernel/kernel.ts';
+import { Limits } from '../kernel/limits.ts';
+import { joinProcessGroup, ProcessGroup, Session } from '../kernel/sessions.ts';
+import { SignalActions } from '../kernel/signal-state.ts';
+import { Task } from '../kernel/task.ts';
+import { AddressSpace } from '../mm/address-space.ts';
+import { FsContext, type Path } from '../vfs/dentry.ts';
+import { FdTable } from '../vfs/fd-table.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
+import { resolvePath } from '../vfs/walk.ts';
+import type { SentryArguments } from './arguments.ts';
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Exit statuses of shells and container runtimes. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+
+/** A reason not to start, with the exit status that says so. */
+export class StartError extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Makes pid 1 and executes its program. Throws StartError when that cannot be. */
+export function startFirstProcess(args: SentryArguments, spec: SandboxSpec, root: Path): void {
+  const { process } = spec;
+  const task = makeInit(process, root);
+  installStreams(task, args);
+  const cwd = resolvePath(task, process.cwd);
+  if (typeof cwd === 'number') throw new StartError(`working directory ${process.cwd}: ${errnoName(-cwd)}`, NOT_FOUND);
+  task.fs.cwd = cwd;
+  execute(task, process);
+}
+
+function makeInit(process: ProcessSpec, root: Path): Task {
+  const mm = new AddressSpace();
+  const fs = new FsContext(root, root, process.umask);
+  const task = new Task(allocatePid(), null, mm, new FdTable(), fs, credentialsFromSpec(process), 'init');
+  const { group } = task;
+  task.startTime = monotonicNow();
+  mm.tasks.add(task);
+  group.threads.add(task);
+  group.actions = new SignalActions();
+  group.limits = Limits.defaults();
+  for (const { resource, soft, hard } of process.rlimits) group.limits.set(resource, limit(soft), limit(hard));
+  kernel.tasks.set(task.tid, task);
+  kernel.groups.set(group.pid, group);
+  kernel.init = group;
+  const session = new Session(group.pid);
+  const processGroup = new ProcessGroup(group.pid, session);
+  kernel.sessions.set(session.id, session);
+  kernel.processGroups.set(processGroup.id, processGroup);
+  joinProcessGroup(group, processGroup);
+  return task;
+}
+
+/** RLIM_INFINITY (2^64 - 1, which a number cannot hold exactly) stands for no limit. */
+function limit(value: number): number {
+  return value >= Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : value;
+}
+
+function installStreams(task: Task, args: SentryArguments): void {
+  for (let fd = 0; fd < 3; fd++) {
+    const file = openHostStream((args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
+    if (typeof file !== 'number') task.files.install(file as OpenFile, false, 3);
+  }
+}
+
+function execute(task: Task, process: ProcessSpec): void {
+  const [name] = process.args;
+  let failure = ENOENT;
+  for (const candidate of candidates(name, process.env)) {
+    const path = resolvePath(task, candidate);
+    const r = typeof path === 'number' ? path : tryCandidate(task, path, candidate, process);
+    if (r === 0) return;
+    if (-r !== ENOENT && -r !== ENOTDIR) failure = -r;
+  }
+  if (failure === ENOENT) {
+    const where = name.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH';
+    throw new StartError(`${name}: ${where}`, NOT_FOUND);
+  }
+  const reason = failure === ENOEXEC ? 'exec format error' : failure === EACCES ? 'permission denied' : errnoName(failure);
+  throw new StartError(`${name}: ${reason}`, NOT_EXECUTABLE);
+}
+
+/** 0 if the program runs. */
+function tryCandidate(task: Task, path: Path, name: string, process: ProcessSpec): number {
+  const inode = path.dentry.inode;
+  if (!inode || (inode.mode & S_IFMT) !== S_IFREG) return -EACCES;
+  return execTask(task, path, name, [...process.args], [...process.env]);
+}
+
+/** A name with a slash as it is, else below each directory of PATH. */
+function candidates(name: string, environment: readonly string[]): string[] {
+  if (name.includes('/')) return [name];
+  if (name === '') return [];
+  const path = environment.find((variable) => variable.startsWith('PATH='))?.slice(5) || DEFAULT_PATH;
+  return path.split(':').map((directory) => `${directory || '.'}/${name}`);
+}

@@ -1,0 +1,93 @@
+// The sentry's main: binds the native parts, builds the guest's world from the spec, starts its first process, and
+// enters the event loop. The launcher has made the namespaces and the empty root around it (native/boot).
+
+import { closeSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { startupSnapshot } from 'node:v8';
+import { monotonicNow } from '../base/clock.ts';
+import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
+import { setHostProc } from '../fs/proc/host-proc.ts';
+import { loadAddon } from '../host/addon.ts';
+import { host } from '../host/calls.ts';
+import { complete } from '../kernel/answer.ts';
+import { setExecFailureHook } from '../kernel/exec.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { allocateScratch, bindArena, u8 } from '../platform/arena.ts';
+import { native } from '../platform/native.ts';
+import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts';
+import { Unimplemented } from '../trace/unimplemented.ts';
+import { parseSentryArguments, type SentryArguments } from './arguments.ts';
+import { prepareEnd } from './end.ts';
+import { StartError, startFirstProcess } from './first-process.ts';
+import { startLoop } from './loop.ts';
+import { buildRoot } from './mounts.ts';
+import { Strace } from './strace.ts';
+
+const ADDON = '/cloister.node';
+/** Exit status when the sandbox could not be started, as other runtimes have it. */
+const CANNOT_START = 125;
+
+type Log = (line: string) => void;
+
+function main(): void {
+  const args = parseSentryArguments(process.argv.slice(2));
+  const log: Log = (line) => writeSync(args.log, `cloister: ${line}\n`);
+  try {
+    const spec = parseSandboxSpec(readFileSync(args.spec, 'utf8'));
+    closeSync(args.spec);
+    bindNative(args);
+    prepareKernel(spec, log);
+    const root = buildRoot(args, spec);
+    handshake(args);
+    prepareEnd(args, spec);
+    startFirstProcess(args, spec, root);
+    startLoop();
+  } catch (error) {
+    if (error instanceof StartError) {
+      log(error.message);
+      process.exit(error.status);
+    }
+    log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exit(CANNOT_START);
+  }
+}
+
+function bindNative(args: SentryArguments): void {
+  loadAddon(ADDON);
+  bindArena(native.arenaCreate());
+  const r = native.attach(args.slot0, args.zygotePid);
+  if (r < 0) throw new Error(`the guest's seed did not come up (errno ${-r}): the kernel must be Linux 5.19 or newer`);
+  setHostProc(args.proc);
+}
+
+function prepareKernel(spec: SandboxSpec, log: Log): void {
+  kernel.hostname = spec.hostname;
+  kernel.domainname = spec.domainname;
+  kernel.bootTime = monotonicNow();
+  kernel.cpuCount = countCpus();
+  bindHandlers();
+  const unimplemented = new Unimplemented(log);
+  setDispatchLog(log, (name) => unimplemented.note(name));
+  setExecFailureHook(complete);
+  const { strace } = spec;
+  if (strace) setTracer(new Strace((line) => writeSync(strace.fd, line)));
+}
+
+function countCpus(): number {
+  const at = allocateScratch(128);
+  const n = host.sched_getaffinity(0, 128, at);
+  let count = 0;
+  for (let i = 0; i < 8 * n; i++) if (u8[at + (i >> 3)] & (1 << (i & 7))) count++;
+  return Math.max(1, count);
+}
+
+/** Everything is loaded: init takes the root away from under us, and from then on holds no privilege either. */
+function handshake(args: SentryArguments): void {
+  writeSync(args.init, 'ready\n');
+  const answer = Buffer.alloc(8);
+  if (readSync(args.init, answer) <= 0) throw new Error("the sandbox's init is gone");
+  closeSync(args.init);
+}
+
+// What ships is a start-up snapshot of the loaded program; thawed, it goes on with main.
+if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.setDeserializeMainFunction(main);
+else main();
