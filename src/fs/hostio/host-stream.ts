@@ -146,14 +146,21 @@ function readTime(into: Timestamp, at: number): void {
   into.nanoseconds = u32[(at >> 2) + 2];
 }
 
+/** A `position` that is kept elsewhere. */
+const POSITION_OUTSIDE: PropertyDescriptor = { get: () => Number.NaN, set: () => {} };
+
 export class HostStream extends OpenFile {
   declare readonly inode: HostStreamInode;
-  /** Regular files: reads and writes go by the host's own offset, shared with whoever gave us the descriptor. */
+  /**
+   * Regular files: reads and writes go by the host's own offset, shared with whoever gave us the descriptor. Then
+   * `position` is NaN whatever is stored there, and a read or write at NaN is one at the host's offset.
+   */
   private readonly sharedOffset: boolean;
 
   constructor(path: Path, inode: HostStreamInode, flags: number, sharedOffset: boolean) {
     super(path, inode, flags);
-    this.sharedOffset = sharedOffset;
+    this.sharedOffset = sharedOffset && inode.type === S_IFREG;
+    if (this.sharedOffset) Object.defineProperty(this, 'position', POSITION_OUTSIDE);
     inode.opens++;
   }
 
@@ -165,8 +172,7 @@ export class HostStream extends OpenFile {
     const { inode } = this;
     const { fd } = inode;
     if (inode.type === S_IFREG) {
-      if (!this.sharedOffset || offset !== this.position) return host.pread64(fd, at, length, offset);
-      return host.read(fd, at, length);
+      return Number.isNaN(offset) ? host.read(fd, at, length) : host.pread64(fd, at, length, offset);
     }
     let n: number;
     if (inode.manner === NEVER_BLOCKS) n = host.read(fd, at, length);
@@ -204,7 +210,7 @@ export class HostStream extends OpenFile {
 
   private writeRegular(at: number, length: number, offset: number): number {
     const { fd, hostFlags } = this.inode;
-    if (this.sharedOffset && offset === this.position) return host.write(fd, at, length);
+    if (Number.isNaN(offset)) return host.write(fd, at, length);
     if (this.flags & O_APPEND && !(hostFlags & O_APPEND)) {
       const r = this.inode.refresh();
       return r < 0 ? r : host.pwrite64(fd, at, length, this.inode.size);
@@ -223,11 +229,7 @@ export class HostStream extends OpenFile {
   override seek(offset: number, whence: number): number {
     const { inode } = this;
     if (inode.type !== S_IFREG) return inode.alwaysReady ? 0 : -ESPIPE;
-    if (this.sharedOffset) {
-      const position = host.lseek(inode.fd, offset, whence);
-      if (position >= 0) this.position = position;
-      return position;
-    }
+    if (this.sharedOffset) return host.lseek(inode.fd, offset, whence);
     let base = 0;
     if (whence === SEEK_CUR) base = this.position;
     else if (whence === SEEK_END) {
@@ -263,7 +265,7 @@ export class HostStream extends OpenFile {
     if (at < 0) return at;
     if (inode.type !== S_IFREG) return host.fionread(inode.fd, at);
     const r = inode.refresh();
-    i32[at >> 2] = Math.max(0, inode.size - this.position);
+    i32[at >> 2] = Math.max(0, inode.size - this.seek(0, SEEK_CUR));
     return r;
   }
 

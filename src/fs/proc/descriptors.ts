@@ -1,7 +1,7 @@
 // /proc/PID/fd and fdinfo: a task's descriptors as magic links, and what lies behind each.
 
 import { ENOENT } from '../../abi/errno.ts';
-import { DT_LNK, DT_REG, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
+import { DT_LNK, DT_REG, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY, SEEK_CUR } from '../../abi/fcntl.ts';
 import { S_IFLNK } from '../../abi/stat.ts';
 import type { Fd } from '../../base/brands.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -109,7 +109,8 @@ const FDINFO: TextSource<Descriptor> = {
     if (!file) return -ENOENT;
     const flags = file.flags | (alive(task)?.files.closeOnExec[fd] ? O_CLOEXEC : 0);
     const place = `mnt_id:\t${file.path.mount.id}\nino:\t${file.inode.ino}\n`;
-    return `pos:\t${file.position}\nflags:\t0${flags.toString(8)}\n${place}${file.fdinfo}`;
+    const position = Number.isNaN(file.position) ? file.seek(0, SEEK_CUR) : file.position;
+    return `pos:\t${position}\nflags:\t0${flags.toString(8)}\n${place}${file.fdinfo}`;
   },
 };
 

@@ -1,7 +1,6 @@
 // /proc/sys: the kernel's settings. Those that something in the sandbox obeys show what is in force; the rest show
 // Linux's defaults. Writable are the ones whose change takes effect here; the spec may preset any (OCI's linux.sysctl).
 
-import { randomUUID } from 'node:crypto';
 import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.ts';
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { HOST_NAME_MAX } from '../../abi/misc.ts';
@@ -69,15 +68,24 @@ function utsName(field: 'hostname' | 'domainname'): TextSource<null> {
 /** Chosen when the kernel starts: the same for all who read it. */
 let bootId = '';
 
+/** A UUID of version 4. Not by node:crypto, whose loading would cost more than all of /proc. */
+function randomUuid(): string {
+  const at = allocateScratch(16);
+  host.getrandom(at, 16, 0);
+  u8[at + 6] = (u8[at + 6] & 0x0f) | 0x40;
+  u8[at + 8] = (u8[at + 8] & 0x3f) | 0x80;
+  return buffer.toString('hex', at, at + 16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 const RANDOM: Tree = {
   boot_id: text(() => {
-    bootId ||= randomUUID();
+    bootId ||= randomUuid();
     return `${bootId}\n`;
   }),
   entropy_avail: text(() => `${POOL_BITS}\n`),
   poolsize: text(() => `${POOL_BITS}\n`),
   urandom_min_reseed_secs: text(() => '60\n'),
-  uuid: text(() => `${randomUUID()}\n`),
+  uuid: text(() => `${randomUuid()}\n`),
   write_wakeup_threshold: text(() => `${POOL_BITS}\n`),
 };
 

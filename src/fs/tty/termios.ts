@@ -33,6 +33,8 @@ import {
   TERMIOS_OSPEED,
   TERMIOS_SIZE,
   TERMIOS2_SIZE,
+  VMIN,
+  VTIME,
 } from '../../abi/ioctl.ts';
 import { u8, u16, u32 } from '../../platform/arena.ts';
 
@@ -159,5 +161,7 @@ export function makeRaw(termios: Termios): void {
   termios.iflag &= IUTF8;
   termios.oflag &= ~OPOST;
   termios.lflag = 0;
+  termios.cc[VMIN] = 1;
+  termios.cc[VTIME] = 0;
   termios.cflag = (termios.cflag & ~(CSIZE | PARENB)) | CS8;
 }

@@ -1,0 +1,261 @@
+// The console: the host's terminal behind a terminal of the sandbox. The guest has an ordinary pts with its own line
+// discipline; the host's terminal is put into raw mode and bytes are pumped both ways, so that ^C, ^Z, line editing and
+// job control happen inside. The host's settings come back at the end and whenever the sandbox as a whole is stopped.
+
+import { EAGAIN } from '../../abi/errno.ts';
+import { F_GETFL, O_NOCTTY, O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
+import { TERMIOS_SIZE, WINSIZE_SIZE } from '../../abi/ioctl.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT } from '../../abi/poll.ts';
+import { S_IFCHR } from '../../abi/stat.ts';
+import type { HostFd } from '../../base/brands.ts';
+import { host } from '../../host/calls.ts';
+import type { Task } from '../../kernel/task.ts';
+import { allocateScratch, markScratch, releaseScratch, u8, u16 } from '../../platform/arena.ts';
+import { modifyHostFd, unwatchHostFd, watchHostFd } from '../../platform/host-events.ts';
+import { anonymousPath } from '../../vfs/anonymous.ts';
+import { registerDevice } from '../../vfs/devices.ts';
+import type { OpenFile } from '../../vfs/open-file.ts';
+import { resolvePath } from '../../vfs/walk.ts';
+import { type DevptsSuperblock, SlaveInode } from '../devpts/devpts.ts';
+import { makeRaw, Termios } from '../tty/termios.ts';
+import type { Tty, TtyPeer } from '../tty/tty.ts';
+import { openTty } from '../tty/tty-file.ts';
+
+const CHUNK = 4096;
+/** A terminal that may block is written in pieces of this size, each after poll(2) said there is room. */
+const BLOCKING_CHUNK = 1024;
+/** How long the end waits for the host's terminal to take what is left, ms. */
+const DRAIN_TIME = 2000;
+const DRAIN_STEP = 5;
+
+/** A host descriptor of the console in the native wait, with the events it waits for. */
+class Line {
+  readonly fd: HostFd;
+  private readonly onReady: (events: number) => void;
+  private armed = 0;
+  private watched = false;
+
+  constructor(fd: HostFd, onReady: (events: number) => void) {
+    this.fd = fd;
+    this.onReady = onReady;
+  }
+
+  listen(events: number): void {
+    if (events === this.armed && this.watched === events > 0) return;
+    this.armed = events;
+    if (events === 0) {
+      if (this.watched) unwatchHostFd(this.fd);
+      this.watched = false;
+    } else if (this.watched) modifyHostFd(this.fd, events);
+    else this.watched = watchHostFd(this.fd, events, this) >= 0;
+  }
+
+  ready(events: number): void {
+    this.onReady(events);
+  }
+}
+
+export class HostConsole implements TtyPeer {
+  readonly tty: Tty;
+  readonly instance: DevptsSuperblock;
+  private readonly input: Line;
+  private readonly output: Line;
+  private readonly mayBlock: boolean;
+  /** The host terminal's settings as they were. */
+  private saved: Uint8Array | null = null;
+  /** The host's terminal is ours: raw, and pumped. */
+  private active = false;
+
+  constructor(instance: DevptsSuperblock, tty: Tty, inputFd: HostFd, outputFd: HostFd) {
+    this.instance = instance;
+    this.tty = tty;
+    this.input = new Line(inputFd, (events) => this.pumpInput(events));
+    this.output = new Line(outputFd, () => this.outputAdded());
+    this.mayBlock = (host.fcntl(outputFd, F_GETFL, 0) & O_NONBLOCK) === 0;
+    tty.peer = this;
+  }
+
+  // ---- the host terminal's settings ----
+
+  /** Takes the host's terminal: its settings are kept and it is made raw. 0 or -errno. */
+  acquire(): number {
+    const mark = markScratch();
+    const at = allocateScratch(TERMIOS_SIZE);
+    let r = host.tcgets(this.input.fd, at);
+    if (r === 0) {
+      this.saved = u8.slice(at, at + TERMIOS_SIZE);
+      const raw = new Termios();
+      raw.read(at, false);
+      makeRaw(raw);
+      raw.write(at, false);
+      r = host.tcsetsw(this.input.fd, at);
+    }
+    releaseScratch(mark);
+    this.active = true;
+    this.resized();
+    this.listenForInput();
+    this.outputAdded();
+    return r;
+  }
+
+  /** Gives the guest's terminal the settings that the host's has, before `acquire` makes that raw. */
+  adoptSettings(): void {
+    const mark = markScratch();
+    const at = allocateScratch(TERMIOS_SIZE);
+    if (host.tcgets(this.input.fd, at) === 0) {
+      const settings = new Termios();
+      settings.read(at, false);
+      settings.line = 0;
+      this.tty.setTermios(settings);
+    }
+    releaseScratch(mark);
+  }
+
+  /** Lets go of the host's terminal: everything is out, its settings are as they were. */
+  release(): void {
+    if (!this.active) return;
+    this.drain();
+    this.active = false;
+    this.input.listen(0);
+    this.output.listen(0);
+    if (!this.saved) return;
+    const mark = markScratch();
+    const at = allocateScratch(TERMIOS_SIZE);
+    u8.set(this.saved, at);
+    host.tcsetsw(this.input.fd, at);
+    releaseScratch(mark);
+  }
+
+  /** The host's window has (perhaps) another size. */
+  resized(): void {
+    const mark = markScratch();
+    const at = allocateScratch(WINSIZE_SIZE);
+    if (host.tiocgwinsz(this.output.fd, at) === 0) {
+      const half = at >> 1;
+      this.tty.resize(u16[half], u16[half + 1], u16[half + 2], u16[half + 3]);
+    }
+    releaseScratch(mark);
+  }
+
+  // ---- host to guest ----
+
+  inputTaken(): void {
+    this.listenForInput();
+  }
+
+  private listenForInput(): void {
+    this.input.listen(this.active && this.tty.arrivedRoom > 0 ? POLLIN : 0);
+  }
+
+  private pumpInput(events: number): void {
+    const mark = markScratch();
+    const at = allocateScratch(CHUNK);
+    const n = host.read(this.input.fd, at, Math.min(CHUNK, this.tty.arrivedRoom));
+    if (n > 0) this.tty.receive(at, n);
+    releaseScratch(mark);
+    if (n > 0 || (n === -EAGAIN && !(events & (POLLERR | POLLHUP)))) this.listenForInput();
+    else this.lost();
+  }
+
+  /** The host's terminal is gone: the guest's hangs up. */
+  private lost(): void {
+    this.active = false;
+    this.saved = null;
+    this.input.listen(0);
+    this.output.listen(0);
+    this.instance.free(this.tty);
+    this.tty.closePeer();
+  }
+
+  // ---- guest to host ----
+
+  outputAdded(): void {
+    if (!this.active) return;
+    const { output } = this.tty;
+    const mark = markScratch();
+    const at = allocateScratch(CHUNK);
+    let taken = 0;
+    let n = 0;
+    while (output.length > 0) {
+      n = this.writeSome(at);
+      if (n <= 0) break;
+      output.discard(n);
+      taken += n;
+    }
+    releaseScratch(mark);
+    if (n < 0 && n !== -EAGAIN) {
+      this.lost();
+      return;
+    }
+    this.output.listen(output.length > 0 ? POLLOUT : 0);
+    if (taken > 0) this.tty.outputTaken();
+  }
+
+  private writeSome(at: number): number {
+    const { fd } = this.output;
+    if (this.mayBlock && !(host.poll(fd, POLLOUT) & (POLLOUT | POLLERR | POLLHUP))) return -EAGAIN;
+    const n = this.tty.output.peek(at, this.mayBlock ? BLOCKING_CHUNK : CHUNK);
+    return host.write(fd, at, n);
+  }
+
+  /** Waits, for a limited time, until the host's terminal has taken everything. */
+  private drain(): void {
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let waited = 0; this.active && this.tty.output.length > 0 && waited < DRAIN_TIME; waited += DRAIN_STEP) {
+      this.outputAdded();
+      if (this.tty.output.length > 0) Atomics.wait(pause, 0, 0, DRAIN_STEP);
+    }
+  }
+}
+
+let console: HostConsole | null = null;
+
+/**
+ * Makes the console: a pts of the instance whose other side is the host's terminal on the two descriptors (one after
+ * the other of the same terminal, not the same number). Opens of /dev/console lead there. -errno if there is no pts.
+ */
+export function createConsole(instance: DevptsSuperblock, input: HostFd, output: HostFd): HostConsole | number {
+  const tty = instance.allocate(false);
+  if (typeof tty === 'number') return tty;
+  const made = new HostConsole(instance, tty, input, output);
+  made.adoptSettings();
+  made.acquire();
+  registerDevice(S_IFCHR, 5, 1, (path, inode, flags) => openTty(path, inode, flags | O_NOCTTY, tty));
+  console = made;
+  return made;
+}
+
+/** Opens the console for a task's standard streams, by its name where the task has one for it. */
+export function openConsole(task: Task, made: HostConsole): OpenFile | number {
+  const flags = O_RDWR | O_NOCTTY;
+  for (const name of [`/dev/pts/${made.tty.index}`, '/dev/console']) {
+    const path = resolvePath(task, name);
+    if (typeof path === 'number') continue;
+    const inode = path.dentry.inode;
+    if (inode instanceof SlaveInode && inode.tty === made.tty) return inode.open(path, flags);
+    if (inode && name === '/dev/console') return openTty(path, inode, flags, made.tty);
+  }
+  const inode = new SlaveInode(made.instance, made.tty);
+  return inode.open(anonymousPath(`/dev/pts/${made.tty.index}`, inode), flags);
+}
+
+/** At the end: what was written is out, and the host's terminal is as it was. */
+export function restoreConsole(): void {
+  console?.release();
+  console = null;
+}
+
+/** Before the sandbox as a whole stops: the host's terminal is given back. */
+export function suspendConsole(): void {
+  console?.release();
+}
+
+/** After it was continued: the terminal is taken again, at its present size. */
+export function resumeConsole(): void {
+  console?.acquire();
+}
+
+/** The host's window was resized. */
+export function resizeConsole(): void {
+  console?.resized();
+}
