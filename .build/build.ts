@@ -60,6 +60,11 @@ async function bundle(entry: string, outfile: string): Promise<void> {
   for (const [path, file] of lazy) await bundle(path, file);
 }
 
+/** The sentry as a start-up snapshot: to load its bundle each time would take 20 ms longer. */
+function snapshot(bundled: string, outfile: string): void {
+  run(process.execPath, '--snapshot-blob', join(dist, outfile), '--build-snapshot', join(dist, bundled));
+}
+
 /**
  * The Node binary, its ELF interpreter and its libraries. A library is listed under the path the interpreter asks
  * for, because that is where it will look for it inside.
@@ -88,4 +93,5 @@ await Promise.all([
   bundle(join(top, 'src/cli/main.ts'), 'cli.js'),
   bundle(join(top, 'src/sentry/main.ts'), 'sentry.js'),
 ]).catch(() => fail('the programs could not be bundled'));
+snapshot('sentry.js', 'sentry.blob');
 writeRuntime();

@@ -76,8 +76,10 @@ export function bootArguments(dist: string, sandbox: Sandbox, specFd: number): s
   }
   args.push(`--runtime=${runtime.node}:/node`);
   for (const library of runtime.libraries) args.push(`--runtime=${library}`);
-  for (const file of ['sentry.js', 'cloister.node']) args.push(`--runtime=${join(dist, file)}:/${file}`);
-  args.push(`--stub=${join(dist, 'stub')}`, `--spec-fd=${specFd}`, '--node=/node', '--script=/sentry.js');
+  for (const file of ['sentry.blob', 'cloister.node']) args.push(`--runtime=${join(dist, file)}:/${file}`);
+  args.push(`--stub=${join(dist, 'stub')}`, `--spec-fd=${specFd}`);
+  // With a snapshot the script is no more than argv[1].
+  args.push('--node=/node', '--node-arg=--snapshot-blob=/sentry.blob', '--script=sentry');
   if (spec.strace !== null && spec.strace.fd > 2) args.push(`--log-fd=${spec.strace.fd}`);
   args.push(`--hostname=${bootArgument(spec.hostname)}`);
   if (sandbox.networkNamespace !== null) args.push(`--netns=${bootArgument(sandbox.networkNamespace)}`);
