@@ -52,7 +52,10 @@ class IntervalTimer implements TimerTarget {
 
   expire(): void {
     const now = readClock(this.clock);
-    if (now < this.expiry) return armTimer(this.timer, this.watch.nextLook(this.clock, now, this.expiry));
+    if (now < this.expiry) {
+      armTimer(this.timer, this.watch.nextLook(this.clock, now, this.expiry));
+      return;
+    }
     const info = signalInfo(SIGNALS[this.which], SI_KERNEL);
     const waits = this.which === ITIMER_REAL && this.interval > 0;
     if (waits) info.timer = this;

@@ -11,6 +11,8 @@ import {
 } from '../abi/resource.ts';
 
 export const RLIMIT_COUNT = 16;
+/** No process may have more descriptors than this (fs.nr_open). */
+export const NR_OPEN = 1048576;
 
 export class Limits {
   readonly soft: number[] = new Array(RLIMIT_COUNT).fill(Number.POSITIVE_INFINITY);
@@ -21,7 +23,7 @@ export class Limits {
     const limits = new Limits();
     limits.set(RLIMIT_STACK, 8 << 20, Number.POSITIVE_INFINITY);
     limits.set(RLIMIT_CORE, 0, Number.POSITIVE_INFINITY);
-    limits.set(RLIMIT_NOFILE, 1024, 1048576);
+    limits.set(RLIMIT_NOFILE, 1024, NR_OPEN);
     limits.set(RLIMIT_MEMLOCK, 8 << 20, 8 << 20);
     limits.set(RLIMIT_MSGQUEUE, 819200, 819200);
     limits.set(RLIMIT_NICE, 0, 0);

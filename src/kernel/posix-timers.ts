@@ -86,7 +86,10 @@ export class PosixTimer implements TimerTarget {
 
   expire(): void {
     const now = readClock(this.timing);
-    if (now < this.expiry) return armTimer(this.timer, this.watch.nextLook(this.timing, now, this.expiry));
+    if (now < this.expiry) {
+      armTimer(this.timer, this.watch.nextLook(this.timing, now, this.expiry));
+      return;
+    }
     const info = this.send();
     const { thread } = this.event;
     if (this.group.exitStatus >= 0 || thread?.state === DEAD) return;

@@ -10,12 +10,14 @@ import * as epoll from './epoll.ts';
 import * as eventfd from './eventfd.ts';
 import * as file from './file.ts';
 import * as futex from './futex.ts';
+import * as intervalTimer from './interval-timer.ts';
 import * as limits from './limits.ts';
 import * as memory from './memory.ts';
 import * as open from './open.ts';
 import * as pidfd from './pidfd.ts';
 import * as pipe from './pipe.ts';
 import * as poll from './poll.ts';
+import * as posixTimer from './posix-timer.ts';
 import * as prctl from './prctl.ts';
 import * as process from './process.ts';
 import * as random from './random.ts';
@@ -27,6 +29,7 @@ import * as socket from './socket.ts';
 import * as socketMessage from './socket-message.ts';
 import * as stat from './stat.ts';
 import * as system from './system.ts';
+import * as time from './time.ts';
 import * as timerfd from './timerfd.ts';
 
 export const HANDLERS: Readonly<Record<string, unknown>> = {
@@ -39,12 +42,14 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...eventfd,
   ...file,
   ...futex,
+  ...intervalTimer,
   ...limits,
   ...memory,
   ...open,
   ...pidfd,
   ...pipe,
   ...poll,
+  ...posixTimer,
   ...prctl,
   ...process,
   ...random,
@@ -56,5 +61,6 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...socketMessage,
   ...stat,
   ...system,
+  ...time,
   ...timerfd,
 };

@@ -50,6 +50,9 @@ const CLONE = {
 } as const;
 
 const NEW_FUTEX = 'newer form of futex';
+const KEPT = 'kept and reported; the host schedules the sandbox as a whole';
+const NO_REAL_TIME =
+  'no real-time policies (EPERM), as in a cgroup without real-time bandwidth; others kept and reported';
 
 export const PROCESS: readonly SyscallEntry[] = [
   native(24, 'sched_yield', {}, { conditions: [], text: 'always' }),
@@ -70,25 +73,45 @@ export const PROCESS: readonly SyscallEntry[] = [
   kernel(121, 'getpgid', { pid: 'pid' }),
   kernel(124, 'getsid', { pid: 'pid' }),
   enosys(134, 'uselib', { library: 'path' }, 'a.out libraries'),
-  kernel(135, 'personality', { persona: 'flags(personality)' }, { returns: 'hex' }),
+  kernel(
+    135,
+    'personality',
+    { persona: 'flags(personality)' },
+    { returns: 'hex', note: 'PER_LINUX and PER_LINUX32 with ADDR_NO_RANDOMIZE and UNAME26; others EINVAL' },
+  ),
   kernel(140, 'getpriority', { which: 'value(priority)', who: 'int' }),
-  kernel(141, 'setpriority', { which: 'value(priority)', who: 'int', prio: 'int' }),
+  kernel(141, 'setpriority', { which: 'value(priority)', who: 'int', prio: 'int' }, { note: KEPT }),
   kernel(142, 'sched_setparam', { pid: 'pid', param: 'in(sched_param)' }),
   kernel(143, 'sched_getparam', { pid: 'pid', param: 'out(sched_param)' }),
-  kernel(144, 'sched_setscheduler', { pid: 'pid', policy: 'value(sched)', param: 'in(sched_param)' }),
+  kernel(
+    144,
+    'sched_setscheduler',
+    { pid: 'pid', policy: 'value(sched)', param: 'in(sched_param)' },
+    { note: NO_REAL_TIME },
+  ),
   kernel(145, 'sched_getscheduler', { pid: 'pid' }),
   kernel(146, 'sched_get_priority_max', { policy: 'value(sched)' }),
   kernel(147, 'sched_get_priority_min', { policy: 'value(sched)' }),
   kernel(148, 'sched_rr_get_interval', { pid: 'pid', tp: 'out(timespec)' }),
   enosys(154, 'modify_ldt', { func: 'int', ptr: 'addr', bytecount: 'ulong' }, 'no local descriptor tables'),
-  kernel(157, 'prctl', { option: 'value(prctl)', arg2: 'arg', arg3: 'arg', arg4: 'arg', arg5: 'arg' }),
+  kernel(
+    157,
+    'prctl',
+    { option: 'value(prctl)', arg2: 'arg', arg3: 'arg', arg4: 'arg', arg5: 'arg' },
+    {
+      note:
+        'EINVAL for what would need the host or another processor: SET_MM, SET_VMA, SET_SECCOMP, SET_TSC, ' +
+        'SET_THP_DISABLE, SET_MDWE, SET_MEMORY_MERGE, SET_IO_FLUSHER, SET_PTRACER, SET_SYSCALL_USER_DISPATCH, ' +
+        'SCHED_CORE, GET_TID_ADDRESS',
+    },
+  ),
   kernel(158, 'arch_prctl', { option: 'value(arch_prctl)', addr: 'addr' }),
   kernel(160, 'setrlimit', { resource: 'value(resource)', rlim: 'in(rlimit)' }),
   kernel(186, 'gettid', {}),
   native(202, 'futex', FUTEX_ARGUMENTS, FUTEX_RULE, {
     note: 'no priority inheritance (ENOSYS): the futex word would hold host thread ids',
   }),
-  kernel(203, 'sched_setaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-in(cpusetsize)' }),
+  kernel(203, 'sched_setaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-in(cpusetsize)' }, { note: KEPT }),
   kernel(204, 'sched_getaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-out(cpusetsize)' }),
   enosys(205, 'set_thread_area', { u_info: 'addr' }, 'Linux does not implement it for amd64 either'),
   enosys(211, 'get_thread_area', { u_info: 'addr' }, 'Linux does not implement it for amd64 either'),
@@ -101,8 +124,8 @@ export const PROCESS: readonly SyscallEntry[] = [
     options: 'flags(wait)',
     rusage: 'out(rusage)',
   }),
-  enosys(251, 'ioprio_set', { which: 'int', who: 'int', ioprio: 'int' }, 'no priorities of disk access'),
-  enosys(252, 'ioprio_get', { which: 'int', who: 'int' }, 'no priorities of disk access'),
+  kernel(251, 'ioprio_set', { which: 'int', who: 'int', ioprio: 'hex' }, { note: KEPT }),
+  kernel(252, 'ioprio_get', { which: 'int', who: 'int' }, { returns: 'hex' }),
   eperm(272, 'unshare', { flags: 'flags64(clone)' }, 'no new namespaces'),
   kernel(273, 'set_robust_list', { head: 'addr', len: 'size' }),
   kernel(274, 'get_robust_list', { pid: 'pid', head_ptr: 'addr', len_ptr: 'addr' }),
@@ -132,13 +155,8 @@ export const PROCESS: readonly SyscallEntry[] = [
     { pid1: 'pid', pid2: 'pid', type: 'int', idx1: 'ulong', idx2: 'ulong' },
     'as on a kernel without CONFIG_KCMP',
   ),
-  enosys(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, 'sched_setscheduler is there'),
-  enosys(
-    315,
-    'sched_getattr',
-    { pid: 'pid', attr: 'addr', size: 'uint', flags: 'hex' },
-    'sched_getscheduler and sched_getparam are there',
-  ),
+  kernel(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, { note: NO_REAL_TIME }),
+  kernel(315, 'sched_getattr', { pid: 'pid', attr: 'sized-out(sched_attr, size)', size: 'uint', flags: 'hex' }),
   enosys(317, 'seccomp', { operation: 'uint', flags: 'hex', args: 'addr' }, 'filters of the program itself'),
   kernel(322, 'execveat', {
     dirfd: 'dirfd',
@@ -147,7 +165,12 @@ export const PROCESS: readonly SyscallEntry[] = [
     envp: 'string-array',
     flags: 'flags(at)',
   }),
-  kernel(324, 'membarrier', { cmd: 'value(membarrier)', flags: 'hex', cpu_id: 'int' }),
+  kernel(
+    324,
+    'membarrier',
+    { cmd: 'value(membarrier)', flags: 'hex', cpu_id: 'int' },
+    { note: 'QUERY answers that no command is supported' },
+  ),
   enosys(
     334,
     'rseq',

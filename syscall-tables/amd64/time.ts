@@ -11,7 +11,7 @@ export const TIME: readonly SyscallEntry[] = [
   kernel(38, 'setitimer', { which: 'value(itimer)', new_value: 'in(itimerval)', old_value: 'out(itimerval)' }),
   kernel(96, 'gettimeofday', { tv: 'out(timeval)', tz: 'out(timezone)' }),
   kernel(100, 'times', { buf: 'out(tms)' }),
-  eperm(159, 'adjtimex', { buf: 'addr' }, CLOCK),
+  kernel(159, 'adjtimex', { buf: 'addr' }, { note: 'read-only' }),
   eperm(164, 'settimeofday', { tv: 'in(timeval)', tz: 'in(timezone)' }, CLOCK),
   kernel(201, 'time', { tloc: 'out(off)' }),
   kernel(222, 'timer_create', { clockid: 'value(clock)', sevp: 'in(sigevent)', timerid: 'out(int)' }),
@@ -33,5 +33,5 @@ export const TIME: readonly SyscallEntry[] = [
     request: 'in(timespec)',
     remain: 'out(timespec)',
   }),
-  eperm(305, 'clock_adjtime', { clockid: 'value(clock)', buf: 'addr' }, CLOCK),
+  kernel(305, 'clock_adjtime', { clockid: 'value(clock)', buf: 'addr' }, { note: 'read-only' }),
 ];

@@ -1,0 +1,41 @@
+// What is left of futexes for the sentry (futex(2), set_robust_list(2)): the host runs the ordinary operations on the
+// program's own memory; those with priority inheritance are refused, since the word would have to hold host thread ids.
+
+import { EINVAL, ENOSYS, EPERM, ESRCH } from '../abi/errno.ts';
+import { MEMBARRIER_CMD_QUERY } from '../abi/misc.ts';
+import type { Pid, UserAddress } from '../base/brands.ts';
+import { mayInspect } from '../kernel/credentials.ts';
+import { kernel } from '../kernel/kernel.ts';
+import type { Task } from '../kernel/task.ts';
+import { writeU64 } from '../platform/arena.ts';
+
+const ROBUST_LIST_HEAD_SIZE = 24;
+
+/** Reached only for operations that the table's rule does not let the host run. */
+export function futex(_task: Task): number {
+  return -ENOSYS;
+}
+
+export function set_robust_list(task: Task, head: UserAddress, length: number): number {
+  if (length !== ROBUST_LIST_HEAD_SIZE) return -EINVAL;
+  task.robustList = head;
+  return 0;
+}
+
+export function get_robust_list(task: Task, pid: number, head: UserAddress, length: UserAddress): number {
+  const target = pid === 0 ? task : kernel.tasks.get(pid as Pid);
+  if (!target) return -ESRCH;
+  if (!mayInspect(task, target)) return -EPERM;
+  const lengthAt = task.memory.out(length, 8);
+  if (lengthAt < 0) return lengthAt;
+  writeU64(lengthAt, ROBUST_LIST_HEAD_SIZE);
+  const at = task.memory.out(head, 8);
+  if (at < 0) return at;
+  writeU64(at, target.robustList);
+  return 0;
+}
+
+/** No command is supported, and the query says so. */
+export function membarrier(_task: Task, command: number, flags: number): number {
+  return command === MEMBARRIER_CMD_QUERY && flags === 0 ? 0 : -EINVAL;
+}

@@ -1,0 +1,73 @@
+// Ids of processes, process groups and sessions (getpid(2), setpgid(2), setsid(2)).
+
+import { EACCES, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
+import type { Pid } from '../base/brands.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { isSessionLeader, joinProcessGroup, startProcessGroup, startSession } from '../kernel/sessions.ts';
+import type { Task, ThreadGroup } from '../kernel/task.ts';
+
+export function getpid(task: Task): number {
+  return task.group.pid;
+}
+
+export function getppid(task: Task): number {
+  return task.group.parent?.pid ?? 0;
+}
+
+export function gettid(task: Task): number {
+  return task.tid;
+}
+
+export function getpgrp(task: Task): number {
+  return task.group.processGroup.id;
+}
+
+export function getpgid(task: Task, pid: number): number {
+  const group = find(task, pid);
+  return group ? group.processGroup.id : -ESRCH;
+}
+
+export function getsid(task: Task, pid: number): number {
+  const group = find(task, pid);
+  return group ? group.processGroup.session.id : -ESRCH;
+}
+
+/** The process of a thread id, 0 for the caller's own. Zombies count until they are waited for. */
+function find(task: Task, pid: number): ThreadGroup | undefined {
+  if (pid === 0) return task.group;
+  return kernel.tasks.get(pid as Pid)?.group ?? kernel.groups.get(pid as Pid);
+}
+
+export function setpgid(task: Task, pid: number, pgid: number): number {
+  const own = task.group;
+  if (pid === 0) pid = own.pid;
+  if (pgid === 0) pgid = pid;
+  if (pgid < 0) return -EINVAL;
+  const group = kernel.groups.get(pid as Pid);
+  if (!group) return kernel.tasks.has(pid as Pid) ? -EINVAL : -ESRCH;
+  const { session } = own.processGroup;
+  if (group.parent === own) {
+    if (group.processGroup.session !== session) return -EPERM;
+    if (group.hasExecuted) return -EACCES;
+  } else if (group !== own) {
+    return -ESRCH;
+  }
+  if (isSessionLeader(group)) return -EPERM;
+  const target = kernel.processGroups.get(pgid as Pid);
+  if (pgid !== pid) {
+    if (target?.session !== session) return -EPERM;
+    joinProcessGroup(group, target);
+  } else if (!target) {
+    startProcessGroup(group, session);
+  } else if (target !== group.processGroup) {
+    joinProcessGroup(group, target);
+  }
+  return 0;
+}
+
+export function setsid(task: Task): number {
+  const { group } = task;
+  if (isSessionLeader(group) || kernel.processGroups.has(group.pid)) return -EPERM;
+  startSession(group);
+  return group.pid;
+}
