@@ -3,6 +3,7 @@
 
 import * as attributes from './attributes.ts';
 import * as capability from './capability.ts';
+import * as copy from './copy.ts';
 import * as credentials from './credentials.ts';
 import * as descriptor from './descriptor.ts';
 import * as directory from './directory.ts';
@@ -13,6 +14,7 @@ import * as futex from './futex.ts';
 import * as intervalTimer from './interval-timer.ts';
 import * as limits from './limits.ts';
 import * as memory from './memory.ts';
+import * as memoryFiles from './memory-files.ts';
 import * as open from './open.ts';
 import * as pidfd from './pidfd.ts';
 import * as pipe from './pipe.ts';
@@ -31,6 +33,7 @@ import * as stat from './stat.ts';
 import * as system from './system.ts';
 import * as time from './time.ts';
 import * as timerfd from './timerfd.ts';
+import * as xattr from './xattr.ts';
 
 export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...attributes,
@@ -63,4 +66,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...system,
   ...time,
   ...timerfd,
+  ...copy,
+  ...xattr,
+  ...memoryFiles,
 };

@@ -1,8 +1,15 @@
 // Data of a tmpfs file: a growable buffer while it is small and only read and written, a memfd of the host from the
 // moment it is mapped or large. A memfd stays one until the file goes.
 
-import { EFBIG, ENOMEM, ENXIO } from '../../abi/errno.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, SEEK_DATA } from '../../abi/fcntl.ts';
+import { EBUSY, EFBIG, ENOMEM, ENXIO } from '../../abi/errno.ts';
+import {
+  F_ADD_SEALS,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  SEEK_DATA,
+} from '../../abi/fcntl.ts';
+import { F_SEAL_WRITE } from '../../abi/mman.ts';
 import { STAT_BLOCKS } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
@@ -110,6 +117,11 @@ export class Storage {
     }
     const stored = this.fd >= 0 || !this.sparse ? this.size : Math.min(this.size, this.bytes?.length ?? 0);
     return Math.ceil(stored / PAGE) * PAGE;
+  }
+
+  /** Seals a memfd against writes; false while there are writable mappings. Data that were never mapped need none. */
+  sealWrites(): boolean {
+    return this.fd < 0 || host.fcntl(this.fd, F_ADD_SEALS, F_SEAL_WRITE) !== -EBUSY;
   }
 
   free(): void {

@@ -300,6 +300,11 @@ export class TmpfsInode extends Inode {
     return this.storage ? this.storage.descriptor() : -EOPNOTSUPP;
   }
 
+  /** Has the host refuse writes, as the last word on what is mapped; false while it is mapped for writing. */
+  sealWrites(): boolean {
+    return (this.storage as Storage).sealWrites();
+  }
+
   override evict(): void {
     this.superblock.inodesUsed--;
     this.superblock.bytesUsed -= this.charged;
