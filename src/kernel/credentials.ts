@@ -19,6 +19,7 @@ import {
   CAP_SYS_PTRACE,
 } from '../abi/capability.ts';
 import { EINVAL, EPERM } from '../abi/errno.ts';
+import { ADDR_NO_RANDOMIZE } from '../abi/misc.ts';
 import {
   SECBIT_KEEP_CAPS,
   SECBIT_KEEP_CAPS_LOCKED,
@@ -444,7 +445,10 @@ export function commitCredentials(task: Task, fresh: Credentials): void {
 export function commitExecCredentials(task: Task, exec: ExecCredentials, readable: boolean): void {
   const { credentials } = exec;
   const { group } = task;
-  if (exec.secure) group.parentDeathSignal = 0;
+  if (exec.secure) {
+    group.parentDeathSignal = 0;
+    task.personality &= ~ADDR_NO_RANDOMIZE;
+  }
   group.dumpable = readable && credentials.euid === credentials.uid && credentials.egid === credentials.gid;
   commitCredentials(task, credentials);
 }

@@ -3,6 +3,7 @@
 // reported to it; the host never executes anything on the guest's side.
 
 import { EAGAIN } from '../abi/errno.ts';
+import { ADDR_NO_RANDOMIZE } from '../abi/misc.ts';
 import { MS_NOSUID } from '../abi/mount.ts';
 import { RLIMIT_STACK } from '../abi/resource.ts';
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
@@ -14,8 +15,8 @@ import { closeProgram, loadProgram, type Program } from '../loader/program.ts';
 import { buildStack, checkArgumentSize, type StackImage } from '../loader/stack.ts';
 import { AddressSpace } from '../mm/address-space.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
-import { allocateScratch, buffer, u8, u32, writeU64 } from '../platform/arena.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
+import { allocateScratch, buffer, u8, u32, writeU64 } from '../platform/arena.ts';
 import {
   ACT_ASK_AGAIN,
   FD_INTERPRETER,
@@ -37,20 +38,22 @@ import {
 import { native } from '../platform/native.ts';
 import { setOwner } from '../platform/slots.ts';
 import { type Blank, refillBlanks, takeBlank } from '../platform/zygote.ts';
-import { dropAll } from '../vfs/fd-table.ts';
 import type { Path } from '../vfs/dentry.ts';
+import { dropAll } from '../vfs/fd-table.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { checkAccess, MAY_READ } from '../vfs/permission.ts';
 import { buryAddressSpace, buryThread, watchAddressSpace } from './address-spaces.ts';
+import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
 import { killGroup, killOtherThreads } from './exit.ts';
 import { kernel } from './kernel.ts';
 import { walkRobustList } from './robust-list.ts';
 import { RUNNING, SERVING, type Task, WITHHELD } from './task.ts';
 import { bankUsage } from './usage.ts';
-import { vforkReleased } from './clone.ts';
 
 const MAX_STACK = 64 << 20;
+/** Random words for programs that want none. */
+const NOT_RANDOM = new Uint32Array(4);
 const SYS_CLOSE = 3;
 const SYS_PRCTL = 157;
 const PR_SET_MM = 35;
@@ -139,7 +142,8 @@ function prepare(task: Task, program: Program, environment: string[], stackLimit
   if (typeof changed === 'number') return changed;
   const random = randomWords();
   if (!random) return -EAGAIN;
-  const placement = choosePlacement(random, program.image);
+  const fixed = (task.personality & ADDR_NO_RANDOMIZE) !== 0 && !changed.secure;
+  const placement = choosePlacement(fixed ? NOT_RANDOM : random, program.image);
   const base = placement.programBase;
   const { image, interpreter } = program;
   const entry = base + image.entry;
@@ -398,6 +402,13 @@ function orderMemoryMap(slot: number, mm: AddressSpace): void {
   fields.forEach((value, i) => writeU64(at + 8 * i, value));
   u32[(at >>> 2) + 24] = 0;
   u32[(at >>> 2) + 25] = 0xffffffff;
-  order(slot, ORDER_SYSCALL, SYS_PRCTL, PR_SET_MM, PR_SET_MM_MAP, SLOTS_ADDR + slot * SLOT_SIZE + MM_MAP_OFFSET, MM_MAP_SIZE);
+  order(
+    slot,
+    ORDER_SYSCALL,
+    SYS_PRCTL,
+    PR_SET_MM,
+    PR_SET_MM_MAP,
+    SLOTS_ADDR + slot * SLOT_SIZE + MM_MAP_OFFSET,
+    MM_MAP_SIZE,
+  );
 }
-
