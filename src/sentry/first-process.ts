@@ -2,11 +2,16 @@
 
 import { EACCES, ENOENT, ENOEXEC, ENOTDIR, errnoName } from '../abi/errno.ts';
 import { S_IFMT, S_IFREG } from '../abi/stat.ts';
-import type { HostFd } from '../base/brands.ts';
+import type { Fd, HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
+import type { Credentials } from '../base/credentials.ts';
 import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
+import { registerMemoryDevices } from '../fs/dev/memory-devices.ts';
+import { type DevptsSuperblock, registerPtmxDevice } from '../fs/devpts/devpts.ts';
+import { openConsole } from '../fs/hostio/console.ts';
 import { openHostStream } from '../fs/hostio/host-stream.ts';
-import { credentialsFromSpec } from '../kernel/credentials.ts';
+import { registerTtyDevice } from '../fs/tty/tty-file.ts';
+import { ALL_CAPABILITIES, credentialsFromSpec } from '../kernel/credentials.ts';
 import { execTask } from '../kernel/exec.ts';
 import { allocatePid, kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
@@ -16,14 +21,35 @@ import { Task } from '../kernel/task.ts';
 import { AddressSpace } from '../mm/address-space.ts';
 import { FsContext, type Path } from '../vfs/dentry.ts';
 import { FdTable } from '../vfs/fd-table.ts';
-import type { OpenFile } from '../vfs/open-file.ts';
 import { resolvePath } from '../vfs/walk.ts';
 import type { SentryArguments } from './arguments.ts';
+import { attachConsole, isTerminal } from './console.ts';
+import { type Mounts, mountAll } from './mounts.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Exit statuses of shells and container runtimes. */
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
+
+/** What pid 1 has while its world is being built; it gets the spec's credentials before its program starts. */
+const ALL_POWERFUL: Credentials = {
+  uid: 0,
+  gid: 0,
+  euid: 0,
+  egid: 0,
+  suid: 0,
+  sgid: 0,
+  fsuid: 0,
+  fsgid: 0,
+  groups: [],
+  effective: ALL_CAPABILITIES,
+  permitted: ALL_CAPABILITIES,
+  inheritable: ALL_CAPABILITIES,
+  bounding: ALL_CAPABILITIES,
+  ambient: ALL_CAPABILITIES,
+  securebits: 0,
+  noNewPrivileges: false,
+};
 
 /** A reason not to start, with the exit status that says so. */
 export class StartError extends Error {
@@ -36,10 +62,13 @@ export class StartError extends Error {
 }
 
 /** Makes pid 1 and executes its program. Throws StartError when that cannot be. */
-export function startFirstProcess(args: SentryArguments, spec: SandboxSpec, root: Path): void {
+export function startFirstProcess(args: SentryArguments, spec: SandboxSpec, mounts: Mounts): void {
   const { process } = spec;
-  const task = makeInit(process, root);
-  installStreams(task, args);
+  const task = makeInit(process, mounts.root);
+  registerDevices();
+  mountAll(args, spec, mounts, task);
+  installStreams(task, args, process.terminal ? mounts.devpts : null);
+  task.credentials = credentialsFromSpec(process);
   const cwd = resolvePath(task, process.cwd);
   if (typeof cwd === 'number') throw new StartError(`working directory ${process.cwd}: ${errnoName(-cwd)}`, NOT_FOUND);
   task.fs.cwd = cwd;
@@ -49,7 +78,7 @@ export function startFirstProcess(args: SentryArguments, spec: SandboxSpec, root
 function makeInit(process: ProcessSpec, root: Path): Task {
   const mm = new AddressSpace();
   const fs = new FsContext(root, root, process.umask);
-  const task = new Task(allocatePid(), null, mm, new FdTable(), fs, credentialsFromSpec(process), 'init');
+  const task = new Task(allocatePid(), null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
   const { group } = task;
   task.startTime = monotonicNow();
   mm.tasks.add(task);
@@ -73,10 +102,20 @@ function limit(value: number): number {
   return value >= Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : value;
 }
 
-function installStreams(task: Task, args: SentryArguments): void {
+/** Devices that inodes of any filesystem may stand for, by number. */
+function registerDevices(): void {
+  registerMemoryDevices();
+  registerTtyDevice();
+  registerPtmxDevice();
+}
+
+/** Streams that are the host's terminal become the console of `devpts`; the others pass through. */
+function installStreams(task: Task, args: SentryArguments, devpts: DevptsSuperblock | null): void {
+  const descriptors = [0, 1, 2].map((fd) => (args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
+  const made = devpts ? attachConsole(task, descriptors, devpts) : null;
   for (let fd = 0; fd < 3; fd++) {
-    const file = openHostStream((args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
-    if (typeof file !== 'number') task.files.install(file as OpenFile, false, 3);
+    const file = made && isTerminal(descriptors[fd]) ? openConsole(task, made) : openHostStream(descriptors[fd]);
+    if (typeof file !== 'number') task.files.replace(fd as Fd, file, false);
   }
 }
 

@@ -6,20 +6,24 @@ import { startupSnapshot } from 'node:v8';
 import { monotonicNow } from '../base/clock.ts';
 import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
 import { setHostProc } from '../fs/proc/host-proc.ts';
+import { hostUsageReader } from '../fs/proc/host-usage.ts';
 import { loadAddon } from '../host/addon.ts';
-import { host } from '../host/calls.ts';
 import { complete } from '../kernel/answer.ts';
 import { setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
-import { allocateScratch, bindArena, u8 } from '../platform/arena.ts';
+import { installTimerHooks } from '../kernel/process-timers.ts';
+import { setHostUsageReader } from '../kernel/usage.ts';
+import { bindArena } from '../platform/arena.ts';
 import { native } from '../platform/native.ts';
 import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts';
 import { Unimplemented } from '../trace/unimplemented.ts';
 import { parseSentryArguments, type SentryArguments } from './arguments.ts';
+import { watchControl } from './console.ts';
 import { prepareEnd } from './end.ts';
 import { StartError, startFirstProcess } from './first-process.ts';
 import { startLoop } from './loop.ts';
-import { buildRoot } from './mounts.ts';
+import { countCpus } from './machine.ts';
+import { mountRoot } from './mounts.ts';
 import { Strace } from './strace.ts';
 
 const ADDON = '/cloister.node';
@@ -36,10 +40,11 @@ function main(): void {
     closeSync(args.spec);
     bindNative(args);
     prepareKernel(spec, log);
-    const root = buildRoot(args, spec);
+    const mounts = mountRoot(args, spec);
     handshake(args);
     prepareEnd(args, spec);
-    startFirstProcess(args, spec, root);
+    startFirstProcess(args, spec, mounts);
+    watchControl(args.control);
     startLoop();
   } catch (error) {
     if (error instanceof StartError) {
@@ -57,6 +62,7 @@ function bindNative(args: SentryArguments): void {
   const r = native.attach(args.slot0, args.zygotePid);
   if (r < 0) throw new Error(`the guest's seed did not come up (errno ${-r}): the kernel must be Linux 5.19 or newer`);
   setHostProc(args.proc);
+  setHostUsageReader(hostUsageReader);
 }
 
 function prepareKernel(spec: SandboxSpec, log: Log): void {
@@ -65,19 +71,14 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.bootTime = monotonicNow();
   kernel.cpuCount = countCpus();
   bindHandlers();
+  installTimerHooks();
   const unimplemented = new Unimplemented(log);
-  setDispatchLog(log, (name) => unimplemented.note(name));
+  // What programs ask for in vain is news for those who debug, and noise among a program's own output.
+  if (spec.debug || spec.strace) setDispatchLog(log, (name) => unimplemented.note(name));
+  else setDispatchLog(log, () => {});
   setExecFailureHook(complete);
   const { strace } = spec;
   if (strace) setTracer(new Strace((line) => writeSync(strace.fd, line)));
-}
-
-function countCpus(): number {
-  const at = allocateScratch(128);
-  const n = host.sched_getaffinity(0, 128, at);
-  let count = 0;
-  for (let i = 0; i < 8 * n; i++) if (u8[at + (i >> 3)] & (1 << (i & 7))) count++;
-  return Math.max(1, count);
 }
 
 /** Everything is loaded: init takes the root away from under us, and from then on holds no privilege either. */

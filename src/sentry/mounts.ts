@@ -1,15 +1,175 @@
-// The guest's file tree, from the spec.
+// The guest's file tree, from the spec: the root and its overlay, then every mount in order, then what is masked.
 
-import type { SandboxSpec } from '../base/spec.ts';
+import { ENOENT, errnoName } from '../abi/errno.ts';
+import { AT_FDCWD } from '../abi/fcntl.ts';
+import {
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NODIRATIME,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_RDONLY,
+  MS_RELATIME,
+  MS_STRICTATIME,
+} from '../abi/mount.ts';
+import { S_IFBLK, S_IFCHR, S_IFIFO, makeDevice } from '../abi/stat.ts';
+import type { Fd } from '../base/brands.ts';
+import type { MountSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
+import { makeNode, populateDev } from '../fs/dev/populate.ts';
+import { DevptsSuperblock } from '../fs/devpts/devpts.ts';
 import { HostSuperblock } from '../fs/host/superblock.ts';
+import { OverlaySuperblock } from '../fs/overlay/superblock.ts';
+import { ProcSuperblock } from '../fs/proc/proc.ts';
+const SysSuperblock = ProcSuperblock;
+import { parseTmpfsOptions } from '../fs/tmpfs/options.ts';
+import { TmpfsSuperblock } from '../fs/tmpfs/tmpfs.ts';
+import type { Task } from '../kernel/task.ts';
 import type { Path } from '../vfs/dentry.ts';
-import { MountNamespace } from '../vfs/mount.ts';
-import type { SentryArguments } from './arguments.ts';
+import type { Superblock } from '../vfs/inode.ts';
+import { MountNamespace, mountAt, topmost } from '../vfs/mount.ts';
+import { instantiate, resolve, resolveParent, WALK_FOLLOW } from '../vfs/walk.ts';
+import type { BoundTree, SentryArguments } from './arguments.ts';
+import { memoryTotal } from './machine.ts';
 
-export function buildRoot(args: SentryArguments, spec: SandboxSpec): Path {
-  const tree = { directory: args.rootfs, name: '.', exclusive: true, readonly: true };
-  const superblock = HostSuperblock.open(tree);
-  if (typeof superblock === 'number') throw new Error(`root ${spec.root.path}: errno ${-superblock}`);
-  const namespace = new MountNamespace(superblock, 1);
-  return namespace.root.root.on(namespace.root);
+const FLAG_NAMES: Readonly<Record<string, number>> = {
+  ro: MS_RDONLY,
+  nosuid: MS_NOSUID,
+  nodev: MS_NODEV,
+  noexec: MS_NOEXEC,
+  noatime: MS_NOATIME,
+  nodiratime: MS_NODIRATIME,
+  relatime: MS_RELATIME,
+  strictatime: MS_STRICTATIME,
+};
+
+/** What the mounts leave behind for the streams: the first devpts, where a console gets its pts. */
+export interface Mounts {
+  namespace: MountNamespace;
+  root: Path;
+  devpts: DevptsSuperblock | null;
 }
+
+/** The root filesystem alone. Throws with a message when it cannot be opened. */
+export function mountRoot(args: SentryArguments, spec: SandboxSpec): Mounts {
+  const superblock = openRoot(args, spec.root);
+  const namespace = new MountNamespace(superblock, spec.root.readonly ? MS_RDONLY : 0);
+  return { namespace, root: namespace.root.root.on(namespace.root), devpts: null };
+}
+
+/** Everything else. `task` walks the tree; it must have root's rights. */
+export function mountAll(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task: Task): void {
+  for (const mount of spec.mounts) mountOne(args, spec, mounts, task, mount);
+  for (const path of spec.readonlyPaths) remountReadonly(mounts, task, path);
+  for (const path of spec.maskedPaths) mask(mounts, task, path);
+}
+
+function openRoot(args: SentryArguments, root: RootSpec): Superblock {
+  const overlaid = root.overlay !== 'none';
+  const lower = openTree({ fd: args.rootfs, isDirectory: true }, true, overlaid || root.readonly, root.path);
+  if (root.overlay === 'none') return lower;
+  if (root.overlay === 'memory') {
+    const { mode, uid, gid } = lower.root;
+    const upper = new TmpfsSuperblock({ size: memoryTotal() / 2, inodes: Number.POSITIVE_INFINITY, mode: mode & 0o7777, uid, gid });
+    return new OverlaySuperblock(lower, upper, false);
+  }
+  const bound = args.binds.get(root.overlay.upper);
+  if (!bound) throw new Error(`the launcher did not bind ${root.overlay.upper}`);
+  return new OverlaySuperblock(lower, openTree(bound, true, false, 'the overlay directory'), true);
+}
+
+function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: string): Superblock {
+  const superblock = HostSuperblock.open({ directory: tree.fd, name: tree.isDirectory ? '.' : '', exclusive, readonly });
+  if (typeof superblock === 'number') throw new Error(`cannot open ${what}: ${errnoName(-superblock)}`);
+  return superblock;
+}
+
+function mountOne(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task: Task, mount: MountSpec): void {
+  const superblock = makeSuperblock(args, spec, mount);
+  if (superblock instanceof DevptsSuperblock) mounts.devpts ??= superblock;
+  const target = mountPoint(task, mount.destination, superblock.root.isDirectory);
+  const r = mountAt(mounts.namespace, target, superblock, mountFlags(mount.options));
+  if (typeof r === 'number') throw new Error(`cannot mount on ${mount.destination}: ${errnoName(-r)}`);
+}
+
+function mountFlags(options: readonly string[]): number {
+  return options.reduce((flags, option) => flags | (FLAG_NAMES[option] ?? 0), 0);
+}
+
+function makeSuperblock(args: SentryArguments, spec: SandboxSpec, mount: MountSpec): Superblock {
+  switch (mount.type) {
+    case 'proc':
+      return new ProcSuperblock();
+    case 'sysfs':
+      return new SysSuperblock();
+    case 'devpts':
+      return new DevptsSuperblock(mount.options);
+    case 'dev':
+      return makeDev(spec, mount);
+    case 'bind': {
+      const bound = args.binds.get(mount.source ?? '');
+      if (!bound) throw new Error(`the launcher did not bind the source of ${mount.destination}`);
+      return openTree(bound, false, mount.options.includes('ro'), mount.destination);
+    }
+    case 'tmpfs':
+    case 'mqueue':
+    case 'cgroup':
+      return new TmpfsSuperblock(parseTmpfsOptions(mount.options, memoryTotal()), mount.type);
+  }
+}
+
+function makeDev(spec: SandboxSpec, mount: MountSpec): Superblock {
+  const superblock = new TmpfsSuperblock(parseTmpfsOptions(mount.options, memoryTotal()), 'tmpfs');
+  const r = populateDev(superblock, spec.process.terminal);
+  if (r < 0) throw new Error(`cannot fill ${mount.destination}: ${errnoName(-r)}`);
+  for (const device of spec.devices) {
+    const { path, type, major, minor, mode, uid, gid } = device;
+    if (!path.startsWith('/dev/') || path.slice(5).includes('/')) continue;
+    const kind = type === 'c' ? S_IFCHR : type === 'b' ? S_IFBLK : S_IFIFO;
+    makeNode(superblock, path.slice(5), kind | mode, makeDevice(major, minor), uid, gid);
+  }
+  return superblock;
+}
+
+/** The path to mount on; missing directories (and, for a file, the file) are made. */
+function mountPoint(task: Task, destination: string, isDirectory: boolean): Path {
+  const parts = destination.split('/').filter((part) => part !== '');
+  for (let i = 1; i <= parts.length; i++) {
+    ensure(task, `/${parts.slice(0, i).join('/')}`, isDirectory || i < parts.length);
+  }
+  const path = resolve(task, AT_FDCWD as Fd, destination, WALK_FOLLOW);
+  if (typeof path === 'number') throw new Error(`cannot mount on ${destination}: ${errnoName(-path)}`);
+  return topmost(path);
+}
+
+function ensure(task: Task, name: string, isDirectory: boolean): void {
+  const found = resolve(task, AT_FDCWD as Fd, name, WALK_FOLLOW);
+  if (found !== -ENOENT) return;
+  const parent = resolveParent(task, AT_FDCWD as Fd, name, 0);
+  if (typeof parent === 'number') return;
+  const directory = parent.dentry.inode;
+  const made = isDirectory
+    ? directory?.mkdir(parent.name, 0o755, task.credentials)
+    : directory?.create(parent.name, 0o644, task.credentials);
+  if (made !== undefined && typeof made !== 'number') instantiate(parent, made);
+}
+
+function remountReadonly(mounts: Mounts, task: Task, name: string): void {
+  const path = resolve(task, AT_FDCWD as Fd, name, WALK_FOLLOW);
+  if (typeof path === 'number') return;
+  mountAt(mounts.namespace, path, path.mount.superblock, path.mount.flags | MS_RDONLY, path.dentry);
+}
+
+/** Files read as empty, directories are empty. */
+function mask(mounts: Mounts, task: Task, name: string): void {
+  const path = resolve(task, AT_FDCWD as Fd, name, WALK_FOLLOW);
+  if (typeof path === 'number') return;
+  if (path.dentry.inode?.isDirectory) {
+    const empty = new TmpfsSuperblock(parseTmpfsOptions(['size=4k', 'mode=755'], memoryTotal()));
+    mountAt(mounts.namespace, path, empty, MS_RDONLY);
+    return;
+  }
+  const device = resolve(task, AT_FDCWD as Fd, '/dev/null', WALK_FOLLOW);
+  if (typeof device === 'number') throw new Error(`cannot mask ${name}: there is no /dev/null`);
+  mountAt(mounts.namespace, path, device.mount.superblock, device.mount.flags, device.dentry);
+}
+

@@ -1,0 +1,87 @@
+// The console and the control channel to the launcher's outer process: it forwards the signals it catches, and stops
+// itself when the sandbox's foreground job was stopped, so that the caller's shell sees what it would see natively.
+
+import { POLLIN } from '../abi/poll.ts';
+import { SI_KERNEL, SIGCONT, SIGWINCH } from '../abi/signal.ts';
+import type { HostFd } from '../base/brands.ts';
+import type { DevptsSuperblock } from '../fs/devpts/devpts.ts';
+import {
+  createConsole,
+  type HostConsole,
+  resizeConsole,
+  restoreConsole,
+  resumeConsole,
+  suspendConsole,
+} from '../fs/hostio/console.ts';
+import { host } from '../host/calls.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { signalInfo } from '../kernel/signal-state.ts';
+import { sendSignalToGroup, sendSignalToProcessGroup } from '../kernel/signals.ts';
+import { setInitStoppedHook } from '../kernel/stop.ts';
+import type { Task } from '../kernel/task.ts';
+import { allocateScratch, markScratch, releaseScratch, u8 } from '../platform/arena.ts';
+import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
+import { endHooks } from './end.ts';
+
+const TERMIOS_SIZE = 64;
+const MAX_SIGNALS = 64;
+
+/** Whether a host descriptor is a terminal. */
+export function isTerminal(fd: HostFd): boolean {
+  const mark = markScratch();
+  const at = allocateScratch(TERMIOS_SIZE);
+  const r = host.tcgets(fd, at);
+  releaseScratch(mark);
+  return r === 0;
+}
+
+/** Makes the console if one of the standard streams is a terminal, and gives it to the task's session. */
+export function attachConsole(task: Task, descriptors: readonly HostFd[], devpts: DevptsSuperblock): HostConsole | null {
+  const terminals = descriptors.filter(isTerminal);
+  if (terminals.length === 0) return null;
+  const input = isTerminal(descriptors[0]) ? descriptors[0] : terminals[0];
+  const made = createConsole(devpts, input, terminals[terminals.length - 1]);
+  if (typeof made === 'number') return null;
+  const { processGroup } = task.group;
+  made.tty.session = processGroup.session;
+  made.tty.foreground = processGroup;
+  processGroup.session.terminal = made.tty;
+  endHooks.push(restoreConsole);
+  return made;
+}
+
+/** Listens to the launcher: each byte is a signal it caught. */
+export function watchControl(control: HostFd): void {
+  watchHostFd(control, POLLIN, { ready: () => readControl(control) });
+  setInitStoppedHook(() => stopOutside(control));
+}
+
+function readControl(control: HostFd): void {
+  const mark = markScratch();
+  const at = allocateScratch(MAX_SIGNALS);
+  const n = host.read(control, at, MAX_SIGNALS);
+  for (let i = 0; i < n; i++) forward(u8[at + i]);
+  if (n === 0) unwatchHostFd(control);
+  releaseScratch(mark);
+}
+
+function forward(signo: number): void {
+  const { init } = kernel;
+  if (!init || signo < 1 || signo > 31) return;
+  if (signo === SIGWINCH) return resizeConsole();
+  if (signo === SIGCONT) {
+    resumeConsole();
+    return sendSignalToProcessGroup(init.processGroup, signalInfo(SIGCONT, SI_KERNEL));
+  }
+  sendSignalToGroup(init, signalInfo(signo, SI_KERNEL));
+}
+
+/** The first process was stopped: the terminal goes back to the caller, and the launcher stops, too. */
+function stopOutside(control: HostFd): void {
+  suspendConsole();
+  const mark = markScratch();
+  const at = allocateScratch(1);
+  u8[at] = 'S'.charCodeAt(0);
+  host.write(control, at, 1);
+  releaseScratch(mark);
+}
