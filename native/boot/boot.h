@@ -51,7 +51,7 @@ struct options {
   struct id_map uid_map[MAX_ID_MAPS], gid_map[MAX_ID_MAPS];
   const char *node_arg[MAX_NODE_ARG];
   int binds, runtime_files, uid_maps, gid_maps, node_args;
-  int spec_fd, log_fd;
+  int spec_fd, log_fd, trace_fd; // the last two: -1 if not given
   uint64_t capabilities;
 };
 

@@ -63,7 +63,7 @@ static void parse_map(struct id_map *maps, int *count, const char *text) {
 }
 
 static void parse_options(struct options *options, char **argv) {
-  options->spec_fd = options->log_fd = -1;
+  options->spec_fd = options->log_fd = options->trace_fd = -1;
   options->hostname = "cloister";
   options->netns = "none";
   for (int i = 1; argv[i]; i++) {
@@ -75,6 +75,7 @@ static void parse_options(struct options *options, char **argv) {
     else if ((value = option_value(argv[i], "--stub"))) options->stub = value;
     else if ((value = option_value(argv[i], "--spec-fd"))) options->spec_fd = parse_fd(value);
     else if ((value = option_value(argv[i], "--log-fd"))) options->log_fd = parse_fd(value);
+    else if ((value = option_value(argv[i], "--trace-fd"))) options->trace_fd = parse_fd(value);
     else if ((value = option_value(argv[i], "--node"))) options->node = value;
     else if ((value = option_value(argv[i], "--script"))) options->script = value;
     else if ((value = option_value(argv[i], "--hostname"))) options->hostname = value;
@@ -128,9 +129,9 @@ void keep_only(int null, const int *keep, size_t count) {
 
 /** Nothing that the caller happened to have open may reach the sandbox. */
 static void close_strange_descriptors(const struct options *options) {
-  int keep[2] = {options->spec_fd, options->log_fd};
-  close_others(keep, 2);
-  for (int i = 0; i < 2; i++)
+  int keep[3] = {options->spec_fd, options->log_fd, options->trace_fd};
+  close_others(keep, 3);
+  for (int i = 0; i < 3; i++)
     if (keep[i] >= 3 && fcntl(keep[i], F_SETFD, FD_CLOEXEC)) die(NULL, "descriptor %d", keep[i]);
 }
 

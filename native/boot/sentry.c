@@ -68,6 +68,8 @@ static void run_sentry(const struct options *options, const struct state *state,
   add_fd(&argv, init_fd, "--init-fd=");
   add_fd(&argv, options->spec_fd, "--spec-fd=");
   if (options->log_fd >= 0) add_fd(&argv, options->log_fd, "--log-fd=");
+  // No argument: the spec names it.
+  if (options->trace_fd >= 0 && fcntl(options->trace_fd, F_SETFD, 0)) die(NULL, "the descriptor of the trace");
   for (int i = 0; i < 3; i++)
     if (state->stdio[i] >= 0) add_fd(&argv, state->stdio[i], "--stdio-fd=%d:", i);
   char *envp[] = {"UV_USE_IO_URING=0", "HOME=/", "PATH=/", NULL};

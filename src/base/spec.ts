@@ -123,7 +123,7 @@ export interface IdMapping {
 }
 
 export interface StraceSpec {
-  /** The sentry's own descriptor to write to: 2, or the one the launcher was given with the log file. */
+  /** The descriptor that the sentry inherits for it: a file's, or a double of the caller's standard error. */
   readonly fd: number;
 }
 

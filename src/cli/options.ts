@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { SandboxSpec } from '../base/spec.ts';
-import { LaunchError, openTraceLog } from '../oci/launch.ts';
+import { duplicateStderr, LaunchError, openTraceLog } from '../oci/launch.ts';
 
 export interface TraceOptions {
   readonly strace?: true;
@@ -24,8 +24,9 @@ export function addTraceOptions(command: Command): Command {
 /** The spec's fields for these options; opens the log file. */
 export function traceSpec(options: TraceOptions, dist: string): Pick<SandboxSpec, 'strace' | 'stats' | 'debug'> {
   const { straceLog } = options;
-  let strace: SandboxSpec['strace'] = options.strace ? { fd: 2 } : null;
+  let strace: SandboxSpec['strace'] = null;
   if (straceLog !== undefined) strace = { fd: openLog(dist, straceLog) };
+  else if (options.strace) strace = { fd: duplicateStderr(dist) };
   return { strace, stats: options.stats ?? false, debug: options.debug ?? false };
 }
 

@@ -48,25 +48,35 @@ interface DescriptorCalls {
   fcntl(fd: number, command: number, argument: number): number;
 }
 
+const F_DUPFD = 0;
 const F_SETFD = 2;
+const STDERR = 2;
 
-/** Opens the file that the sentry will write its trace to, and lets it survive the step to the launcher. */
+/** Opens the file that the sentry is to write its trace to; it survives the step to the launcher. */
 export function openTraceLog(dist: string, path: string): number {
   const fd = openSync(pathOf(path), 'w', 0o644);
   if (descriptorCalls(dist).fcntl(fd, F_SETFD, 0) < 0) throw new Error('fcntl F_SETFD');
   return fd;
 }
 
+/** Our standard error under a number of its own: the sandbox's program may close or redirect its descriptor 2. */
+export function duplicateStderr(dist: string): number {
+  const fd = descriptorCalls(dist).fcntl(STDERR, F_DUPFD, STDERR + 1);
+  if (fd < 0) throw new LaunchError('standard error is closed, and the sandbox has nowhere to report to');
+  return fd;
+}
+
 /** Becomes the launcher of this sandbox. `dist` is the folder of the built programs. Throws a LaunchError. */
 export function launch(dist: string, sandbox: Sandbox): never {
   const boot = join(dist, 'boot');
-  const args = bootArguments(dist, sandbox, writeSpec(dist, sandbox.spec));
+  const args = bootArguments(dist, sandbox);
+  args.push(`--spec-fd=${writeSpec(dist, sandbox.spec)}`, `--log-fd=${duplicateStderr(dist)}`);
   process.execve?.(boot, [boot, ...args], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' });
   throw new Error(`${boot} could not be run`);
 }
 
-/** The launcher's command line, without its own name. */
-export function bootArguments(dist: string, sandbox: Sandbox, specFd: number): string[] {
+/** The launcher's command line, without its own name and what is opened for it. */
+function bootArguments(dist: string, sandbox: Sandbox): string[] {
   const runtime = JSON.parse(readFileSync(join(dist, 'runtime.json'), 'utf8')) as Runtime;
   const { spec, identity } = sandbox;
   const readonlyTree = spec.root.readonly || spec.root.overlay !== 'none';
@@ -77,10 +87,10 @@ export function bootArguments(dist: string, sandbox: Sandbox, specFd: number): s
   args.push(`--runtime=${runtime.node}:/node`);
   for (const library of runtime.libraries) args.push(`--runtime=${library}`);
   for (const file of ['sentry.blob', 'cloister.node']) args.push(`--runtime=${join(dist, file)}:/${file}`);
-  args.push(`--stub=${join(dist, 'stub')}`, `--spec-fd=${specFd}`);
+  args.push(`--stub=${join(dist, 'stub')}`);
   // With a snapshot the script is no more than argv[1].
   args.push('--node=/node', '--node-arg=--snapshot-blob=/sentry.blob', '--script=sentry');
-  if (spec.strace !== null && spec.strace.fd > 2) args.push(`--log-fd=${spec.strace.fd}`);
+  if (spec.strace !== null) args.push(`--trace-fd=${spec.strace.fd}`);
   args.push(`--hostname=${bootArgument(spec.hostname)}`);
   if (sandbox.networkNamespace !== null) args.push(`--netns=${bootArgument(sandbox.networkNamespace)}`);
   for (const map of identity.uidMappings) args.push(`--uidmap=${map.inside}:${map.outside}:${map.count}`);
