@@ -78,7 +78,7 @@ function openRoot(args: SentryArguments, root: RootSpec): Superblock {
 }
 
 function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: string): Superblock {
-  const superblock = HostSuperblock.open({ directory: tree.fd, name: tree.isDirectory ? '.' : '', exclusive, readonly });
+  const superblock = HostSuperblock.open({ directory: tree.fd, name: tree.isDirectory ? '.' : 'file', exclusive, readonly });
   if (typeof superblock === 'number') throw new Error(`cannot open ${what}: ${errnoName(-superblock)}`);
   return superblock;
 }

@@ -584,7 +584,9 @@ export class HostInode extends Inode {
   private openAt(flags: number): HostFd {
     const parent = this.parentFd();
     if (parent < 0) return parent;
-    return host.openat2(parent, this.name, flags | SAFE, 0, RESOLVE) as HostFd;
+    // With O_PATH, openat2(2) refuses every flag that only matters for reading and writing.
+    const safe = flags & O_PATH ? O_NOFOLLOW : SAFE;
+    return host.openat2(parent, this.name, flags | safe, 0, RESOLVE) as HostFd;
   }
 
   private needReadFd(): number {
