@@ -2,7 +2,8 @@
 // filter's rules leave over does: file mappings, for which the guest's process is given a host descriptor, unusual
 // flags, and ranges of 4 GiB and more, which are checked here and then carried out by the thread's own stub.
 
-import { EACCES, EBADF, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
+import { CAP_IPC_LOCK } from '../abi/capability.ts';
+import { EACCES, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
 import { O_ACCMODE, O_RDWR } from '../abi/fcntl.ts';
 import {
   MADV_COLD,
@@ -47,7 +48,9 @@ import {
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { MS_NOEXEC } from '../abi/mount.ts';
+import { RLIMIT_MEMLOCK } from '../abi/resource.ts';
 import type { Fd, HostFd } from '../base/brands.ts';
+import { capable } from '../base/credentials.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED } from '../kernel/block.ts';
 import type { Task } from '../kernel/task.ts';
@@ -60,7 +63,10 @@ const SYS_MPROTECT = 10;
 const SYS_MUNMAP = 11;
 const SYS_MREMAP = 25;
 const SYS_MSYNC = 26;
+const SYS_MINCORE = 27;
 const SYS_MADVISE = 28;
+const SYS_MLOCK = 149;
+const SYS_MUNLOCK = 150;
 const PAGE_SIZE = 4096;
 const USER_LIMIT = 0x7ffffffff000;
 const STUB_START = 0x7e0000000000;
@@ -194,3 +200,27 @@ export function msync(task: Task, address: number, length: number, flags: number
   return native(task, SYS_MSYNC, address, length, flags);
 }
 
+
+/** Which pages are resident, told by the host for the guest's own mapping (mincore(2)). */
+export function mincore(task: Task, address: number, length: number, vector: number): number {
+  if (address % PAGE_SIZE !== 0) return -EINVAL;
+  if (outOfBounds(address, length)) return -ENOMEM;
+  if (outOfBounds(vector, Math.ceil(length / PAGE_SIZE))) return -EFAULT;
+  return native(task, SYS_MINCORE, address, length, vector);
+}
+
+/** Locks pages on the host, within the host's RLIMIT_MEMLOCK and ours (mlock(2)). */
+export function mlock(task: Task, address: number, length: number): number {
+  if (outOfBounds(address, length)) return -ENOMEM;
+  const limit = task.group.limits.soft[RLIMIT_MEMLOCK];
+  if (!capable(task.credentials, CAP_IPC_LOCK)) {
+    if (limit === 0) return -EPERM;
+    if (length > limit) return -ENOMEM;
+  }
+  return native(task, SYS_MLOCK, address, length);
+}
+
+export function munlock(task: Task, address: number, length: number): number {
+  if (outOfBounds(address, length)) return -ENOMEM;
+  return native(task, SYS_MUNLOCK, address, length);
+}

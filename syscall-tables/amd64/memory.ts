@@ -98,8 +98,8 @@ export const MEMORY: readonly SyscallEntry[] = [
   ),
   kernel(149, 'mlock', { addr: 'addr', length: 'size' }),
   kernel(150, 'munlock', { addr: 'addr', length: 'size' }),
-  kernel(151, 'mlockall', { flags: 'flags(mlockall)' }),
-  kernel(152, 'munlockall', {}),
+  enosys(151, 'mlockall', { flags: 'flags(mlockall)' }, 'would lock the stub and the sentry'\''s slots; mlock is there'),
+  enosys(152, 'munlockall', {}, 'see mlockall'),
   enosys(
     216,
     'remap_file_pages',
