@@ -98,7 +98,7 @@ export const MEMORY: readonly SyscallEntry[] = [
   ),
   kernel(149, 'mlock', { addr: 'addr', length: 'size' }),
   kernel(150, 'munlock', { addr: 'addr', length: 'size' }),
-  enosys(151, 'mlockall', { flags: 'flags(mlockall)' }, 'would lock the stub and the sentry'\''s slots; mlock is there'),
+  enosys(151, 'mlockall', { flags: 'flags(mlockall)' }, 'would lock the slots too; mlock is there'),
   enosys(152, 'munlockall', {}, 'see mlockall'),
   enosys(
     216,
