@@ -13,8 +13,8 @@ import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
 import { MAX_BLOCKS } from '../platform/layout.ts';
 import { clearGone, freeSlot, isGone, setOwner } from '../platform/slots.ts';
 import { addressSpaceDied } from './exit.ts';
-import { armTimer, Timer } from './timers.ts';
 import type { Task } from './task.ts';
+import { armTimer, Timer } from './timers.ts';
 
 /** Ends the host process of `mm` for good if it is still there when the grace is over. */
 const GRACE = 100e6;

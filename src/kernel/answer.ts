@@ -1,7 +1,7 @@
 // The end of a call: what happens between a handler's result and the thread going on. Signals are delivered, restart
 // codes turned into a restart or EINTR, stops and deaths take effect here, and only here.
 
-import { EFAULT, EINTR, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
+import { EFAULT, EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
 import { SA_RESTART } from '../abi/signal.ts';
 import { clearOrders, flushAnswers, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { ACT_RESTART, ACT_SET_RETURN } from '../platform/layout.ts';
@@ -84,7 +84,8 @@ function withhold(task: Task, act: number, result: number): void {
 export function resumeStopped(task: Task): void {
   const result = task.withheldReturn;
   const act = task.withheldAct;
-  if (act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) return retryAfterSignal(task);
+  if (act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK)
+    return retryAfterSignal(task);
   complete(task, result, act);
 }
 
@@ -103,4 +104,3 @@ function send(task: Task, act: number, result: number): void {
   native.addfd(memory.slot, task.sentDescriptor, task.sentDescriptorAs, true);
   task.sentDescriptor = -1;
 }
-

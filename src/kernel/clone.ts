@@ -28,9 +28,8 @@ import {
 import { SS_DISABLE } from '../abi/signal.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
-import { AddressSpace } from '../mm/address-space.ts';
-import { i32 } from '../platform/arena.ts';
 import { order } from '../platform/answer.ts';
+import { i32 } from '../platform/arena.ts';
 import { ACT_ASK_AGAIN, FD_SLOT, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD } from '../platform/layout.ts';
 import { allocateSlot, setOwner, slotDescriptor } from '../platform/slots.ts';
 import { allocateBlock, takeSpareSlot } from './address-spaces.ts';
@@ -53,7 +52,14 @@ export interface CloneArguments {
 }
 
 const NAMESPACE_FLAGS =
-  CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
+  CLONE_NEWNS |
+  CLONE_NEWCGROUP |
+  CLONE_NEWUTS |
+  CLONE_NEWIPC |
+  CLONE_NEWUSER |
+  CLONE_NEWPID |
+  CLONE_NEWNET |
+  CLONE_NEWTIME;
 /** What every thread of an address space is on the host: VM | FS | FILES | SIGHAND | THREAD | SYSVSEM. */
 const HOST_THREAD_FLAGS = 0x50f00;
 const SYS_ARCH_PRCTL = 158;

@@ -399,7 +399,7 @@ function orderMemoryMap(slot: number, mm: AddressSpace): void {
     mm.envEnd,
     0,
   ];
-  fields.forEach((value, i) => writeU64(at + 8 * i, value));
+  for (let i = 0; i < fields.length; i++) writeU64(at + 8 * i, fields[i]);
   u32[(at >>> 2) + 24] = 0;
   u32[(at >>> 2) + 25] = 0xffffffff;
   order(

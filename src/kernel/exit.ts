@@ -1,20 +1,31 @@
 // Exits: of a thread, of a whole group, by a signal, or because the host process died. Robust futexes are walked here
 // (the host kernel cannot: it would compare them with host thread ids), children find a new parent, the parent is told.
 
-import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP, SIGKILL } from '../abi/signal.ts';
-import { dropAll } from '../vfs/fd-table.ts';
+import {
+  CLD_DUMPED,
+  CLD_EXITED,
+  CLD_KILLED,
+  SA_NOCLDWAIT,
+  SI_KERNEL,
+  SIG_IGN,
+  SIGCHLD,
+  SIGCONT,
+  SIGHUP,
+  SIGKILL,
+} from '../abi/signal.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
+import { dropAll } from '../vfs/fd-table.ts';
 import { buryAddressSpace, buryThread, killAddressSpace } from './address-spaces.ts';
 import { ANSWERED, cancelWaits } from './block.ts';
+import { vforkReleased } from './clone.ts';
 import { kernel } from './kernel.ts';
 import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup, sendSignalToProcessGroup } from './signals.ts';
-import { DEAD, RUNNING, type Task, type ThreadGroup } from './task.ts';
+import { DEAD, RUNNING, SERVING, type Task, type ThreadGroup } from './task.ts';
 import { closeUsage } from './usage.ts';
-import { vforkReleased } from './clone.ts';
 
 const CORE_SIGNALS = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
 const WCOREFLAG = 0x80;
@@ -90,6 +101,12 @@ function terminate(group: ThreadGroup, status: number, self: Task | null): void 
 function endThread(task: Task, self: Task | null): void {
   const wakes = walkRobustList(task);
   const { mm } = task;
+  if (task === kernel.current && task !== self && task.state === SERVING) {
+    // In the midst of its own call (kill(2), SIGPIPE): its handler still uses the slot. It ends with the call.
+    task.doomed = true;
+    task.pendingObject = wakes;
+    return;
+  }
   const answered = task === self || (task.state !== RUNNING && task.hostTid !== 0);
   const wholeProcess = task.group.exitStatus >= 0 && !sharedWithOthers(task);
   if (!answered && (!wholeProcess || wakes.length > 0 || task.hostTid === 0)) {
@@ -119,7 +136,8 @@ function sharedWithOthers(task: Task): boolean {
 function answerExit(task: Task, opcode: number, wakes: readonly number[]): void {
   const { slot } = task.memory;
   clearOrders(slot);
-  for (let i = 0; i < wakes.length && i < MAX_WAKES; i++) order(slot, ORDER_SYSCALL, SYS_FUTEX, wakes[i], FUTEX_WAKE, 1);
+  for (let i = 0; i < wakes.length && i < MAX_WAKES; i++)
+    order(slot, ORDER_SYSCALL, SYS_FUTEX, wakes[i], FUTEX_WAKE, 1);
   order(slot, opcode);
   writeAnswer(slot, 0, 0, 0, false);
   sendAnswer(slot);
@@ -168,7 +186,7 @@ function releaseFiles(task: Task): void {
 }
 
 function groupEnded(group: ThreadGroup): void {
-  group.status = group.exitStatus >= 0 ? group.exitStatus : 0;
+  group.status = Math.max(group.exitStatus, 0);
   for (const hook of groupExitHooks) hook(group);
   if (group === kernel.init) return onSandboxEnd(group.status);
   adoptChildren(group);

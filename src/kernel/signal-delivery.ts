@@ -16,8 +16,8 @@ import {
   SIGTRAP,
   SS_AUTODISARM,
 } from '../abi/signal.ts';
-import { i32, u8, u32 } from '../platform/arena.ts';
 import { order } from '../platform/answer.ts';
+import { i32, u8, u32 } from '../platform/arena.ts';
 import { ORDER_FRAME, SIGINFO_AREA, SLOT_ORDERS, SLOT_SIZE } from '../platform/layout.ts';
 import { noteHandlerFlags } from './answer.ts';
 import { killGroup } from './exit.ts';

@@ -1,13 +1,25 @@
 // Sending signals (signal(7)): who gets them, what is dropped at once, who is woken or interrupted. Delivery, when a
 // task is about to go back to its program, is in signal-delivery.ts; stopping and continuing in stop.ts.
 
-import { SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH } from '../abi/signal.ts';
+import {
+  SIG_DFL,
+  SIG_IGN,
+  SIGCHLD,
+  SIGCONT,
+  SIGKILL,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+  SIGURG,
+  SIGWINCH,
+} from '../abi/signal.ts';
 import { host } from '../host/calls.ts';
 import { INTERRUPT_SIGNAL } from '../platform/layout.ts';
 import { killGroup } from './exit.ts';
 import { makeRunnable } from './run-queue.ts';
 import type { ProcessGroup } from './sessions.ts';
-import { bitHigh, bitLow, sanitizeMaskLow, type SignalInfo } from './signal-state.ts';
+import { bitHigh, bitLow, type SignalInfo, sanitizeMaskLow } from './signal-state.ts';
 import { continueGroup, isStopSignal } from './stop.ts';
 import { BLOCKED, DEAD, RUNNING, type Task, type ThreadGroup } from './task.ts';
 

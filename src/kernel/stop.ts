@@ -1,6 +1,17 @@
 // Group stops and continues (job control): a stopped group's threads report in and are not answered until SIGCONT.
 
-import { CLD_CONTINUED, CLD_STOPPED, SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SA_NOCLDSTOP } from '../abi/signal.ts';
+import {
+  CLD_CONTINUED,
+  CLD_STOPPED,
+  SA_NOCLDSTOP,
+  SIG_IGN,
+  SIGCHLD,
+  SIGCONT,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+} from '../abi/signal.ts';
 import { resumeStopped } from './answer.ts';
 import { isOrphaned } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';

@@ -78,7 +78,7 @@ const WORTH_READING = 2e6;
 /** One of the clocks of a host process in ns; 0 when it is gone. */
 function hostClock(hostPid: HostPid, which: number): number {
   const time = host.clock_gettime((~hostPid << 3) | which);
-  return time > 0 ? time : 0;
+  return Math.max(time, 0);
 }
 
 /** The host process that a group has to itself, or 0: none yet, or one of the parent that it was forked from by vfork. */

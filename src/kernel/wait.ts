@@ -28,7 +28,12 @@ export const WAIT_PGID = 2;
  * Looks for a child event. Returns it, or null when eligible children exist but nothing has happened, or -ECHILD.
  * Without WNOWAIT the event is consumed: a zombie is reaped, a stop or continue reported.
  */
-export function findChildEvent(parent: ThreadGroup, which: number, id: number, options: number): ChildEvent | null | number {
+export function findChildEvent(
+  parent: ThreadGroup,
+  which: number,
+  id: number,
+  options: number,
+): ChildEvent | null | number {
   let eligible = false;
   for (const child of parent.children) {
     if (which === WAIT_PID && child.pid !== id) continue;

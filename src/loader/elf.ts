@@ -1,7 +1,6 @@
 // Reading ELF executables (elf(5)). Everything in the file is hostile: each number is read once, checked, and only
 // then used; what does not hold together is ENOEXEC, as in Linux.
 
-import { ENOEXEC } from '../abi/errno.ts';
 import {
   E_ENTRY,
   E_MACHINE,
@@ -32,6 +31,7 @@ import {
   PT_INTERP,
   PT_LOAD,
 } from '../abi/elf.ts';
+import { ENOEXEC } from '../abi/errno.ts';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { allocateScratch, readBytes, readU64, u8, u16, u32 } from '../platform/arena.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -128,8 +128,7 @@ function addSegment(image: ElfImage, at: number): number {
   }
   if (address % PAGE_SIZE !== fileOffset % PAGE_SIZE || image.segments.length >= MAX_SEGMENTS) return -ENOEXEC;
   if (memorySize === 0) return 0;
-  const protection =
-    (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);
+  const protection = (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);
   image.segments.push({ address, fileOffset, fileSize, memorySize, protection });
   image.low = Math.min(image.low, pageDown(address));
   image.high = Math.max(image.high, address + memorySize);

@@ -2,7 +2,16 @@
 // exec as Linux does it (PIE base, interpreter, stack, heap gap); what the program maps natively later is placed by
 // the host below its own stack.
 
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MAP_STACK, PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_STACK,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../abi/mman.ts';
 import { order } from '../platform/answer.ts';
 import { ORDER_SYSCALL, ORDER_ZERO } from '../platform/layout.ts';
 import { type ElfImage, PAGE_SIZE, pageDown, pageUp, type Segment } from './elf.ts';
@@ -46,7 +55,17 @@ function orderSegment(slot: number, segment: Segment, base: number, fd: number):
   const mappedEnd = segment.fileSize > 0 ? pageUp(fileEnd) : start;
   if (segment.fileSize > 0) {
     const flags = MAP_PRIVATE | MAP_FIXED;
-    order(slot, ORDER_SYSCALL, SYS_MMAP, start, mappedEnd - start, segment.protection, flags, fd, pageDown(segment.fileOffset));
+    order(
+      slot,
+      ORDER_SYSCALL,
+      SYS_MMAP,
+      start,
+      mappedEnd - start,
+      segment.protection,
+      flags,
+      fd,
+      pageDown(segment.fileOffset),
+    );
   }
   if (memoryEnd <= fileEnd) return;
   // The rest of the last file page must read as zero; a read-only segment keeps what the file has there, as in Linux.

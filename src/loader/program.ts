@@ -112,4 +112,3 @@ function fail(file: OpenFile, errno: number): number {
   drop(file);
   return errno;
 }
-

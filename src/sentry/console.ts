@@ -36,7 +36,11 @@ export function isTerminal(fd: HostFd): boolean {
 }
 
 /** Makes the console if one of the standard streams is a terminal, and gives it to the task's session. */
-export function attachConsole(task: Task, descriptors: readonly HostFd[], devpts: DevptsSuperblock): HostConsole | null {
+export function attachConsole(
+  task: Task,
+  descriptors: readonly HostFd[],
+  devpts: DevptsSuperblock,
+): HostConsole | null {
   const terminals = descriptors.filter(isTerminal);
   if (terminals.length === 0) return null;
   const input = isTerminal(descriptors[0]) ? descriptors[0] : terminals[0];

@@ -132,7 +132,8 @@ function execute(task: Task, process: ProcessSpec): void {
     const where = name.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH';
     throw new StartError(`${name}: ${where}`, NOT_FOUND);
   }
-  const reason = failure === ENOEXEC ? 'exec format error' : failure === EACCES ? 'permission denied' : errnoName(failure);
+  const reason =
+    failure === ENOEXEC ? 'exec format error' : failure === EACCES ? 'permission denied' : errnoName(failure);
   throw new StartError(`${name}: ${reason}`, NOT_EXECUTABLE);
 }
 

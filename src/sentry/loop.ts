@@ -2,9 +2,9 @@
 // here, synchronously; when libuv has work, the loop returns to it and is called again by setImmediate.
 
 import { POLLIN } from '../abi/poll.ts';
+import { monotonicNow } from '../base/clock.ts';
 import { hasRunnable, takeRunnable } from '../kernel/run-queue.ts';
 import { fireTimers, nextDeadline } from '../kernel/timers.ts';
-import { monotonicNow } from '../base/clock.ts';
 import { flushAnswers, takeUnsent } from '../platform/answer.ts';
 import { deliverHostEvents, watchHostFd } from '../platform/host-events.ts';
 import { NEXT_EVENTS, NEXT_GONE, NEXT_STRANGER, NEXT_TIMEOUT, native } from '../platform/native.ts';
@@ -78,4 +78,3 @@ function retryRunnable(): void {
     for (const task of takeRunnable()) retryCall(task);
   }
 }
-

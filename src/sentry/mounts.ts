@@ -12,7 +12,7 @@ import {
   MS_RELATIME,
   MS_STRICTATIME,
 } from '../abi/mount.ts';
-import { S_IFBLK, S_IFCHR, S_IFIFO, makeDevice } from '../abi/stat.ts';
+import { makeDevice, S_IFBLK, S_IFCHR, S_IFIFO } from '../abi/stat.ts';
 import type { Fd } from '../base/brands.ts';
 import type { MountSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
 import { makeNode, populateDev } from '../fs/dev/populate.ts';
@@ -20,7 +20,9 @@ import { DevptsSuperblock } from '../fs/devpts/devpts.ts';
 import { HostSuperblock } from '../fs/host/superblock.ts';
 import { OverlaySuperblock } from '../fs/overlay/superblock.ts';
 import { ProcSuperblock } from '../fs/proc/proc.ts';
+
 const SysSuperblock = ProcSuperblock;
+
 import { parseTmpfsOptions } from '../fs/tmpfs/options.ts';
 import { TmpfsSuperblock } from '../fs/tmpfs/tmpfs.ts';
 import type { Task } from '../kernel/task.ts';
@@ -69,7 +71,13 @@ function openRoot(args: SentryArguments, root: RootSpec): Superblock {
   if (root.overlay === 'none') return lower;
   if (root.overlay === 'memory') {
     const { mode, uid, gid } = lower.root;
-    const upper = new TmpfsSuperblock({ size: memoryTotal() / 2, inodes: Number.POSITIVE_INFINITY, mode: mode & 0o7777, uid, gid });
+    const upper = new TmpfsSuperblock({
+      size: memoryTotal() / 2,
+      inodes: Number.POSITIVE_INFINITY,
+      mode: mode & 0o7777,
+      uid,
+      gid,
+    });
     return new OverlaySuperblock(lower, upper, false);
   }
   const bound = args.binds.get(root.overlay.upper);
@@ -78,7 +86,12 @@ function openRoot(args: SentryArguments, root: RootSpec): Superblock {
 }
 
 function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: string): Superblock {
-  const superblock = HostSuperblock.open({ directory: tree.fd, name: tree.isDirectory ? '.' : 'file', exclusive, readonly });
+  const superblock = HostSuperblock.open({
+    directory: tree.fd,
+    name: tree.isDirectory ? '.' : 'file',
+    exclusive,
+    readonly,
+  });
   if (typeof superblock === 'number') throw new Error(`cannot open ${what}: ${errnoName(-superblock)}`);
   return superblock;
 }
@@ -172,4 +185,3 @@ function mask(mounts: Mounts, task: Task, name: string): void {
   if (typeof device === 'number') throw new Error(`cannot mask ${name}: there is no /dev/null`);
   mountAt(mounts.namespace, path, device.mount.superblock, device.mount.flags, device.dentry);
 }
-

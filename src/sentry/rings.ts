@@ -1,7 +1,7 @@
 // What a ring means: whose it is and what it reports. Calls go to the dispatcher; interrupts, faults, hellos and the
 // end of order lists are handled here.
 
-import { ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
+import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../abi/errno.ts';
 import { SIG_DFL, SIG_IGN, SIGSEGV } from '../abi/signal.ts';
 import type { HostPid } from '../base/brands.ts';
 import { watchAddressSpace } from '../kernel/address-spaces.ts';
@@ -113,9 +113,6 @@ function serveFault(task: Task, header: number): void {
   if (inStub || masked || action.handler === SIG_DFL || action.handler === SIG_IGN) {
     return killGroup(task.group, signo, task);
   }
-  task.pending.add(
-    signalInfo(signo, u32[args] | 0, { valueLow: u32[args + 2], valueHigh: u32[args + 3] }),
-  );
+  task.pending.add(signalInfo(signo, u32[args] | 0, { valueLow: u32[args + 2], valueHigh: u32[args + 3] }));
   complete(task, 0, 0);
 }
-

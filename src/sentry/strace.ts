@@ -1,8 +1,8 @@
 // --strace: one line a call, decoded by the table, like strace(1). Attached to the dispatcher only when asked for.
 
 import { NUMBERS, TABLE } from '../../syscall-tables/table.ts';
+import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../abi/errno.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { EINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, markScratch, releaseScratch, u8 } from '../platform/arena.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
@@ -60,7 +60,8 @@ export class Strace implements CallTracer {
     const before = this.pending.get(task) ?? [];
     if (!entry) this.line(task, formatUnknown(task.nr, task.args, result ?? 0));
     else if (result !== undefined) this.line(task, formatResult(entry, task.args, before, shown(result), this.memory));
-    else if (CLONES.has(task.nr)) this.line(task, `${formatWithoutResult(entry, task.args, before).slice(0, -1)}${childOf(task)}`);
+    else if (CLONES.has(task.nr))
+      this.line(task, `${formatWithoutResult(entry, task.args, before).slice(0, -1)}${childOf(task)}`);
     else this.line(task, formatWithoutResult(entry, task.args, before));
   }
 
