@@ -40,6 +40,8 @@ function advance(task: Task, file: OpenFile, address: UserAddress, offset: numbe
 /** What of `length` may be written to a regular file at an offset (RLIMIT_FSIZE); -EFBIG sends SIGXFSZ. */
 function limited(task: Task, file: OpenFile, offset: number, length: number): number {
   if ((file.inode.mode & S_IFMT) !== S_IFREG) return length;
+  // NaN: the offset is the host's, in a file of the caller's outside, which our limit does not concern.
+  if (Number.isNaN(offset)) return length;
   const room = task.group.limits.soft[RLIMIT_FSIZE] - offset;
   if (room > 0) return Math.min(length, room);
   sendSignalToTask(task, signalInfo(SIGXFSZ, SI_KERNEL));
