@@ -40,8 +40,8 @@ static void print_state(long result) {
   syscall(SYS_getresuid, &r, &e, &s);
   syscall(SYS_getresgid, &rg, &eg, &sg);
   int n = (int)syscall(SYS_getgroups, 64, groups);
-  printf("%ld %d,%d,%d,%d %d,%d,%d,%d ", result, (int)r, (int)e, (int)s, (int)syscall(SYS_setfsuid, -1), (int)rg, (int)eg,
-         (int)sg, (int)syscall(SYS_setfsgid, -1));
+  printf("%ld %d,%d,%d,%d %d,%d,%d,%d ", result, (int)r, (int)e, (int)s, (int)syscall(SYS_setfsuid, -1), (int)rg,
+         (int)eg, (int)sg, (int)syscall(SYS_setfsgid, -1));
   for (int i = 0; i < n; i++) printf("%s%d", i ? "," : "", (int)groups[i]);
   printf(" %08x%08x %08x%08x %08x%08x", data[1].effective, data[0].effective, data[1].permitted, data[0].permitted,
          data[1].inheritable, data[0].inheritable);

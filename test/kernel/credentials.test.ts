@@ -33,6 +33,7 @@ import {
   setSecurebits,
   setUid,
 } from '../../src/kernel/credentials.ts';
+import { CLOISTER } from '../cli/cloister.ts';
 
 const status = readFileSync('/proc/self/status', 'utf8');
 const ownCapabilities = (name: string) =>
@@ -281,9 +282,14 @@ describe('credentials as the host kernel changes them', {
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
 
+  function play(program: string, args: readonly string[], sequences: readonly string[]): string[] {
+    const all = [...args, directory, ...sequences];
+    const output = execFileSync(program, all, { encoding: 'utf8', maxBuffer: 64 << 20 });
+    return output.split(/^# \d+\n/m).slice(1);
+  }
+
   function compare(sequences: readonly string[]): void {
-    const output = execFileSync(oracle(), [directory, ...sequences], { encoding: 'utf8', maxBuffer: 64 << 20 });
-    const results = output.split(/^# \d+\n/m).slice(1);
+    const results = play(oracle(), [], sequences);
     sequences.forEach((sequence, i) => {
       const native = (results[i] as string).trimEnd().split('\n');
       const state = initialState();
@@ -300,6 +306,24 @@ describe('credentials as the host kernel changes them', {
   test('random sequences', () => {
     const random = generator(20261120);
     compare(Array.from({ length: 1500 }, () => randomSequence(random)));
+  });
+
+  test('the same in a sandbox, with real programs executed', () => {
+    const random = generator(7);
+    const sequences = [...FIXED, ...Array.from({ length: 200 }, () => randomSequence(random))];
+    // Both start with what the host side has: the sandbox gives up the rest.
+    const own = `0x${formatCapabilities(ownCapabilities('CapPrm'))}`;
+    const missing = Array.from({ length: 41 }, (_, c) => c).filter(
+      (c) => !hasCapabilityIn(ownCapabilities('CapBnd'), c),
+    );
+    const start = ['setgroups', ...missing.map((c) => `drop ${c}`), `capset ${own} ${own} 0`];
+    const played = sequences.map((sequence) => [...start, sequence].join(';'));
+    const results = (output: string[]) => output.map((states) => states.split('\n').slice(start.length));
+    const native = results(play(oracle(), [], played));
+    const inside = results(play(CLOISTER, ['do', '--', oracle()], played));
+    sequences.forEach((sequence, i) => {
+      assert.deepEqual(inside[i], native[i], sequence);
+    });
   });
 });
 
