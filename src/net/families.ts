@@ -1,9 +1,24 @@
 // Address families that the sandbox has, and how their sockets are made. A family that is not here answers
 // EAFNOSUPPORT, as on a kernel without it.
 
-import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.ts';
-import { AF_UNIX, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM } from '../abi/socket.ts';
+import { CAP_NET_RAW } from '../abi/capability.ts';
+import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  SOCK_DGRAM,
+  SOCK_PACKET,
+  SOCK_RAW,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+} from '../abi/socket.ts';
+import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
+import { TcpSocket } from './inet/tcp.ts';
+import { UdpSocket } from './inet/udp.ts';
 import type { Socket } from './socket.ts';
 import { UnixPacketSocket } from './unix/packet.ts';
 import type { UnixSocket } from './unix/socket.ts';
@@ -15,6 +30,9 @@ export function createSocket(task: Task, domain: number, type: number, protocol:
   switch (domain) {
     case AF_UNIX:
       return createUnixSocket(task, type, protocol);
+    case AF_INET:
+    case AF_INET6:
+      return createInetSocket(task, domain, type, protocol);
     default:
       return -EAFNOSUPPORT;
   }
@@ -45,6 +63,19 @@ function createUnixSocket(task: Task, type: number, protocol: number): UnixSocke
       return new UnixPacketSocket(SOCK_DGRAM, task.credentials);
     case SOCK_SEQPACKET:
       return new UnixPacketSocket(SOCK_SEQPACKET, task.credentials);
+    default:
+      return -ESOCKTNOSUPPORT;
+  }
+}
+
+function createInetSocket(task: Task, family: number, type: number, protocol: number): Socket | number {
+  switch (type) {
+    case SOCK_STREAM:
+      return protocol === 0 || protocol === IPPROTO_TCP ? new TcpSocket(family, task) : -EPROTONOSUPPORT;
+    case SOCK_DGRAM:
+      return protocol === 0 || protocol === IPPROTO_UDP ? new UdpSocket(family, task) : -EPROTONOSUPPORT;
+    case SOCK_RAW:
+      return capable(task.credentials, CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
     default:
       return -ESOCKTNOSUPPORT;
   }

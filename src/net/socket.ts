@@ -167,11 +167,16 @@ export abstract class Socket extends OpenFile {
     this.switches = on ? this.switches | (1 << option) : this.switches & ~(1 << option);
   }
 
+  /** Has the switches of another socket, as a connection has its listener's. */
+  protected copySwitches(other: Socket): void {
+    this.switches = other.switches;
+  }
+
   /** The pending error as -errno (then it is gone), or 0. */
   takeError(): number {
     const { error } = this;
     this.error = 0;
-    return -error;
+    return error === 0 ? 0 : -error;
   }
 
   setOption(task: Task, level: number, name: number, at: number, length: number): number {

@@ -1,0 +1,62 @@
+// Internet addresses: struct sockaddr_in and sockaddr_in6 (ip(7), ipv6(7)) to and from what the kernel works with. The
+// only network is the loopback: 127.0.0.0/8 and ::1. An IPv4 address mapped into IPv6 (::ffff:a.b.c.d) is kept as the
+// IPv4 address it is, and shown to an IPv6 socket in its mapped form.
+
+import { EAFNOSUPPORT, EINVAL } from '../../abi/errno.ts';
+import { AF_INET, AF_INET6, AF_UNSPEC, SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } from '../../abi/socket.ts';
+
+/** `host` are the 4 or 16 bytes of the address as a byte string. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+export const ANY4 = '\0\0\0\0';
+export const ANY6 = '\0'.repeat(16);
+export const LOOPBACK4 = '\x7f\0\0\x01';
+export const LOOPBACK6 = `${'\0'.repeat(15)}\x01`;
+const MAPPED = `${'\0'.repeat(10)}\xff\xff`;
+/** Bytes of a sockaddr_in6 up to the end of its address: older callers leave the scope out. */
+const SHORTEST_IN6 = 24;
+
+export function isAny(host: string): boolean {
+  return host === ANY4 || host === ANY6;
+}
+
+/** Whether the address is this machine's. */
+export function isLoopback(host: string): boolean {
+  return host.length === 4 ? host.charCodeAt(0) === 127 : host === LOOPBACK6;
+}
+
+export function familyOf(address: string): number {
+  return address.length < 2 ? AF_UNSPEC : address.charCodeAt(0) + 256 * address.charCodeAt(1);
+}
+
+/** The endpoint in a sockaddr given to a socket of `family`, or -EINVAL, -EAFNOSUPPORT. */
+export function parseEndpoint(address: string, family: number): Endpoint | number {
+  const given = familyOf(address);
+  if (family === AF_INET) {
+    if (address.length < SOCKADDR_IN_SIZE) return -EINVAL;
+    if (given !== AF_INET && !(given === AF_UNSPEC && address.slice(4, 8) === ANY4)) return -EAFNOSUPPORT;
+    return { host: address.slice(4, 8), port: portIn(address) };
+  }
+  if (given === AF_INET6) {
+    if (address.length < SHORTEST_IN6) return -EINVAL;
+    const host = address.slice(8, 24);
+    return { host: host.startsWith(MAPPED) ? host.slice(12) : host, port: portIn(address) };
+  }
+  return given === AF_INET && address.length < SOCKADDR_IN_SIZE ? -EINVAL : -EAFNOSUPPORT;
+}
+
+/** A sockaddr as a socket of `family` sees the endpoint. */
+export function formatEndpoint({ host, port }: Endpoint, family: number): string {
+  const portBytes = String.fromCharCode(port >> 8, port & 255);
+  if (family === AF_INET) return `${String.fromCharCode(AF_INET)}\0${portBytes}${host}${'\0'.repeat(8)}`;
+  const whole = host.length === 16 ? host : host === ANY4 ? ANY6 : MAPPED + host;
+  const text = `${String.fromCharCode(AF_INET6)}\0${portBytes}\0\0\0\0${whole}\0\0\0\0`;
+  return text.slice(0, SOCKADDR_IN6_SIZE);
+}
+
+function portIn(address: string): number {
+  return address.charCodeAt(2) * 256 + address.charCodeAt(3);
+}

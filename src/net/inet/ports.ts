@@ -1,0 +1,97 @@
+// Ports of one protocol: who is bound to which, what may be bound beside it (SO_REUSEADDR, SO_REUSEPORT), and who is
+// meant by a destination.
+
+import { EADDRINUSE, EADDRNOTAVAIL } from '../../abi/errno.ts';
+import { SO_REUSEADDR, SO_REUSEPORT } from '../../abi/socket.ts';
+import { isAny } from './address.ts';
+import type { InetSocket } from './socket.ts';
+
+/** net.ipv4.ip_local_port_range */
+const FIRST_EPHEMERAL = 32768;
+const LAST_EPHEMERAL = 60999;
+
+export class PortTable {
+  private readonly bound = new Map<number, Set<InetSocket>>();
+  private next = FIRST_EPHEMERAL;
+
+  /** Binds a socket to its `local` host and a port (0: a free one). The port, or -EADDRINUSE, -EADDRNOTAVAIL. */
+  bind(socket: InetSocket, host: string, port: number): number {
+    const chosen = port === 0 ? this.freePort() : port;
+    if (chosen < 0) return port === 0 ? chosen : -EADDRINUSE;
+    if (port !== 0 && this.conflicts(socket, host, port)) return -EADDRINUSE;
+    this.enter(socket, chosen);
+    return chosen;
+  }
+
+  /** Notes a socket under a port without asking: the accepted half of a connection. */
+  enter(socket: InetSocket, port: number): void {
+    const sockets = this.bound.get(port) ?? new Set();
+    sockets.add(socket);
+    this.bound.set(port, sockets);
+  }
+
+  release(socket: InetSocket, port: number): void {
+    const sockets = this.bound.get(port);
+    if (sockets?.delete(socket) && sockets.size === 0) this.bound.delete(port);
+  }
+
+  /** Whether another socket stands in the way of this one having host and port. */
+  conflicts(socket: InetSocket, host: string, port: number): boolean {
+    for (const other of this.bound.get(port) ?? []) {
+      if (other === socket || !overlaps(socket, host, other)) continue;
+      const samePort = socket.hasSwitch(SO_REUSEPORT) && other.hasSwitch(SO_REUSEPORT);
+      const sameAddress = socket.hasSwitch(SO_REUSEADDR) && other.hasSwitch(SO_REUSEADDR);
+      if (samePort && socket.owner === other.owner) continue;
+      if (sameAddress && !(other.listening && socket.exclusiveListener)) continue;
+      return true;
+    }
+    return false;
+  }
+
+  /** The socket that takes what is sent to host and port: the most specific one; null if nobody does. */
+  find(host: string, port: number, accepts: (socket: InetSocket) => number): InetSocket | null {
+    let best: InetSocket | null = null;
+    let bestScore = 0;
+    let equals = 0;
+    for (const socket of this.bound.get(port) ?? []) {
+      if (!hears(socket, host)) continue;
+      const score =
+        accepts(socket) + (isAny(socket.localHost) ? 0 : 2) + (socket.localHost.length === host.length ? 1 : 0);
+      if (score < bestScore || accepts(socket) === 0) continue;
+      // Sockets that share a port take turns at random, as SO_REUSEPORT spreads the load.
+      equals = score === bestScore ? equals + 1 : 1;
+      if (score > bestScore || Math.random() * equals < 1) best = socket;
+      bestScore = score;
+    }
+    return best;
+  }
+
+  private freePort(): number {
+    for (let tries = FIRST_EPHEMERAL; tries <= LAST_EPHEMERAL; tries++) {
+      const port = this.next;
+      this.next = port === LAST_EPHEMERAL ? FIRST_EPHEMERAL : port + 1;
+      if (!this.bound.has(port)) return port;
+    }
+    return -EADDRNOTAVAIL;
+  }
+}
+
+/** Whether a socket bound to its address hears what is sent to `host`. */
+function hears(socket: InetSocket, host: string): boolean {
+  if (socket.localHost === host) return true;
+  if (!isAny(socket.localHost)) return false;
+  return socket.localHost.length === host.length ? true : socket.dualStack;
+}
+
+/** Whether the addresses of two sockets have one in common. */
+function overlaps(socket: InetSocket, host: string, other: InetSocket): boolean {
+  if (host === other.localHost) return true;
+  const here = isAny(host);
+  const there = isAny(other.localHost);
+  if (!here && !there) return false;
+  if (host.length === other.localHost.length) return true;
+  // An IPv6 wildcard covers IPv4 unless it is told not to.
+  return (
+    (here && host.length === 16 && socket.dualStack) || (there && other.localHost.length === 16 && other.dualStack)
+  );
+}

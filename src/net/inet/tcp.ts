@@ -1,0 +1,428 @@
+// TCP over the loopback (tcp(7)). No segments are made: the two ends of a connection know each other, each with a ring
+// of the bytes it has not received yet. What programs can see of the protocol is kept: a non-blocking connect is "in
+// progress" even if it is done, the end of one side (FIN) is the end of file of the other, closing with bytes unread or
+// sending to somebody who is gone resets the connection.
+
+import {
+  EADDRINUSE,
+  EAGAIN,
+  EALREADY,
+  ECONNABORTED,
+  ECONNREFUSED,
+  ECONNRESET,
+  EINPROGRESS,
+  EINVAL,
+  EISCONN,
+  ENOPROTOOPT,
+  ENOTCONN,
+  EOPNOTSUPP,
+  EPIPE,
+} from '../../abi/errno.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../../abi/poll.ts';
+import {
+  AF_UNSPEC,
+  IPPROTO_TCP,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  SHUT_RD,
+  SHUT_RDWR,
+  SHUT_WR,
+  SOCK_STREAM,
+  SOL_TCP,
+  SOMAXCONN,
+  TCP_CONGESTION,
+  TCP_CORK,
+  TCP_INFO,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_LINGER2,
+  TCP_MAXSEG,
+  TCP_NODELAY,
+  TCP_NOTSENT_LOWAT,
+  TCP_QUICKACK,
+  TCP_SYNCNT,
+  TCP_USER_TIMEOUT,
+  TCP_WINDOW_CLAMP,
+} from '../../abi/socket.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import type { Task } from '../../kernel/task.ts';
+import { i32, u8, writeBytes } from '../../platform/arena.ts';
+import { ByteRing } from '../../vfs/byte-ring.ts';
+import { drop } from '../../vfs/open-file.ts';
+import type { Message } from '../message.ts';
+import type { Socket } from '../socket.ts';
+import { type Endpoint, familyOf, parseEndpoint } from './address.ts';
+import { PortTable } from './ports.ts';
+import { InetSocket } from './socket.ts';
+
+const READABLE = POLLIN | POLLRDNORM;
+const WRITABLE = POLLOUT | POLLWRNORM | POLLWRBAND;
+const UNBOUNDED = 1 << 30;
+
+const CLOSED = 0;
+const LISTENING = 1;
+/** A connect that the listener's backlog has no room for. */
+const CONNECTING = 2;
+const CONNECTED = 3;
+
+const RECEIVE_SHUT = 1;
+const SEND_SHUT = 2;
+
+const DEFAULT_SEND_BUFFER = 87040;
+const DEFAULT_RECEIVE_BUFFER = 131072;
+const LOOPBACK_SEGMENT = 65483;
+const CONGESTION = 'cubic';
+const INFO_SIZE = 104;
+/** Numbers of the states in struct tcp_info. */
+const INFO_ESTABLISHED = 1;
+const INFO_SYN_SENT = 2;
+const INFO_CLOSE = 7;
+const INFO_CLOSE_WAIT = 8;
+const INFO_LISTEN = 10;
+
+/** Options that only shape segments and timers, of which the loopback has none: [lowest, highest, default]. */
+const NUMBERS = new Map<number, readonly [number, number, number]>([
+  [TCP_NODELAY, [0, 1, 0]],
+  [TCP_CORK, [0, 1, 0]],
+  [TCP_QUICKACK, [0, 1, 1]],
+  [TCP_MAXSEG, [88, 32767, LOOPBACK_SEGMENT]],
+  [TCP_KEEPIDLE, [1, 32767, 7200]],
+  [TCP_KEEPINTVL, [1, 32767, 75]],
+  [TCP_KEEPCNT, [1, 127, 9]],
+  [TCP_SYNCNT, [1, 127, 6]],
+  [TCP_LINGER2, [-1, 120, 60]],
+  [TCP_USER_TIMEOUT, [0, 0x7fffffff, 0]],
+  [TCP_NOTSENT_LOWAT, [-1, 0x7fffffff, -1]],
+  [TCP_WINDOW_CLAMP, [0, 0x7fffffff, 0]],
+]);
+
+const table = new PortTable();
+
+export class TcpSocket extends InetSocket {
+  private state = CLOSED;
+  private peer: TcpSocket | null = null;
+  private readonly ring = new ByteRing(UNBOUNDED);
+  private shut = 0;
+  /** The peer has said that nothing more comes. */
+  private ended = false;
+  private dead = false;
+  /** A non-blocking connect whose outcome the program has not asked for yet. */
+  private outcomeDue = false;
+  private readonly backlog: TcpSocket[] = [];
+  private maxBacklog = 0;
+  /** Sockets that are CONNECTING to this one. */
+  private readonly waiting = new Set<TcpSocket>();
+
+  constructor(family: number, task: Task) {
+    super(family, SOCK_STREAM, IPPROTO_TCP, task);
+    this.sendBuffer = DEFAULT_SEND_BUFFER;
+    this.receiveBuffer = DEFAULT_RECEIVE_BUFFER;
+  }
+
+  protected get table(): PortTable {
+    return table;
+  }
+  get streaming(): boolean {
+    return true;
+  }
+  get listening(): boolean {
+    return this.state === LISTENING;
+  }
+  get readableBytes(): number {
+    return this.ring.length;
+  }
+  get unsentBytes(): number {
+    return this.peer ? Math.max(0, this.peer.ring.length - this.peer.receiveBuffer) : 0;
+  }
+
+  // ---- connections ----
+
+  listen(_task: Task, backlog: number): number {
+    if (this.state === CONNECTED || this.state === CONNECTING) return -EINVAL;
+    if (this.localPort === 0) {
+      const failed = this.bindTo(this.localHost, 0);
+      if (failed < 0) return failed;
+    }
+    if (this.state !== LISTENING && table.conflicts(this, this.localHost, this.localPort)) return -EADDRINUSE;
+    this.state = LISTENING;
+    this.maxBacklog = backlog < 0 ? SOMAXCONN : Math.min(backlog, SOMAXCONN);
+    this.admitWaiting();
+    return 0;
+  }
+
+  connect(task: Task, address: string): number {
+    if (familyOf(address) === AF_UNSPEC && address.length >= 2) return this.disconnect();
+    const to = parseEndpoint(address, this.family);
+    if (typeof to === 'number') return to;
+    if (this.outcomeDue && this.state !== CONNECTING) {
+      this.outcomeDue = false;
+      const failed = this.takeError();
+      // Somebody has read the error by SO_ERROR already.
+      return failed === 0 && this.state === CLOSED ? -ECONNABORTED : failed;
+    }
+    if (this.state === CONNECTING) return task.resumed ? -EINPROGRESS : -EALREADY;
+    if (this.state !== CLOSED) return -EISCONN;
+    const target = this.route(to);
+    if (typeof target === 'number') return target;
+    const source = this.sourceFor(target);
+    const failed = this.localPort === 0 ? this.bindTo(source, 0) : 0;
+    if (failed < 0) return failed;
+    this.localHost = source;
+    this.remote = target;
+    this.shut = 0;
+    this.ended = false;
+    const done = this.reach(target);
+    if (done === -EAGAIN || this.nonblocking) {
+      this.outcomeDue = true;
+      if (done !== -EAGAIN) this.error = -done;
+      return -EINPROGRESS;
+    }
+    return done;
+  }
+
+  accept(): Socket | number {
+    if (this.state !== LISTENING) return -EINVAL;
+    const half = this.backlog.shift();
+    if (!half) return -EAGAIN;
+    this.admitWaiting();
+    return half;
+  }
+
+  shutdown(how: number): number {
+    if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
+    if (this.state === LISTENING && how !== SHUT_WR) {
+      this.stopListening();
+      return 0;
+    }
+    if (this.state !== CONNECTED) return -ENOTCONN;
+    if (how !== SHUT_WR) this.shut |= RECEIVE_SHUT;
+    if (how !== SHUT_RD && !(this.shut & SEND_SHUT)) {
+      this.shut |= SEND_SHUT;
+      this.peer?.end();
+    }
+    this.stateChanged();
+    return 0;
+  }
+
+  /** Finds the listener and makes the other half of the connection. 0, -EAGAIN (it has no room) or -ECONNREFUSED. */
+  private reach(target: Endpoint): number {
+    const accepts = (socket: InetSocket): number => Number(socket.listening);
+    const listener = table.find(target.host, target.port, accepts) as TcpSocket | null;
+    if (!listener) {
+      this.fail(ECONNREFUSED);
+      this.error = 0;
+      return -ECONNREFUSED;
+    }
+    if (listener.backlog.length > listener.maxBacklog) {
+      this.state = CONNECTING;
+      listener.waiting.add(this);
+      return -EAGAIN;
+    }
+    listener.admit(this, target);
+    return 0;
+  }
+
+  private admit(client: TcpSocket, target: Endpoint): void {
+    const half = new TcpSocket(this.family, kernel.current as Task);
+    half.inherit(this);
+    half.localHost = target.host;
+    half.localPort = target.port;
+    table.enter(half, target.port);
+    half.remote = { host: client.localHost, port: client.localPort };
+    half.peer = client;
+    client.peer = half;
+    half.state = client.state = CONNECTED;
+    this.backlog.push(half);
+    this.queue.wake(READABLE);
+    client.queue.wake(WRITABLE);
+  }
+
+  /** There is room in the backlog again: those who wait come in. */
+  private admitWaiting(): void {
+    for (const client of this.waiting) {
+      if (this.backlog.length > this.maxBacklog) return;
+      this.waiting.delete(client);
+      if (client.state === CONNECTING && client.remote) this.admit(client, client.remote);
+    }
+  }
+
+  private stopListening(): void {
+    this.state = CLOSED;
+    for (const half of this.backlog.splice(0)) {
+      half.lingers = true;
+      half.lingerSeconds = 0;
+      drop(half);
+    }
+    for (const client of this.waiting) if (client.state === CONNECTING) client.fail(ECONNREFUSED);
+    this.waiting.clear();
+    this.stateChanged();
+  }
+
+  private disconnect(): number {
+    if (this.state === LISTENING) this.stopListening();
+    else if (this.peer) this.peer.reset();
+    this.peer = null;
+    this.remote = null;
+    this.state = CLOSED;
+    this.outcomeDue = false;
+    this.error = 0;
+    this.ring.clear();
+    return 0;
+  }
+
+  /** The peer has ended its side. */
+  private end(): void {
+    this.ended = true;
+    this.shut |= RECEIVE_SHUT;
+    this.stateChanged();
+  }
+
+  /** The peer does not know of the connection any more. */
+  private reset(): void {
+    this.fail(this.ended ? EPIPE : ECONNRESET);
+  }
+
+  private fail(error: number): void {
+    this.state = CLOSED;
+    this.error = error;
+    this.peer = null;
+    this.remote = null;
+    this.shut = RECEIVE_SHUT | SEND_SHUT;
+    this.stateChanged();
+  }
+
+  private stateChanged(): void {
+    this.queue.wake(READABLE | WRITABLE | POLLRDHUP | POLLHUP | POLLERR);
+  }
+
+  // ---- data ----
+
+  override write(at: number, length: number): number {
+    return this.push(at, length);
+  }
+
+  send(_task: Task, message: Message): number {
+    return message.flags & MSG_OOB ? -EOPNOTSUPP : this.push(message.at, message.length);
+  }
+
+  receive(message: Message): number {
+    if (message.flags & MSG_OOB) return -EINVAL;
+    if (this.state === LISTENING) return -ENOTCONN;
+    const { ring, peer } = this;
+    if (ring.length === 0) return this.atEnd();
+    const n = Math.min(message.length, ring.length);
+    const discards = (message.flags & MSG_TRUNC) !== 0;
+    if (!discards) ring.peek(message.at, n, 0);
+    message.copied = discards ? 0 : n;
+    if (message.flags & MSG_PEEK) return n;
+    const wasFull = peer !== null && !peer.hasRoom();
+    ring.discard(n);
+    if (wasFull && peer.hasRoom()) peer.queue.wake(WRITABLE);
+    return n;
+  }
+
+  private push(at: number, length: number): number {
+    if (this.error !== 0) return this.takeError();
+    if (this.state === CONNECTING) return -EAGAIN;
+    const { peer } = this;
+    if (this.shut & SEND_SHUT || this.state !== CONNECTED || !peer) return -EPIPE;
+    if (peer.dead) {
+      // The bytes go out, and what comes back says that nobody is there.
+      this.reset();
+      return length;
+    }
+    const n = Math.min(length, this.sendBuffer + peer.receiveBuffer - peer.ring.length);
+    if (n <= 0) return length === 0 ? 0 : -EAGAIN;
+    peer.ring.write(at, n);
+    if (!peer.queue.empty) peer.queue.wake(READABLE);
+    return n;
+  }
+
+  private atEnd(): number {
+    if (this.ended) return 0;
+    if (this.error !== 0) return this.takeError();
+    if (this.shut & RECEIVE_SHUT) return 0;
+    return this.state === CLOSED ? -ENOTCONN : -EAGAIN;
+  }
+
+  /** Writable while at least half of what may be under way is free. */
+  private hasRoom(): boolean {
+    const { peer } = this;
+    return !peer || 2 * peer.ring.length <= this.sendBuffer + peer.receiveBuffer;
+  }
+
+  override poll(): number {
+    let events = this.error !== 0 ? POLLERR : 0;
+    if (this.state === LISTENING) return events | (this.backlog.length > 0 ? READABLE : 0);
+    if (this.state === CLOSED || this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
+    if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
+    if (this.state === CONNECTING) return events;
+    if (this.ring.length > 0) events |= READABLE;
+    if (this.shut & SEND_SHUT || this.hasRoom()) events |= POLLOUT | POLLWRNORM;
+    return events;
+  }
+
+  override release(): void {
+    this.dead = true;
+    if (this.state === LISTENING) this.stopListening();
+    const { peer } = this;
+    if (this.state === CONNECTED && peer) {
+      const aborts = this.ring.length > 0 || (this.lingers && this.lingerSeconds === 0);
+      if (aborts) peer.reset();
+      else if (!(this.shut & SEND_SHUT)) peer.end();
+    }
+    this.state = CLOSED;
+    this.ring.clear();
+    if (this.localPort !== 0) table.release(this, this.localPort);
+  }
+
+  // ---- options ----
+
+  private inherit(listener: TcpSocket): void {
+    this.sendBuffer = listener.sendBuffer;
+    this.receiveBuffer = listener.receiveBuffer;
+    this.lingers = listener.lingers;
+    this.lingerSeconds = listener.lingerSeconds;
+    this.copySwitches(listener);
+    for (const [name, [, , otherwise]] of NUMBERS) {
+      const value = listener.numberOf(SOL_TCP, name, otherwise);
+      if (value !== otherwise) this.setNumber(SOL_TCP, name, value);
+    }
+  }
+
+  override setProtocolOption(task: Task, level: number, name: number, at: number, length: number): number {
+    if (level !== SOL_TCP) return super.setProtocolOption(task, level, name, at, length);
+    const range = NUMBERS.get(name);
+    if (!range) return -ENOPROTOOPT;
+    if (length < 4) return -EINVAL;
+    const value = range[0] === 0 && range[1] === 1 ? Number(i32[at >> 2] !== 0) : i32[at >> 2];
+    if (value < range[0] || value > range[1]) return -EINVAL;
+    return this.setNumber(level, name, value);
+  }
+
+  override getProtocolOption(level: number, name: number, at: number, length: number): number {
+    if (level !== SOL_TCP) return super.getProtocolOption(level, name, at, length);
+    if (name === TCP_CONGESTION) {
+      u8.fill(0, at, at + 16);
+      writeBytes(at, CONGESTION);
+      return 16;
+    }
+    if (name === TCP_INFO) return this.describe(at);
+    const range = NUMBERS.get(name);
+    if (!range) return -ENOPROTOOPT;
+    i32[at >> 2] = this.numberOf(level, name, range[2]);
+    return 4;
+  }
+
+  /** The part of struct tcp_info that every kernel has: the state; there are no segments to be counted. */
+  private describe(at: number): number {
+    u8.fill(0, at, at + INFO_SIZE);
+    const states = [INFO_CLOSE, INFO_LISTEN, INFO_SYN_SENT, this.ended ? INFO_CLOSE_WAIT : INFO_ESTABLISHED];
+    u8[at] = states[this.state];
+    i32[(at + 16) >> 2] = LOOPBACK_SEGMENT; // tcpi_snd_mss
+    i32[(at + 20) >> 2] = LOOPBACK_SEGMENT; // tcpi_rcv_mss
+    return INFO_SIZE;
+  }
+}

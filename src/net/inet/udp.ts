@@ -1,0 +1,198 @@
+// UDP over the loopback (udp(7)). A datagram goes straight into the receive queue of whoever is bound to its
+// destination; if that is full it is lost, and if nobody is there the sender hears of it (ECONNREFUSED) when it is
+// connected or asks for errors.
+
+import { EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../../abi/poll.ts';
+import {
+  AF_INET6,
+  AF_UNSPEC,
+  IP_RECVERR,
+  IPPROTO_UDP,
+  IPV6_RECVERR,
+  MSG_ERRQUEUE,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  SHUT_RD,
+  SHUT_RDWR,
+  SHUT_WR,
+  SOCK_DGRAM,
+  SOL_IP,
+  SOL_IPV6,
+} from '../../abi/socket.ts';
+import type { Task } from '../../kernel/task.ts';
+import { ByteRing } from '../../vfs/byte-ring.ts';
+import type { Message } from '../message.ts';
+import type { Socket } from '../socket.ts';
+import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
+import { PortTable } from './ports.ts';
+import { InetSocket } from './socket.ts';
+
+const READABLE = POLLIN | POLLRDNORM;
+const LONGEST = 65507;
+/** What a datagram costs of the receive buffer besides its bytes. */
+const DATAGRAM_COST = 768;
+const UNBOUNDED = 1 << 30;
+const RECEIVE_SHUT = 1;
+const SEND_SHUT = 2;
+
+interface Datagram {
+  readonly length: number;
+  readonly from: Endpoint;
+}
+
+const table = new PortTable();
+
+export class UdpSocket extends InetSocket {
+  private readonly ring = new ByteRing(UNBOUNDED);
+  private readonly datagrams: Datagram[] = [];
+  private shut = 0;
+  /** Its address was chosen by connect and goes with the connection. */
+  private hostByConnect = false;
+
+  constructor(family: number, task: Task) {
+    super(family, SOCK_DGRAM, IPPROTO_UDP, task);
+  }
+
+  protected get table(): PortTable {
+    return table;
+  }
+  get streaming(): boolean {
+    return false;
+  }
+  get listening(): boolean {
+    return false;
+  }
+  /** Two sockets that both allow it (SO_REUSEADDR) may have the same port. */
+  override get exclusiveListener(): boolean {
+    return false;
+  }
+  get readableBytes(): number {
+    return this.datagrams.length > 0 ? this.datagrams[0].length : 0;
+  }
+  get unsentBytes(): number {
+    return 0;
+  }
+
+  listen(): number {
+    return -EOPNOTSUPP;
+  }
+
+  accept(): Socket | number {
+    return -EOPNOTSUPP;
+  }
+
+  connect(_task: Task, address: string): number {
+    if (familyOf(address) === AF_UNSPEC && address.length >= 2) {
+      this.remote = null;
+      if (this.hostByConnect) this.localHost = this.family === AF_INET6 ? ANY6 : ANY4;
+      this.hostByConnect = false;
+      return 0;
+    }
+    const to = parseEndpoint(address, this.family);
+    if (typeof to === 'number') return to;
+    const target = this.route(to);
+    if (typeof target === 'number') return target;
+    const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
+    if (failed < 0) return failed;
+    if (isAny(this.localHost)) {
+      this.localHost = this.sourceFor(target);
+      this.hostByConnect = true;
+    }
+    this.remote = target;
+    this.shut = 0;
+    return 0;
+  }
+
+  shutdown(how: number): number {
+    if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
+    if (!this.remote) return -ENOTCONN;
+    if (how !== SHUT_WR) this.shut |= RECEIVE_SHUT;
+    if (how !== SHUT_RD) this.shut |= SEND_SHUT;
+    this.queue.wake(READABLE | POLLOUT | POLLRDHUP | POLLHUP);
+    return 0;
+  }
+
+  send(_task: Task, message: Message): number {
+    if (message.flags & MSG_OOB) return -EOPNOTSUPP;
+    if (message.length > LONGEST) return -EMSGSIZE;
+    if (this.error !== 0) return this.takeError();
+    if (this.shut & SEND_SHUT) return -EPIPE;
+    const target = this.targetOf(message);
+    if (typeof target === 'number') return target;
+    const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
+    if (failed < 0) return failed;
+    const from = { host: this.sourceFor(target), port: this.localPort };
+    const accepts = (socket: InetSocket): number => (socket as UdpSocket).interest(from);
+    const receiver = table.find(target.host, target.port, accepts) as UdpSocket | null;
+    if (receiver) receiver.push(message, from);
+    else if (this.remote || this.wantsErrors) this.fail(ECONNREFUSED);
+    return message.length;
+  }
+
+  receive(message: Message): number {
+    if (message.flags & MSG_OOB) return -EOPNOTSUPP;
+    if (message.flags & MSG_ERRQUEUE) return -EAGAIN;
+    const datagram = this.datagrams[0];
+    if (!datagram) {
+      if (this.error !== 0) return this.takeError();
+      return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;
+    }
+    const { length, from } = datagram;
+    const n = Math.min(message.length, length);
+    this.ring.peek(message.at, n, 0);
+    message.copied = n;
+    message.address = formatEndpoint(from, this.family);
+    if (n < length) message.resultFlags |= MSG_TRUNC;
+    if (!(message.flags & MSG_PEEK)) {
+      this.ring.discard(length);
+      this.datagrams.shift();
+    }
+    return message.flags & MSG_TRUNC ? length : n;
+  }
+
+  override poll(): number {
+    let events = POLLOUT | POLLWRNORM | POLLWRBAND;
+    if (this.error !== 0) events |= POLLERR;
+    if (this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
+    if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
+    if (this.datagrams.length > 0) events |= READABLE;
+    return events;
+  }
+
+  override release(): void {
+    this.ring.clear();
+    this.datagrams.length = 0;
+    if (this.localPort !== 0) table.release(this, this.localPort);
+  }
+
+  private targetOf(message: Message): Endpoint | number {
+    if (message.address === null) return this.remote ?? -EDESTADDRREQ;
+    const to = parseEndpoint(message.address, this.family);
+    if (typeof to === 'number') return to;
+    return to.port === 0 ? -EINVAL : this.route(to);
+  }
+
+  /** How much a datagram from there is meant for this socket: 0 not at all, more if it is connected to the sender. */
+  private interest(from: Endpoint): number {
+    if (!this.remote) return 1;
+    return this.remote.host === from.host && this.remote.port === from.port ? 8 : 0;
+  }
+
+  private push(message: Message, from: Endpoint): void {
+    if (this.ring.length + (this.datagrams.length + 1) * DATAGRAM_COST + message.length > this.receiveBuffer) return;
+    this.ring.write(message.at, message.length);
+    this.datagrams.push({ length: message.length, from });
+    this.queue.wake(READABLE);
+  }
+
+  private get wantsErrors(): boolean {
+    return this.numberOf(SOL_IP, IP_RECVERR, 0) + this.numberOf(SOL_IPV6, IPV6_RECVERR, 0) > 0;
+  }
+
+  private fail(error: number): void {
+    this.error = error;
+    this.queue.wake(POLLERR | READABLE);
+  }
+}
