@@ -5,7 +5,7 @@
 import { Dentry } from './dentry.ts';
 import type { Inode } from './inode.ts';
 
-const CAPACITY = 200_000;
+const CAPACITY = 100_000;
 /** How many dentries the hand looks at for each one that is added to a full ring. */
 const SWEEP = 4;
 

@@ -74,9 +74,10 @@ export abstract class Inode {
   size = 0;
   /** In 512-byte units, as st_blocks. */
   blocks = 0;
-  readonly atime: Timestamp = { seconds: 0, nanoseconds: 0 };
-  readonly mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
-  readonly ctime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  // An overlay's inode refers to the timestamps of the layer's that it stands for.
+  atime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  ctime: Timestamp = { seconds: 0, nanoseconds: 0 };
   /** Dentries and open files that refer to it. */
   uses = 0;
   /** Locks held on it (vfs/locks.ts), null while there are none. */

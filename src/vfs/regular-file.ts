@@ -50,7 +50,7 @@ export class RegularFile extends OpenFile {
         if (position < 0) return position;
       } else return -EINVAL;
     }
-    if (position < 0) return -EINVAL;
+    if (position < 0 || position > Number.MAX_SAFE_INTEGER) return -EINVAL;
     this.position = position;
     return position;
   }

@@ -14,7 +14,6 @@ import { unuseInode } from '../../vfs/dentry-cache.ts';
 import { type AttributeChange, type DirectorySink, Inode } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
-import { copyTime } from '../tmpfs/tmpfs.ts';
 import type { OverlaySuperblock } from './superblock.ts';
 
 const OPAQUE = 'user.overlay.opaque';
@@ -73,9 +72,9 @@ export class OverlayInode extends Inode {
     const sized = this.dataBelow ? (this.lower as Inode) : source;
     this.size = sized.size;
     this.blocks = sized.blocks;
-    copyTime(this.atime, source.atime);
-    copyTime(this.mtime, source.mtime);
-    copyTime(this.ctime, source.ctime);
+    this.atime = source.atime;
+    this.mtime = source.mtime;
+    this.ctime = source.ctime;
   }
 
   override refresh(): number {
@@ -191,12 +190,14 @@ export class OverlayInode extends Inode {
     const mark = markScratch();
     const at = allocateScratch(IO_CHUNK);
     if (at < 0) return at;
+    // The times are the upper inode's, which writing changes.
+    const times = { atime: { ...this.atime }, mtime: { ...this.mtime } };
     let r = from.openData(false);
     if (r === 0) {
       r = to.openData(true);
       if (r === 0) {
         r = copyData(from, to, at);
-        if (r === 0) r = to.setattr({ size: from.size, atime: this.atime, mtime: this.mtime });
+        if (r === 0) r = to.setattr({ size: from.size, ...times });
         to.closeData(true);
       }
       from.closeData(false);

@@ -51,9 +51,16 @@ export class OverlaySuperblock extends Superblock {
     return isUpper || inode.device === this.lower.device ? this.device : inode.device;
   }
 
+  /** What there is below counts as used, what the upper layer has left as free. */
   override statfs(into: StatFs): number {
-    const r = this.upper.statfs(into);
+    let r = this.lower.statfs(into);
+    if (r < 0) return r;
+    const usedBlocks = (into.blocks - into.blocksFree) * into.blockSize;
+    const usedFiles = into.files - into.filesFree;
+    r = this.upper.statfs(into);
     into.type = this.magic;
+    into.blocks += Math.ceil(usedBlocks / into.blockSize);
+    into.files += usedFiles;
     return r;
   }
 
