@@ -545,8 +545,9 @@ export class LineDiscipline {
       this.column += 2;
       return true;
     }
-    if (this.termios.oflag & OPOST) return this.putProcessed(operation);
     if (room < 1) return false;
+    if (operation === HIGHEST) this.column++;
+    else if (this.termios.oflag & OPOST) return this.putProcessed(operation);
     this.host.putOutput(operation);
     return true;
   }

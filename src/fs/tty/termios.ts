@@ -146,16 +146,6 @@ function speedOf(cflag: number): number {
   return code & BOTHER ? (FAST_SPEEDS[code & 0xf] ?? 0) : SPEEDS[code & 0xf];
 }
 
-/** Settings of a pseudo-terminal's master side: everything passes as it is. */
-export function rawTermios(): Termios {
-  const raw = new Termios();
-  raw.iflag = 0;
-  raw.oflag = 0;
-  raw.cflag = B38400 | CS8 | CREAD;
-  raw.lflag = 0;
-  return raw;
-}
-
 /** Makes a host terminal pass everything on as it is (cfmakeraw(3)), keeping speeds and size. */
 export function makeRaw(termios: Termios): void {
   termios.iflag &= IUTF8;

@@ -100,6 +100,8 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   /** For VTIME: when the reader that waits began, and when input last came. */
   private readSince = 0;
   private inputAt = 0;
+  /** Output that was on its way before the input under work came: a signal character does not take it back. */
+  private outputBefore = 0;
   private readonly readTimer: Timer;
 
   constructor(rdev: number, index: number) {
@@ -130,7 +132,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   }
 
   dropOutput(): void {
-    this.flushOutput();
+    this.flushOutput(this.outputBefore);
     this.tellPacket(TIOCPKT_FLUSHREAD);
   }
 
@@ -156,6 +158,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   /** Takes bytes from the other side (typed, if it is a keyboard). Returns how many. */
   receive(at: number, length: number): number {
     let taken = 0;
+    this.outputBefore = this.output.length;
     if (this.arrived.length === 0) taken = this.discipline.receive(u8, at, length);
     const rest = Math.min(length - taken, this.arrived.room);
     this.arrived.append(at + taken, rest);
@@ -168,6 +171,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   private takeArrived(): void {
     const { arrived } = this;
     const before = arrived.length;
+    this.outputBefore = this.output.length;
     while (arrived.length > 0) {
       const n = this.discipline.receive(arrived.data, arrived.front, arrived.piece);
       if (n === 0) break;
@@ -320,8 +324,8 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   }
 
   /** tcflush: drops what was written and is not yet out. */
-  flushOutput(): void {
-    this.output.truncate(OUTPUT_DELIVERED);
+  flushOutput(delivered = OUTPUT_DELIVERED): void {
+    this.output.truncate(Math.min(delivered, OUTPUT_DELIVERED));
     this.tellPacket(TIOCPKT_FLUSHWRITE);
     this.queue.wake(WRITABLE);
   }
