@@ -38,6 +38,7 @@ import { ANSWERED } from './block.ts';
 import { abandonTask } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { allocatePid, kernel } from './kernel.ts';
+import { exceedsProcessLimit } from './limits.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
 
@@ -82,6 +83,7 @@ function checkFlags({ flags, exitSignal }: CloneArguments): number {
 export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child: Task) => number): number {
   const r = checkFlags(args);
   if (r < 0) return r;
+  if (exceedsProcessLimit(parent)) return -EAGAIN;
   const sharesMemory = (args.flags & CLONE_VM) !== 0;
   let slot = sharesMemory ? takeSpareSlot(parent.mm) : -1;
   const fresh = slot < 0;

@@ -29,6 +29,8 @@ import { closeUsage } from './usage.ts';
 
 const CORE_SIGNALS = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
 const WCOREFLAG = 0x80;
+/** Nanoseconds of a clock tick, in which siginfo_t gives CPU times. */
+const CLOCK_TICK = 1e7;
 const SYS_FUTEX = 202;
 const FUTEX_WAKE = 1;
 const MAX_WAKES = MAX_ORDERS - 1;
@@ -252,6 +254,8 @@ function childSignal(group: ThreadGroup) {
     pid: group.pid,
     uid: group.leader.credentials.uid,
     status: signo === 0 ? group.status >> 8 : signo,
+    utime: Math.floor(group.pastUsage.userTime / CLOCK_TICK),
+    stime: Math.floor(group.pastUsage.systemTime / CLOCK_TICK),
   });
 }
 

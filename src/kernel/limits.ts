@@ -1,14 +1,19 @@
 // Resource limits (getrlimit(2)): sixteen pairs per thread group; Infinity stands for RLIM_INFINITY.
 
+import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import {
   RLIMIT_CORE,
   RLIMIT_MEMLOCK,
   RLIMIT_MSGQUEUE,
   RLIMIT_NICE,
   RLIMIT_NOFILE,
+  RLIMIT_NPROC,
   RLIMIT_RTPRIO,
   RLIMIT_STACK,
 } from '../abi/resource.ts';
+import { capable } from '../base/credentials.ts';
+import { kernel } from './kernel.ts';
+import type { Task } from './task.ts';
 
 export const RLIMIT_COUNT = 16;
 /** No process may have more descriptors than this (fs.nr_open). */
@@ -41,4 +46,16 @@ export class Limits {
     for (let i = 0; i < RLIMIT_COUNT; i++) copy.set(i, this.soft[i], this.hard[i]);
     return copy;
   }
+}
+
+/** Whether the task's user has as many tasks as RLIMIT_NPROC lets it have. Privileged tasks are not held to it. */
+export function exceedsProcessLimit(task: Task): boolean {
+  const limit = task.group.limits.soft[RLIMIT_NPROC];
+  if (kernel.tasks.size < limit) return false;
+  const { credentials } = task;
+  if (credentials.uid === 0 || capable(credentials, CAP_SYS_RESOURCE) || capable(credentials, CAP_SYS_ADMIN))
+    return false;
+  let count = 0;
+  for (const other of kernel.tasks.values()) if (other.credentials.uid === credentials.uid) count++;
+  return count >= limit;
 }

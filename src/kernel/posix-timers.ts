@@ -12,6 +12,8 @@ import { DEAD, type Task, type ThreadGroup } from './task.ts';
 import { armTimer, cancelTimer, Timer, type TimerTarget } from './timers.ts';
 
 const INT_MAX = 0x7fffffff;
+/** Timers of one process, whatever its limit says: they take the sentry's memory. */
+const MAX_TIMERS = 65536;
 /** Shortest time between two expiries whose signal is ignored. */
 const IGNORED_PERIOD = 1e6;
 
@@ -134,7 +136,7 @@ export class PosixTimer implements TimerTarget {
 /** Makes a timer for a process, or -EAGAIN when it has too many. The default event is SIGALRM with the timer's id. */
 export function createPosixTimer(group: ThreadGroup, clock: Clock, event: TimerEvent | null, signo: number) {
   const { posixTimers } = group;
-  if (posixTimers.size >= group.limits.soft[RLIMIT_SIGPENDING]) return -EAGAIN;
+  if (posixTimers.size >= Math.min(group.limits.soft[RLIMIT_SIGPENDING], MAX_TIMERS)) return -EAGAIN;
   while (posixTimers.has(group.nextTimerId)) group.nextTimerId = nextId(group.nextTimerId);
   const id = group.nextTimerId;
   group.nextTimerId = nextId(id);

@@ -48,7 +48,7 @@ export function sendSignalToTask(task: Task, info: SignalInfo): void {
   if (isDropped(group, task, info.signo)) return;
   task.pending.add(info);
   group.signalQueue.wake(1);
-  if (isFatal(group, info.signo) && !isMasked(task, info.signo)) killGroup(group, info.signo, null);
+  if (isFatal(group, info.signo) && !isHeld(task, info.signo)) killGroup(group, info.signo, null);
   else if (!isMasked(task, info.signo)) notifyTask(task);
 }
 
@@ -76,13 +76,23 @@ function isDropped(group: ThreadGroup, task: Task | null, signo: number): boolea
   if (signo === SIGKILL || signo === SIGSTOP) return false;
   const { handler } = group.actions.get(signo);
   if (handler !== SIG_IGN && !(handler === SIG_DFL && ignoredByDefault(signo))) return false;
-  if (task) return !isMasked(task, signo);
-  for (const thread of group.threads) if (isMasked(thread, signo)) return false;
+  if (task) return !isHeld(task, signo);
+  for (const thread of group.threads) if (isHeld(thread, signo)) return false;
   return true;
 }
 
 function isMasked(task: Task, signo: number): boolean {
   return (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
+}
+
+/**
+ * Whether a thread blocks a signal now or will when its call ends. sigtimedwait(2) lets through what it waits for: that
+ * is neither dropped nor fatal, but taken by the call.
+ */
+function isHeld(task: Task, signo: number): boolean {
+  if (isMasked(task, signo)) return true;
+  if (!task.hasSavedMask || signo === SIGKILL) return false;
+  return (task.savedMaskLow & bitLow(signo)) !== 0 || (task.savedMaskHigh & bitHigh(signo)) !== 0;
 }
 
 /** Whether the default action ends the process: no thread needs to run for that. */
@@ -94,7 +104,7 @@ function isFatal(group: ThreadGroup, signo: number): boolean {
 function notifyGroup(group: ThreadGroup, signo: number): void {
   const task = chooseTask(group, signo);
   if (!task) return;
-  if (isFatal(group, signo)) killGroup(group, signo, null);
+  if (isFatal(group, signo) && !isHeld(task, signo)) killGroup(group, signo, null);
   else notifyTask(task);
 }
 

@@ -513,6 +513,78 @@ static void posix_timers(void) {
   waitpid(child, NULL, 0);
 }
 
+static void on_thread(union sigval value) { signals += value.sival_int; }
+
+/** A child that sleeps, is stopped and continued: whether it slept as long as it should have. */
+static void stopped_sleep(double sleep, double stop_at, double stopped, double expected) {
+  pid_t child = fork();
+  if (child == 0) {
+    double start = seconds();
+    struct timespec t = {(time_t)sleep, (long)((sleep - (time_t)sleep) * 1e9)};
+    int r = nanosleep(&t, &t);
+    double took = seconds() - start;
+    _exit(r == 0 && took > expected - 0.02 && took < expected + 0.3 ? 0 : 1);
+  }
+  int status;
+  usleep((useconds_t)(stop_at * 1e6));
+  kill(child, SIGSTOP);
+  waitpid(child, &status, WUNTRACED);
+  CALL(WIFSTOPPED(status));
+  usleep((useconds_t)(stopped * 1e6));
+  kill(child, SIGCONT);
+  waitpid(child, &status, 0);
+  CALL(status);
+}
+
+static void waiting(void) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_value = {.sival_int = 1}};
+  event.sigev_notify_function = on_thread;
+  timer_t timer;
+  CALL(timer_create(CLOCK_MONOTONIC, &event, &timer));
+  struct itimerspec s = {{0, 10000000}, {0, 10000000}};
+  CALL(timer_settime(timer, 0, &s, NULL));
+  for (double end = seconds() + 5; signals < 5 && seconds() < end;) usleep(10000);
+  CALL(timer_delete(timer));
+  CALL(signals >= 5);
+  stopped_sleep(0.5, 0.1, 0.2, 0.5);
+  stopped_sleep(0.2, 0.1, 0.5, 0.6);
+  signal(SIGUSR1, SIG_IGN);
+  pid_t child = fork();
+  if (child == 0) {
+    usleep(100000);
+    kill(getppid(), SIGUSR1);
+    _exit(0);
+  }
+  double start = seconds();
+  CALL(nanosleep(&(struct timespec){0, 300000000}, NULL));
+  CALL(seconds() - start > 0.29);
+  waitpid(child, NULL, 0);
+  // Signals that would be ignored, or kill, are taken by whoever waits for them.
+  sigset_t set;
+  siginfo_t info;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigaddset(&set, SIGTERM);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  child = fork();
+  if (child == 0) {
+    burn(0.3);
+    _exit(5);
+  }
+  CALL(sigwaitinfo(&set, &info));
+  CALL(info.si_code == CLD_EXITED && info.si_status == 5 && info.si_pid == child);
+  CALL(info.si_utime + info.si_stime >= 5);
+  waitpid(child, NULL, 0);
+  child = fork();
+  if (child == 0) {
+    usleep(100000);
+    kill(getppid(), SIGTERM);
+    _exit(0);
+  }
+  CALL(sigwaitinfo(&set, &info));
+  waitpid(child, NULL, 0);
+}
+
 static void *burner(void *time) {
   burn(*(double *)time);
   struct rusage u;
@@ -575,7 +647,7 @@ int main(int argc, char **argv) {
   } parts[] = {
       {"sessions", sessions}, {"limits", limits}, {"priorities", priorities},           {"scheduling", scheduling},
       {"options", options},   {"clocks", clocks}, {"interval_timers", interval_timers}, {"posix_timers", posix_timers},
-      {"usage", usage},
+      {"waiting", waiting},   {"usage", usage},
   };
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
     if (argc < 2 || !strcmp(argv[1], parts[i].name)) parts[i].run();

@@ -18,6 +18,7 @@ const PARTS = [
   'clocks',
   'interval_timers',
   'posix_timers',
+  'waiting',
   'usage',
 ];
 
