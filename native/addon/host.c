@@ -47,6 +47,7 @@ static const struct host_call CALLS[] = {
     {"fallocate", SYS_fallocate, "iill", {0}},
     {"fsync", SYS_fsync, "i", {0}},
     {"fdatasync", SYS_fdatasync, "i", {0}},
+    {"syncfs", SYS_syncfs, "i", {0}},
     {"fadvise64", SYS_fadvise64, "illi", {0}},
     {"copy_file_range", SYS_copy_file_range, "ipipli", {0}},
     {"sendfile", SYS_sendfile, "iipl", {0}},

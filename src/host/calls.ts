@@ -29,6 +29,7 @@ export interface HostCalls {
   fallocate(fd: HostFd, mode: number, offset: number, length: number): number;
   fsync(fd: HostFd): number;
   fdatasync(fd: HostFd): number;
+  syncfs(fd: HostFd): number;
   fadvise64(fd: HostFd, offset: number, length: number, advice: number): number;
   /** atIn, atOut: 64-bit positions, or -1 for the files' own. */
   copy_file_range(fdIn: HostFd, atIn: number, fdOut: HostFd, atOut: number, length: number, flags: number): number;

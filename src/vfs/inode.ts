@@ -80,6 +80,8 @@ export abstract class Inode {
   ctime: Timestamp = { seconds: 0, nanoseconds: 0 };
   /** Dentries and open files that refer to it. */
   uses = 0;
+  /** Has no name yet, but may get one by linkat(2): a file opened with O_TMPFILE. */
+  linkable = false;
   /** Locks held on it (vfs/locks.ts), null while there are none. */
   locks: FileLocks | null = null;
 

@@ -164,6 +164,7 @@ export function linkName(
   if (typeof parent === 'number') return parent;
   if (parent.mount !== source.mount) return -EXDEV;
   if (inode.isDirectory) return -EPERM;
+  if (inode.nlink === 0 && !inode.linkable) return -ENOENT;
   const allowed = checkLinkable(task, inode);
   if (allowed < 0) return allowed;
   const r = directoryOf(parent).link(parent.name, inode);

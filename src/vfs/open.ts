@@ -149,6 +149,7 @@ function openTemporary(
   if (r < 0) return r;
   const inode = directory.tmpfile(S_IFREG | (mode & 0o7777 & ~task.fs.umask), task.credentials);
   if (typeof inode === 'number') return inode;
+  inode.linkable = (flags & O_EXCL) === 0;
   const dentry = new Dentry(`#${inode.ino}`, found.dentry, null);
   adoptInode(dentry, inode);
   dentry.unlinked = true;

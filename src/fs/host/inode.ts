@@ -551,6 +551,13 @@ export class HostInode extends Inode {
     return r === -EBADF ? 0 : r;
   }
 
+  /** syncfs(2) on the filesystem that the inode is on. */
+  syncTree(): number {
+    if (!this.isDirectory) return this.syncData(false);
+    const fd = this.descriptor();
+    return fd < 0 ? fd : host.syncfs(fd);
+  }
+
   // ---- descriptors ----
 
   /** The directory's descriptor, opened if need be; -errno. It may serve for walking only (O_PATH). */

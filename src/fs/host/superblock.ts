@@ -2,7 +2,7 @@
 // detached mount, from which ".." leads nowhere); every step below it is one component, opened without following any
 // link. Inodes are identified by host device and number, so that hard links share one.
 
-import { AT_SYMLINK_NOFOLLOW } from '../../abi/fcntl.ts';
+import { O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT } from '../../abi/fcntl.ts';
 import {
   BTRFS_SUPER_MAGIC,
   EXT4_SUPER_MAGIC,
@@ -64,12 +64,15 @@ export class HostSuperblock extends Superblock {
   readonly device: number;
   readonly typeName: string;
   readonly root: HostInode;
+  /** Names the tree's root, for statfs and sync. */
+  private readonly anchor: HostFd;
   /** Inodes in memory, by host inode number, for each host device. */
   private readonly inodes = new Map<number, Map<number | string, HostInode>>();
 
-  private constructor(tree: HostTree, at: number, magic: number) {
+  private constructor(tree: HostTree, anchor: HostFd, at: number, magic: number) {
     super();
     this.tree = tree;
+    this.anchor = anchor;
     this.readonly = tree.readonly;
     this.device = deviceOf(readU64(at + STAT_DEV));
     this.magic = magic;
@@ -83,9 +86,12 @@ export class HostSuperblock extends Superblock {
     const mark = markScratch();
     const at = allocateScratch(STAT_SIZE + STATFS_SIZE);
     if (at < 0) return at;
-    const r = host.newfstatat(tree.directory, tree.name, at, AT_SYMLINK_NOFOLLOW);
-    const f = host.fstatfs(tree.directory, at + STAT_SIZE);
-    const result = r < 0 ? r : new HostSuperblock(tree, at, f < 0 ? EXT4_SUPER_MAGIC : u32[(at + STAT_SIZE) >>> 2]);
+    const anchor = host.openat2(tree.directory, tree.name, O_PATH | O_NOFOLLOW, 0, RESOLVE_IN_ROOT) as HostFd;
+    if (anchor < 0) return anchor;
+    let r = host.fstat(anchor, at);
+    if (r === 0) r = host.fstatfs(anchor, at + STAT_SIZE);
+    const result = r < 0 ? r : new HostSuperblock(tree, anchor, at, u32[(at + STAT_SIZE) >>> 2]);
+    if (r < 0) host.close(anchor);
     releaseScratch(mark);
     return result;
   }
@@ -116,10 +122,15 @@ export class HostSuperblock extends Superblock {
     if (known?.get(inode.key) === inode) known.delete(inode.key);
   }
 
+  override sync(): number {
+    // An O_PATH descriptor cannot; the root inode's can, if it is a directory.
+    return this.tree.readonly ? 0 : this.root.syncTree();
+  }
+
   override statfs(into: StatFs): number {
     const at = allocateScratch(STATFS_SIZE);
     if (at < 0) return at;
-    const r = host.fstatfs(this.tree.directory, at);
+    const r = host.fstatfs(this.anchor, at);
     if (r < 0) return r;
     into.type = readU64(at + STATFS_TYPE);
     into.blockSize = readU64(at + STATFS_BSIZE);
