@@ -45,7 +45,7 @@ function completeSlowly(task: Task, result: number, act: number): void {
       act = restartsUnder(result) ? ACT_RESTART : ACT_SET_RETURN;
       result = -EINTR;
     } else if (!task.group.stopped) {
-      return retryAfterSignal(task);
+      return retryAfterSignal(task, result);
     } else {
       // Stopped in the middle of a call that waits: it goes on waiting when the group continues.
       return withhold(task, ACT_SET_RETURN, result);
@@ -55,6 +55,8 @@ function completeSlowly(task: Task, result: number, act: number): void {
   if (task.group.stopped) return withhold(task, act, result);
   send(task, act, result);
 }
+
+const SYS_FUTEX = 202;
 
 let firstHandlerFlags = 0;
 
@@ -69,7 +71,9 @@ function restartsUnder(result: number): boolean {
 }
 
 /** No handler ran after all (ignored, stopped and continued): the call is retried where it was. */
-function retryAfterSignal(task: Task): void {
+function retryAfterSignal(task: Task, result: number): void {
+  // A futex wait is the host's: the program makes it again.
+  if (task.nr === SYS_FUTEX) return send(task, ACT_RESTART, result);
   task.state = BLOCKED;
   makeRunnable(task);
 }
@@ -85,7 +89,7 @@ export function resumeStopped(task: Task): void {
   const result = task.withheldReturn;
   const act = task.withheldAct;
   if (act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK)
-    return retryAfterSignal(task);
+    return retryAfterSignal(task, result);
   complete(task, result, act);
 }
 
