@@ -6,6 +6,7 @@ import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPO
 import {
   AF_INET,
   AF_INET6,
+  AF_NETLINK,
   AF_UNIX,
   IPPROTO_TCP,
   IPPROTO_UDP,
@@ -19,10 +20,13 @@ import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { TcpSocket } from './inet/tcp.ts';
 import { UdpSocket } from './inet/udp.ts';
+import { NetlinkSocket } from './netlink/socket.ts';
 import type { Socket } from './socket.ts';
 import { UnixPacketSocket } from './unix/packet.ts';
 import type { UnixSocket } from './unix/socket.ts';
 import { UnixStream } from './unix/stream.ts';
+
+const NETLINK_ROUTE = 0;
 
 /** Makes a socket (socket(2)) with one reference, or -errno. `type` comes without SOCK_NONBLOCK and SOCK_CLOEXEC. */
 export function createSocket(task: Task, domain: number, type: number, protocol: number): Socket | number {
@@ -33,6 +37,9 @@ export function createSocket(task: Task, domain: number, type: number, protocol:
     case AF_INET:
     case AF_INET6:
       return createInetSocket(task, domain, type, protocol);
+    case AF_NETLINK:
+      if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
+      return protocol === NETLINK_ROUTE ? new NetlinkSocket(type, protocol, task) : -EPROTONOSUPPORT;
     default:
       return -EAFNOSUPPORT;
   }

@@ -3,7 +3,7 @@
 // on `queue` (POLLIN or POLLOUT) and tries again.
 
 import { CAP_NET_ADMIN } from '../abi/capability.ts';
-import { EDOM, EINVAL, ENOPROTOOPT, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import { FIONREAD, SIOCOUTQ } from '../abi/ioctl.ts';
 import {
@@ -47,6 +47,7 @@ import type { Task } from '../kernel/task.ts';
 import { i32, readS64, u32, writeU64 } from '../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../vfs/anonymous.ts';
 import { OpenFile } from '../vfs/open-file.ts';
+import { interfaceIoctl } from './interfaces.ts';
 import { Message } from './message.ts';
 import { discardRights } from './rights.ts';
 
@@ -343,16 +344,12 @@ export abstract class Socket extends OpenFile {
     let value: number;
     if (command === FIONREAD) value = this.listening ? -EINVAL : this.readableBytes;
     else if (command === SIOCOUTQ) value = this.listening ? -EINVAL : this.unsentBytes;
-    else return this.protocolIoctl(task, command, argument);
+    else return interfaceIoctl(task, command, argument);
     if (value < 0) return value;
     const at = task.memory.out(argument, 4);
     if (at < 0) return at;
     i32[at >> 2] = value;
     return 0;
-  }
-
-  protected protocolIoctl(_task: Task, _command: number, _argument: UserAddress): number {
-    return -ENOTTY;
   }
 
   /** Sets O_NONBLOCK as SOCK_NONBLOCK asks for it. */

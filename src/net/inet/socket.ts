@@ -26,6 +26,7 @@ import {
 import { capable } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8 } from '../../platform/arena.ts';
+import { LOOPBACK_MTU } from '../interfaces.ts';
 import { Socket } from '../socket.ts';
 import {
   ANY4,
@@ -40,7 +41,6 @@ import {
 } from './address.ts';
 import type { PortTable } from './ports.ts';
 
-const LOOPBACK_MTU = 65536;
 const FIRST_FREE_PORT = 1024;
 
 /** Options that are a number, with their range and what they are until they are set: [lowest, highest, default]. */
