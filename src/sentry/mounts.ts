@@ -20,9 +20,8 @@ import { DevptsSuperblock } from '../fs/devpts/devpts.ts';
 import { HostSuperblock } from '../fs/host/superblock.ts';
 import { OverlaySuperblock } from '../fs/overlay/superblock.ts';
 import { ProcSuperblock } from '../fs/proc/proc.ts';
-
-const SysSuperblock = ProcSuperblock;
-
+import { CgroupSuperblock } from '../fs/sys/cgroup.ts';
+import { SysSuperblock } from '../fs/sys/sys.ts';
 import { parseTmpfsOptions } from '../fs/tmpfs/options.ts';
 import { TmpfsSuperblock } from '../fs/tmpfs/tmpfs.ts';
 import type { Task } from '../kernel/task.ts';
@@ -123,9 +122,10 @@ function makeSuperblock(args: SentryArguments, spec: SandboxSpec, mount: MountSp
       if (!bound) throw new Error(`the launcher did not bind the source of ${mount.destination}`);
       return openTree(bound, false, mount.options.includes('ro'), mount.destination);
     }
+    case 'cgroup':
+      return new CgroupSuperblock();
     case 'tmpfs':
     case 'mqueue':
-    case 'cgroup':
       return new TmpfsSuperblock(parseTmpfsOptions(mount.options, memoryTotal()), mount.type);
   }
 }

@@ -8,22 +8,21 @@ import { stampNow } from '../../base/clock.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { registerDevice } from '../../vfs/devices.ts';
-import { type AttributeChange, type DirectorySink, type Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
-import { allocateDevice, mountedOn } from '../../vfs/mount.ts';
+import type { AttributeChange, DirectorySink, Inode } from '../../vfs/inode.ts';
+import { mountedOn } from '../../vfs/mount.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { Tty } from '../tty/tty.ts';
 import { openTty } from '../tty/tty-file.ts';
 import { VirtualDirectory } from '../virtual/directory.ts';
 import { VirtualInode } from '../virtual/inode.ts';
+import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
 import { PtyMaster } from './master.ts';
 
-const ROOT_INO = 1;
 const PTMX_INO = 2;
 /** Inode number of slave 0. */
 const FIRST_INO = 3;
 const PTS_MAJOR = 136;
 const MINORS = 256;
-const PAGE = 4096;
 const DEFAULT_MAX = 4096;
 
 interface DevptsOptions {
@@ -49,8 +48,7 @@ export function parseDevptsOptions(options: readonly string[]): DevptsOptions {
   return parsed;
 }
 
-export class DevptsSuperblock extends Superblock {
-  readonly device = allocateDevice();
+export class DevptsSuperblock extends VirtualSuperblock {
   readonly typeName = 'devpts';
   readonly root: Inode;
   readonly slaves = new Map<number, SlaveInode>();
@@ -67,15 +65,6 @@ export class DevptsSuperblock extends Superblock {
     this.options = `${uid >= 0 ? `uid=${uid},` : ''}${gid >= 0 ? `gid=${gid},` : ''}mode=${octal(mode)},ptmxmode=${octal(ptmxMode)}`;
     this.ptmx = new PtmxInode(this, ptmxMode);
     this.root = new DevptsRoot(this);
-  }
-
-  override statfs(into: StatFs): number {
-    into.type = this.magic;
-    into.blockSize = PAGE;
-    into.blocks = into.blocksFree = into.blocksAvailable = 0;
-    into.files = into.filesFree = 0;
-    into.nameMax = 255;
-    return 0;
   }
 
   /** Makes a pair's slave with the lowest free number, locked until its master unlocks it; -ENOSPC at the limit. */

@@ -4,18 +4,15 @@ import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR } from '../../abi/fcntl.ts';
 import { PROC_SUPER_MAGIC } from '../../abi/stat.ts';
 import { kernel } from '../../kernel/kernel.ts';
-import { type DirectorySink, type Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
-import { allocateDevice } from '../../vfs/mount.ts';
+import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
+import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
 import { netTree } from './net.ts';
 import { taskIno } from './numbers.ts';
 import { SETTINGS } from './sysctl.ts';
 import { SYSTEM_FILES } from './system.ts';
 import { TaskDirectory, taskByName } from './task-directory.ts';
-
-const ROOT_INO = 1;
-const PAGE = 4096;
 
 const SELF: LinkSource<null> = {
   read: () => (kernel.current ? String(kernel.current.group.pid) : -ENOENT),
@@ -25,30 +22,15 @@ const THREAD_SELF: LinkSource<null> = {
   read: () => (kernel.current ? `${kernel.current.group.pid}/task/${kernel.current.tid}` : -ENOENT),
 };
 
-export class ProcSuperblock extends Superblock {
-  readonly device = allocateDevice();
+export class ProcSuperblock extends VirtualSuperblock {
   readonly typeName = 'proc';
   readonly root: Inode;
-  private lastIno = ROOT_INO;
 
   constructor() {
     super();
     this.source = 'proc';
     this.magic = PROC_SUPER_MAGIC;
     this.root = new ProcRoot(this);
-  }
-
-  nextIno(): number {
-    return ++this.lastIno;
-  }
-
-  override statfs(into: StatFs): number {
-    into.type = this.magic;
-    into.blockSize = PAGE;
-    into.blocks = into.blocksFree = into.blocksAvailable = 0;
-    into.files = into.filesFree = 0;
-    into.nameMax = 255;
-    return 0;
   }
 }
 

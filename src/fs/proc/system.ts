@@ -87,6 +87,15 @@ function cpuInfo(): string {
   return processors;
 }
 
+/** A number from a CPU's paragraph of cpuinfo (`core id`), or `otherwise`. */
+export function cpuField(cpu: number, name: string, otherwise: number): number {
+  const line = cpuInfo()
+    .split('\n\n')
+    [cpu]?.split('\n')
+    .find((candidate) => candidate.startsWith(`${name}\t`));
+  return line ? Number.parseInt(line.slice(line.indexOf(':') + 1), 10) : otherwise;
+}
+
 /** Seconds that the sandbox has been up. */
 export function uptime(): number {
   return Math.max(0, monotonicNow() - kernel.bootTime) / NS;

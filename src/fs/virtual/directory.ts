@@ -8,6 +8,7 @@ import { DirectoryFile } from '../../vfs/directory-file.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { GeneratedFile, type TextSource, VirtualInode, VirtualSymlink } from './inode.ts';
+import type { VirtualSuperblock } from './superblock.ts';
 
 export abstract class VirtualDirectory extends VirtualInode {
   constructor(superblock: Superblock, ino: number, permissions = 0o555) {
@@ -55,14 +56,9 @@ function isFile(node: TextSource<null> | Tree): node is TextSource<null> {
   return typeof (node as TextSource<null>).mode === 'number';
 }
 
-/** A superblock that hands out inode numbers. */
-export interface Numbering extends Superblock {
-  nextIno(): number;
-}
-
 /** Fills a directory from a tree; directories that are there already are filled further. */
 export function grow(into: FixedDirectory, tree: Tree): void {
-  const superblock = into.superblock as Numbering;
+  const superblock = into.superblock as VirtualSuperblock;
   for (const [name, node] of Object.entries(tree)) {
     if (typeof node === 'string') {
       into.add(name, new VirtualSymlink(superblock, superblock.nextIno(), node));
