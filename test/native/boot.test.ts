@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KIND_FAULT, KIND_ORDER_FAIL, KIND_ORDERS, KIND_SIGNAL_FAIL } from '../../src/platform/layout.ts';
 
 const { EFAULT, EINVAL, ENOSYS, EROFS } = constants.errno;
-const { SIGILL, SIGSEGV, SIGTERM, SIGUSR1, SIGWINCH } = constants.signals;
+const { SIGCONT, SIGILL, SIGSEGV, SIGTERM, SIGTSTP, SIGUSR1, SIGWINCH } = constants.signals;
 const top = join(import.meta.dirname, '../..');
 const boot = join(top, 'dist/boot');
 const NEXT_STRANGER = -4;
@@ -287,6 +287,25 @@ describe('life and death', () => {
     }
     assert.equal(await closed, 7);
     assert.deepEqual(JSON.parse(text), { signals: [SIGWINCH, SIGUSR1, SIGTERM] });
+  });
+
+  test('stops and continues with the sandbox', async () => {
+    const child = await startWaiting();
+    const pid = child.pid ?? 0;
+    const state = (): string => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1][0];
+    let text = '';
+    child.stdout?.on('data', (data) => {
+      text += data;
+    });
+    const closed = new Promise((resolve) => child.once('close', resolve));
+    process.kill(pid, SIGTSTP);
+    for (let i = 0; i < 100 && state() !== 'T'; i++) await sleep(10);
+    assert.equal(state(), 'T');
+    process.kill(pid, SIGCONT);
+    await sleep(50);
+    process.kill(pid, SIGTERM);
+    await closed;
+    assert.deepEqual(JSON.parse(text), { signals: [SIGTSTP, SIGCONT, SIGTERM] });
   });
 
   test('a killed launcher takes everything along', async () => {

@@ -44,6 +44,7 @@ import {
 import { INFO_PID, NEXT_EVENTS, native } from '../../src/platform/native.ts';
 
 const SECOND = 1e9;
+const SIGTSTP = 20;
 const EPOLLIN = 1;
 const SCRATCH = MAX_SLOTS * SLOT_SIZE;
 /** Where scenes put their program, its data and its stack. */
@@ -424,6 +425,9 @@ const scenes: Record<string, () => unknown> = {
       native.events();
       host.read(control, SCRATCH, 1);
       signals.push(arena[SCRATCH]);
+      if (arena[SCRATCH] !== SIGTSTP) continue;
+      arena.write('S', SCRATCH, 'latin1');
+      host.write(control, SCRATCH, 1);
     }
     return { signals };
   },
