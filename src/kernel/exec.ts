@@ -205,6 +205,8 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   resetForProgram(task, prepared);
   orderProgram(task, prepared);
   noteMapping(mm, installed as HostFd, program.path);
+  const { interpreter } = program;
+  if (interpreter) noteMapping(mm, interpreter.file.mapping(5, 2) as HostFd, interpreter.file.path);
   closeProgram(program);
 }
 

@@ -26,7 +26,7 @@ export function guestMapLine(line: string, mm: AddressSpace, root: Path): string
   const [, start, end, permissions, offset, device, ino, name] = parts;
   const prefix = `${start}-${end} ${permissions}`;
   if (ino === '0') return header(`${prefix} ${offset} 00:00 0 `, specialName(name, start, end, mm));
-  const path = mm.mappedFiles.get(`${device}:${ino}`);
+  const path = mm.mappedFiles.get(`${device} ${ino}`);
   // Host memory without a guest name (a memfd behind shared anonymous memory) is anonymous to the guest.
   if (!path?.dentry.inode) return header(`${prefix} 00000000 00:00 0 `, '');
   const guest = path.dentry.inode;
