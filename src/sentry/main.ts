@@ -72,12 +72,12 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.cpuCount = countCpus();
   bindHandlers();
   installTimerHooks();
-  const unimplemented = new Unimplemented(log);
+  const { strace } = spec;
+  const unimplemented = new Unimplemented(strace ? (line) => writeSync(strace.fd, `cloister: ${line}\n`) : log);
   // What programs ask for in vain is news for those who debug, and noise among a program's own output.
-  if (spec.debug || spec.strace) setDispatchLog(log, (name) => unimplemented.note(name));
+  if (spec.debug || strace) setDispatchLog(log, (name) => unimplemented.note(name));
   else setDispatchLog(log, () => {});
   setExecFailureHook(complete);
-  const { strace } = spec;
   if (strace) setTracer(new Strace((line) => writeSync(strace.fd, line)));
 }
 

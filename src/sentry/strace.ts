@@ -12,6 +12,9 @@ import type { GuestMemory } from '../trace/guest-memory.ts';
 /** Calls that answer by themselves: no result is known when the handler is done. */
 const CLONES = new Set(['clone', 'clone3', 'fork', 'vfork'].map((name) => NUMBERS.get(name)));
 
+/** Calls that nobody comes back from, nor the sandbox with its first process: they are shown when they are made. */
+const ENDS = new Set(['exit', 'exit_group'].map((name) => NUMBERS.get(name)));
+
 /** Reads a task's memory as its call sees it: results that are about to be copied out first. */
 class TaskMemory implements GuestMemory {
   task: Task | null = null;
@@ -51,10 +54,14 @@ export class Strace implements CallTracer {
   enter(task: Task): void {
     const entry = TABLE[task.nr];
     this.memory.task = task;
-    if (entry) this.pending.set(task, formatCall(entry, task.args, this.memory));
+    if (!entry) return;
+    const texts = formatCall(entry, task.args, this.memory);
+    if (ENDS.has(task.nr)) this.line(task, formatWithoutResult(entry, task.args, texts));
+    else this.pending.set(task, texts);
   }
 
   leave(task: Task, result: number | undefined): void {
+    if (ENDS.has(task.nr)) return;
     const entry = TABLE[task.nr];
     this.memory.task = task;
     const before = this.pending.get(task) ?? [];
