@@ -31,27 +31,27 @@ const DRAIN_STEP = 5;
 /** A host descriptor of the console in the native wait, with the events it waits for. */
 class Line {
   readonly fd: HostFd;
-  private readonly onReady: (events: number) => void;
+  private readonly console: HostConsole;
   private armed = 0;
-  private watched = false;
 
-  constructor(fd: HostFd, onReady: (events: number) => void) {
+  constructor(fd: HostFd, console: HostConsole) {
     this.fd = fd;
-    this.onReady = onReady;
+    this.console = console;
   }
 
-  listen(events: number): void {
-    if (events === this.armed && this.watched === events > 0) return;
-    this.armed = events;
-    if (events === 0) {
-      if (this.watched) unwatchHostFd(this.fd);
-      this.watched = false;
-    } else if (this.watched) modifyHostFd(this.fd, events);
-    else this.watched = watchHostFd(this.fd, events, this) >= 0;
+  /** Listens for an event (POLLIN or POLLOUT) or no more. */
+  listen(event: number, on: boolean): void {
+    const wanted = on ? this.armed | event : this.armed & ~event;
+    if (wanted === this.armed) return;
+    if (wanted === 0) unwatchHostFd(this.fd);
+    else if (this.armed !== 0) modifyHostFd(this.fd, wanted);
+    else if (watchHostFd(this.fd, wanted, this) < 0) return;
+    this.armed = wanted;
   }
 
   ready(events: number): void {
-    this.onReady(events);
+    if (this.armed & POLLOUT && events & (POLLOUT | POLLERR | POLLHUP)) this.console.outputAdded();
+    if (this.armed & POLLIN && events & (POLLIN | POLLERR | POLLHUP)) this.console.pumpInput(events);
   }
 }
 
@@ -69,8 +69,8 @@ export class HostConsole implements TtyPeer {
   constructor(instance: DevptsSuperblock, tty: Tty, inputFd: HostFd, outputFd: HostFd) {
     this.instance = instance;
     this.tty = tty;
-    this.input = new Line(inputFd, (events) => this.pumpInput(events));
-    this.output = new Line(outputFd, () => this.outputAdded());
+    this.input = new Line(inputFd, this);
+    this.output = inputFd === outputFd ? this.input : new Line(outputFd, this);
     this.mayBlock = (host.fcntl(outputFd, F_GETFL, 0) & O_NONBLOCK) === 0;
     tty.peer = this;
   }
@@ -79,6 +79,7 @@ export class HostConsole implements TtyPeer {
 
   /** Takes the host's terminal: its settings are kept and it is made raw. 0 or -errno. */
   acquire(): number {
+    if (this.active) return 0;
     const mark = markScratch();
     const at = allocateScratch(TERMIOS_SIZE);
     let r = host.tcgets(this.input.fd, at);
@@ -116,8 +117,8 @@ export class HostConsole implements TtyPeer {
     if (!this.active) return;
     this.drain();
     this.active = false;
-    this.input.listen(0);
-    this.output.listen(0);
+    this.input.listen(POLLIN, false);
+    this.output.listen(POLLOUT, false);
     if (!this.saved) return;
     const mark = markScratch();
     const at = allocateScratch(TERMIOS_SIZE);
@@ -144,10 +145,11 @@ export class HostConsole implements TtyPeer {
   }
 
   private listenForInput(): void {
-    this.input.listen(this.active && this.tty.arrivedRoom > 0 ? POLLIN : 0);
+    this.input.listen(POLLIN, this.active && this.tty.arrivedRoom > 0);
   }
 
-  private pumpInput(events: number): void {
+  /** The host's terminal has something to say. */
+  pumpInput(events: number): void {
     const mark = markScratch();
     const at = allocateScratch(CHUNK);
     const n = host.read(this.input.fd, at, Math.min(CHUNK, this.tty.arrivedRoom));
@@ -161,8 +163,8 @@ export class HostConsole implements TtyPeer {
   private lost(): void {
     this.active = false;
     this.saved = null;
-    this.input.listen(0);
-    this.output.listen(0);
+    this.input.listen(POLLIN, false);
+    this.output.listen(POLLOUT, false);
     this.instance.free(this.tty);
     this.tty.closePeer();
   }
@@ -187,7 +189,7 @@ export class HostConsole implements TtyPeer {
       this.lost();
       return;
     }
-    this.output.listen(output.length > 0 ? POLLOUT : 0);
+    this.output.listen(POLLOUT, output.length > 0);
     if (taken > 0) this.tty.outputTaken();
   }
 
@@ -211,8 +213,7 @@ export class HostConsole implements TtyPeer {
 let console: HostConsole | null = null;
 
 /**
- * Makes the console: a pts of the instance whose other side is the host's terminal on the two descriptors (one after
- * the other of the same terminal, not the same number). Opens of /dev/console lead there. -errno if there is no pts.
+ * Makes the console: a pts of the instance whose other side is the host's terminal on the two descriptors. Opens of /dev/console lead there. -errno if there is no pts.
  */
 export function createConsole(instance: DevptsSuperblock, input: HostFd, output: HostFd): HostConsole | number {
   const tty = instance.allocate(false);
