@@ -49,7 +49,7 @@ export class FakeMemory extends UserMemory {
 
   override readSome(address: UserAddress, at: number, length: number): number {
     const n = Math.min(length, SIZE - address);
-    return this.read(address, at, n) < 0 ? -EFAULT : n;
+    return n <= 0 || this.read(address, at, n) < 0 ? -EFAULT : n;
   }
 
   override write(address: UserAddress, at: number, length: number): number {
