@@ -136,6 +136,8 @@ export class LineDiscipline {
   private column = 0;
   private canonColumn = 0;
   private echoes: number[] = [];
+  /** Typed signals. They are sent when all that came in together is echoed: they may be the end of everything. */
+  private signals: number[] = [];
   /** Output is stopped, by ^S or by tcflow. */
   stopped = false;
   /** By tcflow(TCOOFF): only tcflow starts it again. */
@@ -221,7 +223,14 @@ export class LineDiscipline {
       taken += n;
     }
     this.processEchoes();
+    if (this.signals.length > 0) this.sendSignals();
     return taken;
+  }
+
+  private sendSignals(): void {
+    const { signals } = this;
+    this.signals = [];
+    for (const signo of signals) this.host.signal(signo);
   }
 
   private receiveByte(byte: number): void {
@@ -318,7 +327,7 @@ export class LineDiscipline {
 
   private receiveSignal(signo: number, c: number): void {
     const { iflag, lflag } = this.termios;
-    this.host.signal(signo);
+    this.signals.push(signo);
     if (!(lflag & NOFLSH)) {
       this.echoes = [];
       this.host.dropOutput();

@@ -128,6 +128,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   }
 
   signal(signo: number): void {
+    this.announceOutput();
     if (this.foreground) sendSignalToProcessGroup(this.foreground, signalInfo(signo, SI_KERNEL));
   }
 
