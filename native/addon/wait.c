@@ -76,7 +76,9 @@ static napi_value uv_backend(napi_env env, napi_callback_info info) {
 /** uvTimeout(): ms until libuv has work without an event; 0 now, -1 never. */
 static napi_value uv_timeout(napi_env env, napi_callback_info info) {
   (void)info;
-  return number_value(env, uv_backend_timeout(loop_of(env)));
+  uv_loop_t *loop = loop_of(env);
+  // A loop with nothing to wait for would end: that, too, is said by 0.
+  return number_value(env, uv_loop_alive(loop) ? uv_backend_timeout(loop) : -1);
 }
 
 void wait_exports(napi_env env, napi_value exports) {

@@ -39,11 +39,13 @@ export function startLoop(): void {
 /** Works until libuv wants its turn. */
 function turn(): void {
   libuvReady = false;
+  // An immediate that libuv must not wait for is work to it, so while we ask and work, this one is not counted.
+  const next = setImmediate(turn).unref();
   const libuv = native.uvTimeout();
   const libuvDeadline = libuv < 0 ? Number.POSITIVE_INFINITY : monotonicNow() + Math.max(libuv, 1) * MILLISECOND;
   while (!libuvReady && step(libuvDeadline));
   flushAnswers();
-  setImmediate(turn);
+  next.ref();
 }
 
 /** One wait and what it brings. False when libuv's timer is due. */
