@@ -21,9 +21,11 @@ export interface Timestamp {
   nanoseconds: number;
 }
 
-/** Current wall-clock time into `into`, to the microsecond or better. */
+/** Current wall-clock time into `into`, to a quarter of a microsecond. */
 export function stampNow(into: Timestamp): void {
-  const milliseconds = performance.timeOrigin + performance.now();
-  into.seconds = Math.floor(milliseconds / 1000);
-  into.nanoseconds = Math.floor((milliseconds - into.seconds * 1000) * 1e6);
+  // Not performance.now(): to load that costs 3 ms of the start.
+  const now = host.clock_gettime(CLOCK_REALTIME);
+  into.seconds = Math.floor(now / 1e9);
+  // Rounded, the quotient may reach the next second already.
+  into.nanoseconds = Math.max(0, now - into.seconds * 1e9);
 }
