@@ -4,7 +4,6 @@
 import { statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { posix } from 'node:path';
-import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
@@ -15,7 +14,7 @@ import { inheritedLimits, STANDARD_MOUNTS } from '../oci/defaults.ts';
 import { defaultIdentity } from '../oci/identity.ts';
 import type { Bind, Sandbox } from '../oci/launch.ts';
 import { LaunchError, launch } from '../oci/launch.ts';
-import { callerDirectory, callerEnvironment } from './caller.ts';
+import { callerDirectory, callerEnvironment, isTerminal } from './caller.ts';
 import type { TraceOptions } from './options.ts';
 import { addTraceOptions, appendTo, parseId, traceSpec } from './options.ts';
 
@@ -141,7 +140,7 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
     gid,
     additionalGids: isCaller ? (process.getgroups?.() ?? []) : [],
     umask: process.umask(),
-    terminal: isatty(0) && isatty(1) && isatty(2),
+    terminal: isTerminal(0) && isTerminal(1) && isTerminal(2),
     consoleSize: null,
     capabilities: loginCapabilities(uid),
     rlimits: inheritedLimits(),
