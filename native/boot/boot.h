@@ -28,6 +28,8 @@
 #define MAX_ID_MAPS  64
 #define MAX_NODE_ARG 32
 
+#define MACHINE_FILES 4
+
 struct bind {
   const char *name, *source;
   bool read_only, is_directory;
@@ -61,7 +63,8 @@ struct state {
   int stdio[3]; // non-blocking doubles of 0..2, or -1
   int control_outer, control_sentry;
   int stub, slot0, proc;
-  int sync[2]; // outer tells init that its ids are mapped
+  int machine[MACHINE_FILES]; // the host's MACHINE_FILE, or -1
+  int sync[2];                // outer tells init that its ids are mapped
   bool own_network;
   bool trees_taken;
 };
@@ -85,6 +88,9 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void take_trees(struct options *options, struct state *state);
 /** A procfs of our pid namespace as a detached mount, or -1 where the host does not allow one. */
 int take_proc(void);
+/** Files of the host's procfs that tell of the machine: the guest is shown what they say. */
+extern const char *const MACHINE_FILE[MACHINE_FILES];
+void take_machine_files(struct state *state);
 /** Makes a tmpfs with nothing but the runtime files our root. */
 void enter_first_root(const struct options *options);
 /** Makes an empty read-only tmpfs the root of all processes that share ours. directory: an existing one. */

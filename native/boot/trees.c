@@ -244,6 +244,16 @@ int take_proc(void) {
   return tree;
 }
 
+const char *const MACHINE_FILE[MACHINE_FILES] = {"cpuinfo", "meminfo", "stat", "vmstat"};
+
+void take_machine_files(struct state *state) {
+  for (int i = 0; i < MACHINE_FILES; i++) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s", MACHINE_FILE[i]);
+    state->machine[i] = open(path, O_RDONLY | O_CLOEXEC);
+  }
+}
+
 // ---- roots ----------------------------------------------------------------------------------------
 
 /** The current directory, a mount, becomes the root; the old one goes away. */

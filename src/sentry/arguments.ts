@@ -13,6 +13,8 @@ export interface SentryArguments {
   binds: Map<string, BoundTree>;
   /** procfs of the sandbox's pid namespace, or -1 when it could not be mounted. */
   proc: HostFd;
+  /** Files of the host's procfs that tell of the machine, by name. */
+  machine: Map<string, HostFd>;
   slot0: HostFd;
   zygotePid: HostPid;
   /** To the launcher's outer process: a byte per caught signal comes, a byte to stop it goes. */
@@ -31,6 +33,7 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     rootfs: none,
     binds: new Map(),
     proc: none,
+    machine: new Map(),
     slot0: none,
     zygotePid: 0 as HostPid,
     control: none,
@@ -58,6 +61,9 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--proc-fd':
       result.proc = fd;
+      break;
+    case '--machine-fd':
+      result.machine.set(value.slice(0, colon), fd);
       break;
     case '--slot0-fd':
       result.slot0 = fd;

@@ -14,30 +14,42 @@ const LONGEST = 32 << 20;
 
 let directory = -1 as HostFd;
 
-/** Passes in the directory of the host's procfs. Without it, files that need it show what is known otherwise. */
-export function setHostProc(fd: HostFd): void {
-  directory = fd;
+/** Files that tell of the machine (cpuinfo, meminfo, stat, vmstat): the directory holds processes only. */
+let machine: ReadonlyMap<string, HostFd> = new Map();
+
+/** Passes in what the launcher opened. Without it, files that need it show what is known otherwise. */
+export function setHostProc(processes: HostFd, machineFiles: ReadonlyMap<string, HostFd>): void {
+  directory = processes;
+  machine = machineFiles;
 }
 
 /** The whole text of a host procfs file, as a byte string, or -errno. */
 export function readHostProc(path: string): string | number {
+  const known = machine.get(path);
+  if (known !== undefined) return readAll(known);
   if (directory < 0) return -ENOENT;
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
   const fd = host.openat2(directory, path, O_RDONLY, 0, resolve) as HostFd;
   if (fd < 0) return fd;
+  const text = readAll(fd);
+  host.close(fd);
+  return text;
+}
+
+/** Everything a file says now, from its start. */
+function readAll(fd: HostFd): string | number {
   const mark = markScratch();
   const at = allocateScratch(CHUNK);
   let text = '';
   let n: number = at;
   if (at >= 0) {
     while (text.length < LONGEST) {
-      n = host.read(fd, at, CHUNK);
+      n = host.pread64(fd, at, CHUNK, text.length);
       if (n <= 0) break;
       text += readBytes(at, n);
     }
   }
   releaseScratch(mark);
-  host.close(fd);
   return n < 0 && text === '' ? n : text;
 }
 

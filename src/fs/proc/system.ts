@@ -172,6 +172,7 @@ export const SYSTEM_FILES: Tree = {
   stat: text(kernelStat),
   swaps: text(() => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n'),
   uptime: text(uptimeText),
+  vmstat: text(() => readHostProc('vmstat')),
   version: text(() => `${OS_TYPE} version ${OS_RELEASE} (cloister@cloister) ${OS_VERSION}\n`),
 };
 
