@@ -61,7 +61,7 @@ function bindNative(args: SentryArguments): void {
   bindArena(native.arenaCreate());
   const r = native.attach(args.slot0, args.zygotePid);
   if (r < 0) throw new Error(`the guest's seed did not come up (errno ${-r}): the kernel must be Linux 5.19 or newer`);
-  setHostProc(args.proc);
+  setHostProc(args.proc, args.machine);
   setHostUsageReader(hostUsageReader);
 }
 
