@@ -34,8 +34,9 @@ export class TtyFile extends OpenFile implements TtyOpen, TtySide {
   }
 
   override read(at: number, length: number, _offset: number): number {
-    if (this.hungUp) return 0;
     const { tty } = this;
+    // A reader that was waiting when the other side went sees that as an error, later ones as an end.
+    if (this.hungUp) return tty.peerClosed && kernel.current?.resumed ? -EIO : 0;
     const denied = checkForeground(kernel.current, tty, SIGTTIN);
     return denied < 0 ? denied : tty.read(at, length, this.nonblocking);
   }
