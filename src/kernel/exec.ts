@@ -366,6 +366,11 @@ function orderJump(slot: number, { program, placement, stack }: PreparedExec): v
   order(slot, ORDER_JUMP, entry, stack.stackPointer);
 }
 
+/** Whether this is an exec whose stack is still to be filled. */
+export function isPreparedExec(pending: object | null): boolean {
+  return pending !== null && 'placement' in pending;
+}
+
 /** The stack of a program with very many arguments is mapped: it is filled from here, then the program starts. */
 export function execStackMapped(task: Task): void {
   const prepared = task.pendingObject as PreparedExec;

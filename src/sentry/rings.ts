@@ -7,10 +7,10 @@ import type { HostPid } from '../base/brands.ts';
 import { watchAddressSpace } from '../kernel/address-spaces.ts';
 import { beginAnswer, complete } from '../kernel/answer.ts';
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
-import { execStackMapped, serveWaitingExecs } from '../kernel/exec.ts';
+import { execStackMapped, isPreparedExec, serveWaitingExecs } from '../kernel/exec.ts';
 import { exitDoomed, killGroup } from '../kernel/exit.ts';
 import { bitHigh, bitLow, signalInfo } from '../kernel/signal-state.ts';
-import { SERVING, Task } from '../kernel/task.ts';
+import { RUNNING, SERVING, Task } from '../kernel/task.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
 import {
   ACT_SET_RETURN,
@@ -49,6 +49,8 @@ export function serveRing(slot: number): void {
 
 function serveTask(task: Task, kind: number): void {
   if (task.hostTid === 0) meetThread(task, native.info[INFO_PID] as HostPid);
+  // An honest thread asks one thing at a time.
+  if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
   if (kind === KIND_SYSCALL && !task.doomed) return dispatchCall(task);
   task.state = SERVING;
@@ -77,7 +79,9 @@ function serveReport(task: Task, kind: number): void {
       return serveFault(task, header);
     case KIND_ORDERS:
       beginAnswer(task);
-      return task.pendingObject instanceof Task ? vforkOrdersDone(task) : execStackMapped(task);
+      if (task.pendingObject instanceof Task) return vforkOrdersDone(task);
+      if (isPreparedExec(task.pendingObject)) return execStackMapped(task);
+      return killGroup(task.group, SIGSEGV, task);
     case KIND_ORDER_FAIL:
       // A clone that the host refused, or a program whose mappings failed past the point of no return.
       if (task.pendingObject instanceof Task) return cloneFailed(task);
