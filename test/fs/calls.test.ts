@@ -285,7 +285,7 @@ describe('limits', () => {
 });
 
 describe('moving data', () => {
-  const HANDLER = { ...copy, ...pipe, ...xattr, ...memoryFiles } as Record<string, never>;
+  const HANDLER = { ...copy, ...pipe, ...xattr, ...memoryFiles } as unknown as Record<string, never>;
   const run = (guest: Guest, name: string, ...args: (string | number)[]) =>
     call(guest.task, HANDLER[name], ...args.map((arg) => (typeof arg === 'string' ? guest.task.memory.put(arg) : arg)));
 
