@@ -14,6 +14,7 @@ import { kernel } from '../kernel/kernel.ts';
 import { installTimerHooks } from '../kernel/process-timers.ts';
 import { setHostUsageReader } from '../kernel/usage.ts';
 import { bindArena } from '../platform/arena.ts';
+import { countCpus } from '../platform/machine.ts';
 import { native } from '../platform/native.ts';
 import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts';
 import { Unimplemented } from '../trace/unimplemented.ts';
@@ -22,7 +23,6 @@ import { watchControl } from './console.ts';
 import { prepareEnd } from './end.ts';
 import { StartError, startFirstProcess } from './first-process.ts';
 import { startLoop } from './loop.ts';
-import { countCpus } from './machine.ts';
 import { mountRoot } from './mounts.ts';
 import { Strace } from './strace.ts';
 

@@ -25,12 +25,12 @@ import { SysSuperblock } from '../fs/sys/sys.ts';
 import { parseTmpfsOptions } from '../fs/tmpfs/options.ts';
 import { TmpfsSuperblock } from '../fs/tmpfs/tmpfs.ts';
 import type { Task } from '../kernel/task.ts';
-import type { Path } from '../vfs/dentry.ts';
+import { memoryTotal } from '../platform/machine.ts';
+import type { Mount, Path } from '../vfs/dentry.ts';
 import type { Superblock } from '../vfs/inode.ts';
 import { MountNamespace, mountAt, topmost } from '../vfs/mount.ts';
 import { instantiate, resolve, resolveParent, WALK_FOLLOW } from '../vfs/walk.ts';
 import type { BoundTree, SentryArguments } from './arguments.ts';
-import { memoryTotal } from './machine.ts';
 
 const FLAG_NAMES: Readonly<Record<string, number>> = {
   ro: MS_RDONLY,
@@ -101,6 +101,7 @@ function mountOne(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task
   const target = mountPoint(task, mount.destination, superblock.root.isDirectory);
   const r = mountAt(mounts.namespace, target, superblock, mountFlags(mount.options));
   if (typeof r === 'number') throw new Error(`cannot mount on ${mount.destination}: ${errnoName(-r)}`);
+  r.locked = true;
 }
 
 function mountFlags(options: readonly string[]): number {
@@ -169,7 +170,12 @@ function ensure(task: Task, name: string, isDirectory: boolean): void {
 function remountReadonly(mounts: Mounts, task: Task, name: string): void {
   const path = resolve(task, AT_FDCWD as Fd, name, WALK_FOLLOW);
   if (typeof path === 'number') return;
-  mountAt(mounts.namespace, path, path.mount.superblock, path.mount.flags | MS_RDONLY, path.dentry);
+  lock(mountAt(mounts.namespace, path, path.mount.superblock, path.mount.flags | MS_RDONLY, path.dentry));
+}
+
+/** What covers something for good is not for the guest to take off. */
+function lock(mount: Mount | number): void {
+  if (typeof mount !== 'number') mount.locked = true;
 }
 
 /** Files read as empty, directories are empty. */
@@ -178,10 +184,10 @@ function mask(mounts: Mounts, task: Task, name: string): void {
   if (typeof path === 'number') return;
   if (path.dentry.inode?.isDirectory) {
     const empty = new TmpfsSuperblock(parseTmpfsOptions(['size=4k', 'mode=755'], memoryTotal()));
-    mountAt(mounts.namespace, path, empty, MS_RDONLY);
+    lock(mountAt(mounts.namespace, path, empty, MS_RDONLY));
     return;
   }
   const device = resolve(task, AT_FDCWD as Fd, '/dev/null', WALK_FOLLOW);
   if (typeof device === 'number') throw new Error(`cannot mask ${name}: there is no /dev/null`);
-  mountAt(mounts.namespace, path, device.mount.superblock, device.mount.flags, device.dentry);
+  lock(mountAt(mounts.namespace, path, device.mount.superblock, device.mount.flags, device.dentry));
 }

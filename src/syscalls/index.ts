@@ -15,6 +15,7 @@ import * as intervalTimer from './interval-timer.ts';
 import * as limits from './limits.ts';
 import * as memory from './memory.ts';
 import * as memoryFiles from './memory-files.ts';
+import * as mount from './mount.ts';
 import * as open from './open.ts';
 import * as pidfd from './pidfd.ts';
 import * as pipe from './pipe.ts';
@@ -48,6 +49,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...intervalTimer,
   ...limits,
   ...memory,
+  ...mount,
   ...open,
   ...pidfd,
   ...pipe,

@@ -93,6 +93,15 @@ export function closeDentry(dentry: Dentry): void {
   if (dentry.opens === 0 && dentry.unlinked && !dentry.pinned) adoptInode(dentry, null);
 }
 
+/** Forgets every name below a dentry: its filesystem is not mounted any more. */
+export function forgetTree(dentry: Dentry): void {
+  if (!dentry.children) return;
+  for (const child of [...dentry.children.values()]) {
+    forgetTree(child);
+    forgetDentry(child);
+  }
+}
+
 function detach(dentry: Dentry): void {
   const siblings = dentry.parent?.children;
   if (siblings?.get(dentry.name) === dentry) siblings.delete(dentry.name);

@@ -3,6 +3,7 @@
 // Dentries are a cache (dentry-cache.ts): unused ones are forgotten, pinned and open ones are not.
 
 import type { Inode, Superblock } from './inode.ts';
+import type { MountNamespace } from './mount.ts';
 
 export class Dentry {
   name: string;
@@ -46,6 +47,12 @@ export class Mount {
   parent: Mount | null = null;
   mountpoint: Dentry | null = null;
   readonly children: Mount[] = [];
+  /** The tree it is mounted in; null for pseudo mounts and once it is unmounted. */
+  namespace: MountNamespace | null = null;
+  /** Made when the sandbox started: neither to be unmounted nor to be relieved of restrictions from within. */
+  locked = false;
+  /** umount2(2) with MNT_EXPIRE has come by and nobody has used it since. */
+  expiring = false;
   /** MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, … */
   flags: number;
 

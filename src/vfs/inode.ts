@@ -27,6 +27,8 @@ export abstract class Superblock {
   magic = 0;
   /** The dentry of `root`, made when it is first mounted (vfs/mount.ts). */
   rootDentry: Dentry | null = null;
+  /** Mounts that show it. */
+  mounts = 0;
   /** Fills numbers of statfs(2); block counts in units of `blockSize`. */
   statfs(into: StatFs): number {
     into.type = this.magic;
@@ -35,6 +37,12 @@ export abstract class Superblock {
   sync(): number {
     return 0;
   }
+  /** New options of mount(2) with MS_REMOUNT. 0 or -errno. */
+  reconfigure(_options: readonly string[]): number {
+    return 0;
+  }
+  /** Its last mount is gone and nothing of it is in use: give back what backs it. */
+  shutDown(): void {}
 }
 
 export interface StatFs {

@@ -1,7 +1,8 @@
-// The mount tree of a sandbox: which superblock is joined to which name, with which flags. Only the kernel mounts (at
-// boot, from the spec); /proc/PID/mounts and mountinfo read the tree through `listMounts`.
+// The mount tree of a sandbox: which superblock is joined to which name, with which flags. It starts with what the spec
+// says and changes by mount(2) and its kin; /proc/PID/mounts and mountinfo read it through `listMounts`. Mounts are
+// private: nothing propagates between them.
 
-import { EBUSY, ENOTDIR } from '../abi/errno.ts';
+import { ELOOP, ENOENT, ENOTDIR } from '../abi/errno.ts';
 import {
   MS_NOATIME,
   MS_NODEV,
@@ -15,7 +16,7 @@ import {
 } from '../abi/mount.ts';
 import { makeDevice } from '../abi/stat.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
-import { adoptInode } from './dentry-cache.ts';
+import { adoptInode, forgetTree } from './dentry-cache.ts';
 import type { Superblock } from './inode.ts';
 import { dentryName, pathName } from './path-name.ts';
 
@@ -26,18 +27,17 @@ export function allocateDevice(): number {
   return makeDevice(0, ++lastMinor);
 }
 
-/** The mounts of a sandbox. */
+let lastId = 20;
+
+/** A tree of mounts (mount_namespaces(7)). */
 export class MountNamespace {
   readonly root: Mount;
-  private lastId = 20;
 
-  /** A namespace whose root is the root of `superblock`. */
-  constructor(superblock: Superblock, flags: number) {
-    this.root = new Mount(++this.lastId, superblock, rootDentry(superblock), flags);
-  }
-
-  nextId(): number {
-    return ++this.lastId;
+  /** A namespace whose root is `root` of the superblock. */
+  constructor(superblock: Superblock, flags: number, root: Dentry = rootDentry(superblock)) {
+    this.root = new Mount(++lastId, superblock, root, flags);
+    this.root.namespace = this;
+    superblock.mounts++;
   }
 }
 
@@ -53,7 +53,7 @@ export function rootDentry(superblock: Superblock): Dentry {
 
 /**
  * Joins a superblock (or its subtree below `root`, as a bind mount does) onto a path; the topmost mount of that name
- * from now on. Returns the mount, or -ENOTDIR when one is a directory and the other is not.
+ * from now on. Returns the mount, -ENOTDIR when one is a directory and the other is not, -ENOENT for a removed name.
  */
 export function mountAt(
   namespace: MountNamespace,
@@ -62,18 +62,100 @@ export function mountAt(
   flags: number,
   root: Dentry = rootDentry(superblock),
 ): Mount | number {
+  const r = checkMountpoint(path, root);
+  if (r < 0) return r;
+  const mount = new Mount(++lastId, superblock, root, flags);
+  mount.namespace = namespace;
+  superblock.mounts++;
+  root.pinned = true;
+  attach(mount, path);
+  return mount;
+}
+
+function checkMountpoint(path: Path, root: Dentry): number {
   const target = path.dentry.inode;
-  if (!target || path.dentry.unlinked) return -EBUSY;
-  if (target.isDirectory !== root.inode?.isDirectory) return -ENOTDIR;
-  const mount = new Mount(namespace.nextId(), superblock, root, flags);
+  if (!target || path.dentry.unlinked) return -ENOENT;
+  return target.isDirectory === root.inode?.isDirectory ? 0 : -ENOTDIR;
+}
+
+function attach(mount: Mount, path: Path): void {
   mount.parent = path.mount;
   mount.mountpoint = path.dentry;
   path.mount.children.push(mount);
   path.dentry.mounts ??= [];
   path.dentry.mounts.push(mount);
-  path.dentry.pinned = true;
-  root.pinned = true;
+}
+
+function detach(mount: Mount): void {
+  const { parent, mountpoint } = mount;
+  if (!parent || !mountpoint) return;
+  parent.children.splice(parent.children.indexOf(mount), 1);
+  const mounts = mountpoint.mounts as Mount[];
+  mounts.splice(mounts.indexOf(mount), 1);
+  if (mounts.length === 0) mountpoint.mounts = null;
+  mount.parent = null;
+  mount.mountpoint = null;
+}
+
+/** Binds what `source` names onto a path; `recursive` binds the mounts below it too. The mount, or -errno. */
+export function bindMount(source: Path, target: Path, recursive: boolean): Mount | number {
+  const namespace = target.mount.namespace as MountNamespace;
+  const { superblock, flags, children } = source.mount;
+  // Taken before the new mount is there: it may be mounted below what it shows.
+  const below = recursive ? children.filter((child) => isBelow(child.mountpoint as Dentry, source.dentry)) : [];
+  const mount = mountAt(namespace, target, superblock, flags, source.dentry);
+  if (typeof mount !== 'number') for (const child of below) copyTree(child, mount, namespace, null);
   return mount;
+}
+
+/** Copies a mount and those on it onto the same name of `parent`; `copies` gets old and new. */
+function copyTree(mount: Mount, parent: Mount, namespace: MountNamespace, copies: Map<Mount, Mount> | null): void {
+  const path = { mount: parent, dentry: mount.mountpoint as Dentry };
+  const children = [...mount.children];
+  const copy = mountAt(namespace, path, mount.superblock, mount.flags, mount.root);
+  if (typeof copy === 'number') return;
+  copy.locked = mount.locked;
+  copies?.set(mount, copy);
+  for (const child of children) copyTree(child, copy, namespace, copies);
+}
+
+/** A copy of a namespace, as unshare(2) makes it, and which of its mounts stands for which. */
+export function copyNamespace(from: MountNamespace): Map<Mount, Mount> {
+  const { root } = from;
+  const namespace = new MountNamespace(root.superblock, root.flags, root.root);
+  const copies = new Map([[root, namespace.root]]);
+  for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies);
+  return copies;
+}
+
+/** Moves a mount to another place of its namespace. 0, -ELOOP into itself, or -errno as `mountAt`. */
+export function moveMount(mount: Mount, target: Path): number {
+  for (let at: Mount | null = target.mount; at; at = at.parent) if (at === mount) return -ELOOP;
+  const r = checkMountpoint(target, mount.root);
+  if (r < 0) return r;
+  detach(mount);
+  attach(mount, target);
+  return 0;
+}
+
+/**
+ * Takes a mount and all below it out of the tree. What is in use (`inUse`) is only detached: its filesystem stays as it
+ * is for those who are in there.
+ */
+export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
+  for (const child of [...mount.children]) unmount(child, inUse);
+  detach(mount);
+  mount.namespace = null;
+  if (inUse(mount)) return;
+  const { superblock } = mount;
+  if (--superblock.mounts > 0) return;
+  forgetTree(rootDentry(superblock));
+  superblock.shutDown();
+}
+
+function isBelow(dentry: Dentry, ancestor: Dentry): boolean {
+  for (let at: Dentry | null = dentry; at; at = at.parent) if (at === ancestor) return true;
+  return false;
 }
 
 /** The mount whose mountpoint is the dentry as seen on `mount`, or null. The youngest one covers the others. */

@@ -16,13 +16,13 @@ export const SYSTEM: readonly SyscallEntry[] = [
   eperm(155, 'pivot_root', { new_root: 'path', put_old: 'path' }, MOUNTS),
   enosys(156, '_sysctl', { args: 'addr' }, NEVER),
   eperm(163, 'acct', { filename: 'path' }, MACHINE),
-  eperm(
+  kernel(
     165,
     'mount',
     { source: 'string', target: 'path', fstype: 'string', flags: 'flags64(mount)', data: 'addr' },
-    MOUNTS,
+    { note: 'tmpfs, proc, sysfs, devpts, mqueue, cgroup2, binds, moves; all mounts are private' },
   ),
-  eperm(166, 'umount2', { target: 'path', flags: 'flags(umount)' }, MOUNTS),
+  kernel(166, 'umount2', { target: 'path', flags: 'flags(umount)' }),
   eperm(167, 'swapon', { path: 'path', flags: 'hex' }, MACHINE),
   eperm(168, 'swapoff', { path: 'path' }, MACHINE),
   eperm(169, 'reboot', { magic: 'hex', magic2: 'hex', cmd: 'hex', arg: 'addr' }, MACHINE),

@@ -142,7 +142,7 @@ function loadAverage(): string {
   return `${load(0)} ${load(1)} ${load(2)} ${countRunning()}/${kernel.tasks.size} ${lastPidGiven()}\n`;
 }
 
-const FILESYSTEMS = ['sysfs', 'tmpfs', 'proc', 'devpts', 'overlay', 'pipefs', 'sockfs', 'mqueue', 'cgroup2'];
+const FILESYSTEMS = ['sysfs', 'tmpfs', 'proc', 'devpts', 'overlay', 'pipefs', 'ramfs', 'sockfs', 'mqueue', 'cgroup2'];
 
 const DEVICES = `Character devices:
   1 mem
@@ -157,6 +157,7 @@ Block devices:
 
 /** Files of the root of /proc. */
 export const SYSTEM_FILES: Tree = {
+  cgroups: text(() => '#subsys_name\thierarchy\tnum_cgroups\tenabled\n'),
   cmdline: text(() => '\n'),
   consoles: text(() => ''),
   cpuinfo: text(cpuInfo),

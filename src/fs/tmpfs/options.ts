@@ -13,9 +13,16 @@ export interface TmpfsOptions {
 
 const SUFFIXES: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1 << 20, g: 2 ** 30 };
 
-/** Reads `size=64m` and the like; `total` is the machine's memory in bytes, which the defaults and percentages go by. */
-export function parseTmpfsOptions(options: readonly string[], total: number): TmpfsOptions {
-  const parsed: TmpfsOptions = { size: Math.floor(total / 2), inodes: Infinity, mode: 0o1777, uid: 0, gid: 0 };
+/**
+ * Reads `size=64m` and the like; `total` is the machine's memory in bytes, which the defaults and percentages go by,
+ * `base` what holds for options that are not there.
+ */
+export function parseTmpfsOptions(
+  options: readonly string[],
+  total: number,
+  base: TmpfsOptions = { size: Math.floor(total / 2), inodes: Infinity, mode: 0o1777, uid: 0, gid: 0 },
+): TmpfsOptions {
+  const parsed = { ...base };
   for (const option of options) {
     const [name, value = ''] = option.split('=', 2);
     if (name === 'size') parsed.size = unlimited(amount(value, total));
@@ -26,6 +33,23 @@ export function parseTmpfsOptions(options: readonly string[], total: number): Tm
     else if (name === 'gid') parsed.gid = Number(value);
   }
   return parsed;
+}
+
+const PATTERNS: Readonly<Record<string, RegExp>> = {
+  size: /^\d+[kmg%]?$/i,
+  nr_blocks: /^\d+[kmg]?$/i,
+  nr_inodes: /^\d+[kmg]?$/i,
+  mode: /^[0-7]+$/,
+  uid: /^\d+$/,
+  gid: /^\d+$/,
+};
+
+/** Whether mount(2) may take the options as they are. */
+export function validTmpfsOptions(options: readonly string[]): boolean {
+  return options.every((option) => {
+    const [name, value = ''] = option.split('=', 2);
+    return PATTERNS[name]?.test(value) ?? false;
+  });
 }
 
 function amount(text: string, total: number): number {

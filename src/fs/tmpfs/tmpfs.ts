@@ -18,13 +18,14 @@ import type { HostFd } from '../../base/brands.ts';
 import { stampNow, type Timestamp } from '../../base/clock.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
+import { memoryTotal } from '../../platform/machine.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, type DirectorySink, Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { inheritedGroup, inheritedMode } from '../../vfs/permission.ts';
 import { openStored } from '../special.ts';
-import type { TmpfsOptions } from './options.ts';
+import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './options.ts';
 import { PAGE, Storage } from './storage.ts';
 
 const NAME_SIZE = 20; // what a directory entry adds to the directory's st_size, as on Linux
@@ -44,14 +45,19 @@ export class TmpfsSuperblock extends Superblock {
     this.source = typeName;
     this.magic = TMPFS_MAGIC;
     this.limits = options;
-    this.options = `mode=${options.mode.toString(8)}`;
-    if (options.size !== Infinity) this.options = `size=${Math.floor(options.size / 1024)}k,${this.options}`;
-    if (options.inodes !== Infinity) this.options += `,nr_inodes=${options.inodes}`;
+    this.options = this.describe();
     this.root = new TmpfsInode(this, S_IFDIR | options.mode, options.uid, options.gid);
   }
 
   nextIno(): number {
     return ++this.lastIno;
+  }
+
+  /** The options as /proc/mounts shows them. */
+  private describe(): string {
+    const { size, inodes, mode } = this.limits;
+    const sizeText = size === Infinity ? '' : `size=${Math.floor(size / 1024)}k,`;
+    return `${sizeText}mode=${mode.toString(8)}${inodes === Infinity ? '' : `,nr_inodes=${inodes}`}`;
   }
 
   override statfs(into: StatFs): number {
@@ -65,6 +71,20 @@ export class TmpfsSuperblock extends Superblock {
     into.filesFree = Math.max(0, into.files - this.inodesUsed);
     into.nameMax = 255;
     return 0;
+  }
+
+  override reconfigure(options: readonly string[]): number {
+    if (!validTmpfsOptions(options)) return -EINVAL;
+    const changed = parseTmpfsOptions(options, memoryTotal(), this.limits);
+    if (changed.size < this.bytesUsed || changed.inodes < this.inodesUsed) return -EINVAL;
+    this.limits.size = changed.size;
+    this.limits.inodes = changed.inodes;
+    this.options = this.describe();
+    return 0;
+  }
+
+  override shutDown(): void {
+    this.root.discard();
   }
 }
 
@@ -311,6 +331,15 @@ export class TmpfsInode extends Inode {
     this.charged = 0;
     this.storage?.free();
     this.entries = null;
+  }
+
+  /** The filesystem is gone: nothing leads here any more, and what nobody has open is given back. */
+  discard(): void {
+    const entries = this.entries ? [...this.entries.values()] : [];
+    this.nlink = 0;
+    if (this.uses === 0) this.evict();
+    else this.entries = null;
+    for (const inode of entries) inode.discard();
   }
 
   // ---- helpers ----
