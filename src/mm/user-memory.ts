@@ -7,7 +7,7 @@
 
 import { EFAULT, ENAMETOOLONG, ENOMEM } from '../abi/errno.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { allocateScratch, buffer, i32, readBytes, readU64, u8, u32 } from '../platform/arena.ts';
+import { allocateScratch, i32, readBytes, readU64, u8, u32 } from '../platform/arena.ts';
 import {
   CAPTURE_MAX,
   H_IN,
@@ -26,6 +26,8 @@ const USER_LIMIT = 0x7ffffffff000;
 const PAGE = 4096;
 // Captured data fill the payload from the front; results start behind the longest capture.
 const OUT_START = SLOT_PAYLOAD + CAPTURE_MAX;
+/** What is longer is a buffer of mere data, which may change under the handler's hands. */
+const STRUCTURE_MAX = 4096;
 
 /** The guest memory of one thread: its address space, seen through its slot where the slot has it. */
 export class UserMemory {
@@ -47,13 +49,20 @@ export class UserMemory {
     this.deferred.length = 0;
   }
 
-  /** Arena offset of `length` readable bytes of user memory (8-byte aligned), or -EFAULT/-ENOMEM. */
+  /**
+   * Arena offset of `length` readable bytes of user memory (8-byte aligned), or -EFAULT/-ENOMEM. Up to STRUCTURE_MAX
+   * bytes are a private copy; longer ones may lie in the slot, where the guest can still change them.
+   */
   in(address: UserAddress, length: number): number {
     if (length === 0) return allocateScratch(0);
     const captured = this.captured(address, length);
-    if (captured !== 0) return captured;
+    if (captured < 0 || (captured > 0 && length > STRUCTURE_MAX)) return captured;
     const at = allocateScratch(length);
     if (at < 0) return at;
+    if (captured > 0) {
+      u8.copyWithin(at, captured, captured + length);
+      return at;
+    }
     const r = this.read(address, at, length);
     return r < 0 ? r : at;
   }
@@ -88,11 +97,15 @@ export class UserMemory {
     const item = this.capturedItem(address);
     if (item >= 0) {
       const length = i32[item + 3];
-      if (length < 0) return length === -ENAMETOOLONG && max > PATH_MAX ? this.farString(address, max) : length;
-      const at = this.slot * SLOT_SIZE + u32[item + 2];
-      if (validItem(u32[item + 2], length)) {
-        const nul = buffer.indexOf(0, at);
-        if (nul >= at && nul < at + Math.min(length, max)) return readBytes(at, nul - at);
+      const offset = u32[item + 2];
+      if (length < 0) {
+        if (length === -ENAMETOOLONG && max > PATH_MAX) return this.farString(address, max);
+        return length === -ENAMETOOLONG ? length : -EFAULT;
+      }
+      if (validItem(offset, length)) {
+        const text = readBytes(this.slot * SLOT_SIZE + offset, Math.min(length, max));
+        const nul = text.indexOf('\0');
+        if (nul >= 0) return text.slice(0, nul);
       }
     }
     return this.farString(address, max);
