@@ -6,7 +6,7 @@ import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
-import { DEAD, type Task } from '../../kernel/task.ts';
+import { DEAD, RUNNING, type Task } from '../../kernel/task.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { listMounts, type MountInfo } from '../../vfs/mount.ts';
 import type { TextSource } from '../virtual/inode.ts';
@@ -180,6 +180,13 @@ function livingMaps(read: (task: Task) => string): Reader {
   };
 }
 
+/** The call that a thread waits in: number, arguments, stack and instruction pointer; a running one has none. */
+function pendingCall(task: Task): string {
+  if (task.state === DEAD || task.state === RUNNING) return 'running\n';
+  const hex = (value: number): string => `0x${(value < 0 ? value + 2 ** 64 : value).toString(16)}`;
+  return `${task.nr} ${[...task.args, task.rsp, task.rip].map(hex).join(' ')}\n`;
+}
+
 /** Files that a process and each of its threads have. */
 const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   auxv: closed(livingMaps((task) => Buffer.from(task.mm.auxv).toString('latin1'))),
@@ -219,6 +226,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   ),
   statm: open(statmText),
   status: open(statusText),
+  syscall: closed(pendingCall),
   uid_map: open(() => ID_MAP),
   wchan: open(() => '0'),
 };

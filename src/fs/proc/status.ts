@@ -6,6 +6,7 @@ import type { CapabilitySet } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
 import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
+import { groupUsage, threadUsage, Usage } from '../../kernel/usage.ts';
 import { alive } from './access.ts';
 import { cpuList, cpuMask } from './cpus.ts';
 import { hostProcLines, hostStat } from './host-proc.ts';
@@ -82,6 +83,10 @@ export function statText(task: Task, whole: boolean): string {
   const hidden = living ? stubSize(living.mm).total : 0;
   const rssLimit = group.limits.soft[RLIMIT_RSS];
   const peek = living !== null;
+  const usage = new Usage();
+  if (whole) groupUsage(group, usage);
+  else threadUsage(task, usage);
+  const { childUsage } = group;
   const number = (index: number): string => host?.[index] ?? '0';
   return `${[
     task.tid,
@@ -93,14 +98,14 @@ export function statText(task: Task, whole: boolean): string {
     terminal?.rdev ?? 0,
     terminal ? (terminal.foreground?.id ?? 0) : -1,
     PF_RANDOMIZE | (group.hasExecuted ? 0 : PF_FORKNOEXEC),
-    number(10),
-    number(11),
-    number(12),
-    number(13),
-    number(14),
-    number(15),
-    ticks(group.childUsage.userTime),
-    ticks(group.childUsage.systemTime),
+    usage.minorFaults,
+    childUsage.minorFaults,
+    usage.majorFaults,
+    childUsage.majorFaults,
+    ticks(usage.userTime),
+    ticks(usage.systemTime),
+    ticks(childUsage.userTime),
+    ticks(childUsage.systemTime),
     20 + task.scheduling.nice,
     task.scheduling.nice,
     group.threads.size,
