@@ -5,10 +5,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define NOBODY 65534
+#define NOBODY    65534
+#define STRANGERS 64 // processes beyond those that can have a slot
 
 static bool is_mapped(const struct id_map *maps, int count, unsigned id) {
   for (int i = 0; i < count; i++)
@@ -25,6 +27,19 @@ static void write_child_file(const char *directory, const char *name, const char
   close(fd);
 }
 
+/**
+ * A guest can make host processes that the sentry does not know, by a jump to the stub's clone. They can do nothing,
+ * not even ring, but they must not be without number. The count is this user namespace's own.
+ */
+static void limit_processes(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NPROC, &limit)) die(NULL, "getrlimit");
+  const rlim_t most = MAX_SLOTS + STRANGERS;
+  if (limit.rlim_max < most) return;
+  limit.rlim_cur = limit.rlim_max = most;
+  if (setrlimit(RLIMIT_NPROC, &limit)) die(NULL, "setrlimit");
+}
+
 static void run_zygote(const struct state *state, int sync) {
   // /proc is still the host's: our number there is what the parent needs to find us.
   char number[32] = "", go;
@@ -35,6 +50,7 @@ static void run_zygote(const struct state *state, int sync) {
   enter_empty_root(any_directory());
   reset_signals();
   forbid_core_dumps();
+  limit_processes();
   if (dup2(state->slot0, 3) < 0 || dup3(state->stub, 4, O_CLOEXEC) < 0)
     die(NULL, "cannot place the stub's descriptors");
   close(0);

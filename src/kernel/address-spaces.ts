@@ -18,6 +18,8 @@ import { armTimer, Timer } from './timers.ts';
 
 /** Ends the host process of `mm` for good if it is still there when the grace is over. */
 const GRACE = 100e6;
+/** Patience with threads that were told to report in, and with processes that were ordered, however busy the host is. */
+const PATIENCE = 2e9;
 
 /** A host process under watch. Lives from the first ring until the host says that the process is gone. */
 class HostProcess {
@@ -34,22 +36,36 @@ class HostProcess {
     host.close(this.pidfd);
     processes.delete(this.mm);
     if (this.mm.tasks.size > 0) addressSpaceDied(this.mm.tasks);
+    // It may have died before it made the children that were ordered from it.
+    for (const [child, maker] of expected) if (maker === this.mm) expectEnd(child);
   }
 }
 
 const processes = new Map<AddressSpace, HostProcess>();
-/** Address spaces without tasks whose process must end, with the time when patience is over. */
+/** Address spaces whose process was ordered from the stub of another, and has not rung yet. */
+const expected = new Map<AddressSpace, AddressSpace>();
+/** Address spaces whose process must end, or appear, with the time when patience is over. */
 const leaving = new Map<AddressSpace, number>();
 const sweeper = new Timer({ expire: sweep });
 
-/** First ring of a process: from now on its death is seen. Its notification is pending, so the pid is its own. */
-export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid): void {
-  mm.hostPid = hostPid;
+/** A process was ordered from the stub of `maker`'s. */
+export function expectProcess(mm: AddressSpace, maker: AddressSpace): void {
+  expected.set(mm, maker);
+}
+
+/**
+ * First ring of a process: from now on its death is seen. Its notification is pending, so the pid is its own. False if
+ * it was killed meanwhile, or is not the first thread of a process, which an honest stub's is.
+ */
+export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid): boolean {
+  expected.delete(mm);
   const pidfd = host.pidfd_open(hostPid, 0);
-  if (pidfd < 0) throw new Error(`pidfd_open of a guest process failed with errno ${-pidfd}`);
+  if (pidfd < 0) return false;
+  mm.hostPid = hostPid;
   const process = new HostProcess(mm, pidfd as HostFd);
   processes.set(mm, process);
   watchHostFd(process.pidfd, POLLIN, process);
+  return true;
 }
 
 /** The last task has left: slots go back, the host process must go. */
@@ -58,9 +74,17 @@ export function buryAddressSpace(mm: AddressSpace): void {
   for (const slot of mm.slots) freeSlot(slot);
   mm.slots.clear();
   mm.spareSlots.length = 0;
+  expected.delete(mm);
   if (!processes.has(mm)) return;
   leaving.set(mm, monotonicNow() + GRACE);
   if (!sweeper.armed) armTimer(sweeper, monotonicNow() + GRACE);
+}
+
+/** A thread of `mm` was told to report in and end: with all others told the same, the process will not be waited for. */
+export function expectEnd(mm: AddressSpace): void {
+  if (leaving.has(mm)) return;
+  leaving.set(mm, monotonicNow() + PATIENCE);
+  if (!sweeper.armed) armTimer(sweeper, monotonicNow() + PATIENCE);
 }
 
 /** Kills the host process of an address space at once. */
@@ -100,11 +124,23 @@ export function allocateBlock(mm: AddressSpace): number {
 
 function sweep(): void {
   const now = monotonicNow();
+  for (const [mm, end] of leaving) if (end <= now) endAddressSpace(mm);
   let next = Number.POSITIVE_INFINITY;
-  for (const [mm, end] of leaving) {
-    if (!processes.has(mm)) leaving.delete(mm);
-    else if (end <= now) killAddressSpace(mm);
-    next = Math.min(next, Math.max(end, now + GRACE));
-  }
+  for (const end of leaving.values()) next = Math.min(next, Math.max(end, now + GRACE));
   if (leaving.size > 0) armTimer(sweeper, next);
+}
+
+/** Patience with `mm` is over. */
+function endAddressSpace(mm: AddressSpace): void {
+  if (!processes.has(mm)) {
+    leaving.delete(mm);
+    // Ordered, and never made.
+    if (mm.hostPid === 0 && mm.tasks.size > 0) addressSpaceDied(mm.tasks);
+  } else if (everyTaskDoomed(mm)) killAddressSpace(mm);
+  else leaving.delete(mm);
+}
+
+function everyTaskDoomed(mm: AddressSpace): boolean {
+  for (const task of mm.tasks) if (!task.doomed) return false;
+  return true;
 }

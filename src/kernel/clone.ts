@@ -25,17 +25,18 @@ import {
   CLONE_VFORK,
   CLONE_VM,
 } from '../abi/sched.ts';
-import { SS_DISABLE } from '../abi/signal.ts';
+import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
+import type { AddressSpace } from '../mm/address-space.ts';
 import { order } from '../platform/answer.ts';
 import { i32 } from '../platform/arena.ts';
 import { ACT_ASK_AGAIN, FD_SLOT, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD } from '../platform/layout.ts';
-import { allocateSlot, setOwner, slotDescriptor } from '../platform/slots.ts';
-import { allocateBlock, takeSpareSlot } from './address-spaces.ts';
+import { allocateSlot, setOwner, slotDescriptor, slotsLeft } from '../platform/slots.ts';
+import { allocateBlock, expectProcess, takeSpareSlot } from './address-spaces.ts';
 import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
 import { ANSWERED } from './block.ts';
-import { abandonTask } from './exit.ts';
+import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { allocatePid, kernel } from './kernel.ts';
 import { exceedsProcessLimit } from './limits.ts';
@@ -63,6 +64,8 @@ const NAMESPACE_FLAGS =
   CLONE_NEWTIME;
 /** What every thread of an address space is on the host: VM | FS | FILES | SIGHAND | THREAD | SYSVSEM. */
 const HOST_THREAD_FLAGS = 0x50f00;
+/** Slots that are kept for executing programs, whatever tasks there are. */
+const RESERVED_SLOTS = 16;
 const SYS_ARCH_PRCTL = 158;
 const ARCH_SET_FS = 0x1002;
 
@@ -87,14 +90,14 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   const sharesMemory = (args.flags & CLONE_VM) !== 0;
   let slot = sharesMemory ? takeSpareSlot(parent.mm) : -1;
   const fresh = slot < 0;
-  if (fresh) slot = allocateSlot();
+  if (fresh) slot = slotsLeft() > RESERVED_SLOTS ? allocateSlot() : -EAGAIN;
   if (slot < 0) return -EAGAIN;
   const child = makeChild(parent, args);
   child.memory.slot = slot;
   child.mm.slots.add(slot);
   setOwner(slot, child, 0);
-  if (sharesMemory) child.block = allocateBlock(child.mm);
-  const refused = prepared ? prepared(child) : 0;
+  child.block = sharesMemory ? allocateBlock(child.mm) : onlyBlock(child.mm, parent.block);
+  const refused = child.block < 0 ? -EAGAIN : prepared ? prepared(child) : 0;
   if (refused < 0) {
     abandonTask(child);
     return refused;
@@ -148,6 +151,13 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments): Task {
   return child;
 }
 
+/** Of the parent's threads only the one that forks goes on in the child, on the block it had. */
+function onlyBlock(mm: AddressSpace, block: number): number {
+  mm.blocks.clear();
+  mm.blocks.add(block);
+  return block;
+}
+
 function makeGroup(parent: Task, child: Task, flags: number, exitSignal: number): void {
   const { group } = child;
   const source = parent.group;
@@ -183,6 +193,7 @@ function orderFork(parent: Task, child: Task, { flags, stack, tls, childTid }: C
   const set = flags & CLONE_CHILD_SETTID ? childTid : 0;
   order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.tid, clear, set, 1, FD_SLOT, stack);
   child.initialTls = flags & CLONE_SETTLS ? tls : 0;
+  expectProcess(child.mm, parent.mm);
 }
 
 function orderThread(parent: Task, child: Task, args: CloneArguments, fresh: boolean): void {
@@ -220,9 +231,12 @@ export function vforkReleased(child: Task): void {
 
 /** The host could not make the child (a limit on processes or memory): it never was, and the call answers EAGAIN. */
 export function cloneFailed(parent: Task): void {
-  const child = parent.pendingObject as Task;
+  const child = parent.pendingObject;
+  parent.pendingObject = null;
+  // The stub of a child that has been heard of, or that was never ordered, does not say this.
+  if (!(child instanceof Task) || child.hostTid !== 0) return killGroup(parent.group, SIGSEGV, parent);
   child.vforkParent = null;
-  abandonTask(child);
+  if (child.state !== DEAD) abandonTask(child);
   beginAnswer(parent);
   complete(parent, -EAGAIN);
 }

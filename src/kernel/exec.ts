@@ -45,7 +45,7 @@ import { checkAccess, MAY_READ } from '../vfs/permission.ts';
 import { buryAddressSpace, buryThread, watchAddressSpace } from './address-spaces.ts';
 import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
-import { killGroup, killOtherThreads } from './exit.ts';
+import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
 import { kernel } from './kernel.ts';
 import { walkRobustList } from './robust-list.ts';
 import { RUNNING, SERVING, type Task, WITHHELD } from './task.ts';
@@ -65,15 +65,30 @@ const MM_MAP_OFFSET = SLOT_PAYLOAD + PAYLOAD_SIZE - 0x1000 - 256;
 const INLINE_STACK = MM_MAP_OFFSET - SLOT_PAYLOAD;
 
 /** Everything an exec needs, ready to be laid out once there is a blank. */
-interface PreparedExec {
-  program: Program;
-  environment: string[];
-  stack: StackImage;
-  placement: Placement;
-  stackSize: number;
-  credentials: ExecCredentials;
+class PreparedExec {
+  readonly program: Program;
+  readonly stack: StackImage;
+  readonly placement: Placement;
+  readonly stackSize: number;
+  readonly credentials: ExecCredentials;
   /** The caller may read the program's file: it stays dumpable. */
-  readable: boolean;
+  readonly readable: boolean;
+
+  constructor(
+    program: Program,
+    stack: StackImage,
+    placement: Placement,
+    stackSize: number,
+    credentials: ExecCredentials,
+    readable: boolean,
+  ) {
+    this.program = program;
+    this.stack = stack;
+    this.placement = placement;
+    this.stackSize = stackSize;
+    this.credentials = credentials;
+    this.readable = readable;
+  }
 }
 
 /** Tasks whose exec waits for a blank. */
@@ -118,6 +133,17 @@ export function serveWaitingExecs(): void {
     if (!blank) return;
     waiting.shift();
     commit(task, task.pendingObject as PreparedExec, blank);
+  }
+}
+
+/** The host makes no more processes: execve(2) has EAGAIN for a limit that was met. */
+export function refuseWaitingExecs(): void {
+  for (const task of waiting.splice(0)) {
+    abandonExec(task);
+    if (task.state !== WITHHELD) continue;
+    task.pendingObject = null;
+    task.state = SERVING;
+    onFailure(task, -EAGAIN);
   }
 }
 
@@ -166,7 +192,7 @@ function prepare(task: Task, program: Program, environment: string[], stackLimit
   });
   const stackSize = pageUp(Math.max(Math.min(stackLimit, MAX_STACK), stack.bytes.length + (1 << 17)));
   const readable = checkAccess(inode, task.credentials, MAY_READ) === 0;
-  return { program, environment, stack, placement, stackSize, credentials: changed, readable };
+  return new PreparedExec(program, stack, placement, stackSize, changed, readable);
 }
 
 function fileCapabilities(inode: Inode) {
@@ -200,7 +226,7 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   }
   leaveAddressSpace(task);
   const mm = new AddressSpace();
-  joinAddressSpace(task, mm, blank);
+  const isThere = joinAddressSpace(task, mm, blank);
   describeProgram(mm, prepared);
   resetForProgram(task, prepared);
   orderProgram(task, prepared);
@@ -208,6 +234,7 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   const { interpreter } = program;
   if (interpreter) noteMapping(mm, interpreter.file.mapping(5, 2) as HostFd, interpreter.file.path);
   closeProgram(program);
+  if (!isThere) addressSpaceDied(mm.tasks);
 }
 
 /** Installs program and interpreter in the blank; the program's host descriptor, or -errno. */
@@ -260,7 +287,8 @@ function leaveAddressSpace(task: Task): void {
   vforkReleased(task);
 }
 
-function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): void {
+/** False if the blank's host process is gone. */
+function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   const { memory } = task;
   mm.tasks.add(task);
   mm.slots.add(blank.slot);
@@ -271,7 +299,7 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): void {
   memory.hostPid = blank.hostPid;
   memory.beginAnswer();
   setOwner(blank.slot, task, blank.hostPid);
-  watchAddressSpace(mm, blank.hostPid);
+  return watchAddressSpace(mm, blank.hostPid);
 }
 
 /** What the rest of the world may see of the program: /proc/PID/maps, cmdline, environ, stat. */
@@ -368,14 +396,14 @@ function orderJump(slot: number, { program, placement, stack }: PreparedExec): v
 
 /** Whether this is an exec whose stack is still to be filled. */
 export function isPreparedExec(pending: object | null): boolean {
-  return pending !== null && 'placement' in pending;
+  return pending instanceof PreparedExec;
 }
 
 /** The stack of a program with very many arguments is mapped: it is filled from here, then the program starts. */
 export function execStackMapped(task: Task): void {
   const prepared = task.pendingObject as PreparedExec;
-  const { bytes, stackPointer } = prepared.stack;
   task.pendingObject = null;
+  const { bytes, stackPointer } = prepared.stack;
   const at = allocateScratch(bytes.length);
   if (at >= 0) buffer.set(bytes, at);
   if (at < 0 || task.memory.write(stackPointer as UserAddress, at, bytes.length) < 0) {

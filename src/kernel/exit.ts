@@ -16,7 +16,7 @@ import {
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
 import { dropAll } from '../vfs/fd-table.ts';
-import { buryAddressSpace, buryThread, killAddressSpace } from './address-spaces.ts';
+import { buryAddressSpace, buryThread, expectEnd, killAddressSpace } from './address-spaces.ts';
 import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
 import { kernel } from './kernel.ts';
@@ -114,6 +114,7 @@ function endThread(task: Task, self: Task | null): void {
   if (!answered && (!wholeProcess || wakes.length > 0 || task.hostTid === 0)) {
     task.doomed = true;
     task.pendingObject = wakes;
+    expectEnd(mm);
     return interruptTask(task);
   }
   if (wholeProcess && task !== self && wakes.length === 0) {

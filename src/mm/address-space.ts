@@ -42,7 +42,6 @@ export class AddressSpace {
   /** The state of an address space copied by fork. */
   copy(): AddressSpace {
     const copy = new AddressSpace();
-    for (const block of this.blocks) copy.blocks.add(block);
     for (const [key, path] of this.mappedFiles) copy.mappedFiles.set(key, path);
     copy.installedFile = this.installedFile;
     copy.installedHostFd = this.installedHostFd;

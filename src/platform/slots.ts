@@ -40,6 +40,11 @@ export function allocateSlot(): number {
   return ready.pop() ?? freshSlot();
 }
 
+/** How many slots can still be allocated. */
+export function slotsLeft(): number {
+  return ready.length + free.length + MAX_SLOTS - created;
+}
+
 /** Makes slots ahead of need, while nobody waits. */
 export function prepareSlots(): void {
   while (ready.length < READY_WANTED) {
@@ -50,7 +55,7 @@ export function prepareSlots(): void {
 }
 
 export function slotsPrepared(): boolean {
-  return ready.length >= READY_WANTED;
+  return ready.length >= READY_WANTED || free.length + MAX_SLOTS - created === 0;
 }
 
 /** Host descriptor of a slot's memfd, to be installed in the process that owns it. */

@@ -5,7 +5,7 @@ import type { HostPid } from '../base/brands.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from './answer.ts';
 import { FD_BLANK_SLOTS, ORDER_FORK } from './layout.ts';
 import { native } from './native.ts';
-import { allocateSlot, freeSlot, setExpectedThread, setOwner, slotDescriptor } from './slots.ts';
+import { allocateSlot, freeSlot, setExpectedThread, setOwner, slotDescriptor, slotsLeft } from './slots.ts';
 
 const ZYGOTE_SLOT = 0;
 /** Blanks kept ready, and how many one order list makes at most. */
@@ -27,15 +27,29 @@ let coming = 0;
 let zygoteWaits = false;
 /** How many tasks wait for a blank; the kernel keeps the queue. */
 let wanted = 0;
+/** What the zygote was told to make last. */
+let batch: Blank[] = [];
+/** The host made no more processes of late: none are asked for ahead of need. */
+let refused = false;
 
 /** The zygote rang: it can take orders. */
 export function zygoteRang(): void {
   zygoteWaits = true;
 }
 
+/** The host refused (a limit) the blank that was order `index` of the last batch; those behind it were not tried. */
+export function blanksRefused(index: number): void {
+  for (const blank of batch.slice(index)) {
+    coming--;
+    freeSlot(blank.slot);
+  }
+  refused = true;
+}
+
 /** A blank's hello came: it is withheld until a program is laid out in it. */
 export function blankArrived(blank: Blank, hostPid: HostPid): void {
   coming--;
+  refused = false;
   blank.hostPid = hostPid;
   setExpectedThread(blank.slot, hostPid);
   ready.push(blank);
@@ -43,43 +57,45 @@ export function blankArrived(blank: Blank, hostPid: HostPid): void {
 
 /** A ready blank, or null: then one more is ordered, and the caller tries again after the next arrival. */
 export function takeBlank(): Blank | null {
-  const blank = ready.shift() ?? null;
-  if (!blank) wanted++;
-  return blank;
-}
-
-/** A blank died before it was used. */
-export function forgetBlank(blank: Blank): void {
-  const index = ready.indexOf(blank);
-  if (index >= 0) ready.splice(index, 1);
-  else coming--;
-  freeSlot(blank.slot);
+  for (let blank = ready.shift(); blank; blank = ready.shift()) {
+    if (native.idValid(blank.slot) === 0) return blank;
+    // Killed on the host while it waited.
+    freeSlot(blank.slot);
+  }
+  wanted++;
+  return null;
 }
 
 export function blanksMissing(): boolean {
-  return zygoteWaits && ready.length + coming < READY + wanted;
+  if (!zygoteWaits || ((refused || slotsLeft() === 0) && wanted === 0)) return false;
+  return ready.length + coming < READY + wanted;
 }
 
 /** Orders what is missing from the zygote, if it waits for orders. */
 export function refillBlanks(): void {
   if (!blanksMissing()) return;
-  const count = Math.min(BATCH, READY + wanted - ready.length - coming);
+  const count = Math.min(BATCH, (refused ? 0 : READY) + wanted - ready.length - coming);
   wanted = 0;
   clearOrders(ZYGOTE_SLOT);
-  let made = 0;
-  for (; made < count; made++) {
+  batch = [];
+  while (batch.length < count) {
     const slot = allocateSlot();
     if (slot < 0) break;
-    const fd = FD_BLANK_SLOTS + made;
+    const fd = FD_BLANK_SLOTS + batch.length;
     if (native.addfd(ZYGOTE_SLOT, slotDescriptor(slot), fd, false) < 0) {
       freeSlot(slot);
       break;
     }
-    setOwner(slot, new Blank(slot), 0);
+    const blank = new Blank(slot);
+    batch.push(blank);
+    setOwner(slot, blank, 0);
     order(ZYGOTE_SLOT, ORDER_FORK, slot, 0, 0, 0, 1, fd);
   }
-  if (made === 0) return;
-  coming += made;
+  if (batch.length === 0) {
+    refused = true;
+    return;
+  }
+  coming += batch.length;
   zygoteWaits = false;
   writeAnswer(ZYGOTE_SLOT, 0, 0, 0, false);
   sendAnswer(ZYGOTE_SLOT);

@@ -7,8 +7,8 @@ import type { HostPid } from '../base/brands.ts';
 import { watchAddressSpace } from '../kernel/address-spaces.ts';
 import { beginAnswer, complete } from '../kernel/answer.ts';
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
-import { execStackMapped, isPreparedExec, serveWaitingExecs } from '../kernel/exec.ts';
-import { exitDoomed, killGroup } from '../kernel/exit.ts';
+import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
+import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
 import { bitHigh, bitLow, signalInfo } from '../kernel/signal-state.ts';
 import { RUNNING, SERVING, Task } from '../kernel/task.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
@@ -30,7 +30,7 @@ import {
 } from '../platform/layout.ts';
 import { INFO_PID, native } from '../platform/native.ts';
 import { ownerOf } from '../platform/slots.ts';
-import { Blank, blankArrived, zygoteRang } from '../platform/zygote.ts';
+import { Blank, blankArrived, blanksRefused, zygoteRang } from '../platform/zygote.ts';
 import { dispatchCall } from '../syscalls/dispatch.ts';
 
 const ZYGOTE_SLOT = 0;
@@ -38,7 +38,7 @@ const SYS_FUTEX = 202;
 
 /** Serves the ring of a slot. The addon has checked that it is the slot's own thread that rang. */
 export function serveRing(slot: number): void {
-  if (slot === ZYGOTE_SLOT) return zygoteRang();
+  if (slot === ZYGOTE_SLOT) return serveZygote(u32[H_KIND]);
   const owner = ownerOf(slot);
   if (owner instanceof Task) return serveTask(owner, u32[((slot * SLOT_SIZE) >>> 2) + H_KIND]);
   if (owner instanceof Blank) {
@@ -47,8 +47,17 @@ export function serveRing(slot: number): void {
   }
 }
 
+/** The zygote's slot is mapped nowhere but in the zygote, which runs nothing but the stub. */
+function serveZygote(kind: number): void {
+  if (kind === KIND_ORDER_FAIL) {
+    blanksRefused(u32[H_ARGS]);
+    refuseWaitingExecs();
+  }
+  zygoteRang();
+}
+
 function serveTask(task: Task, kind: number): void {
-  if (task.hostTid === 0) meetThread(task, native.info[INFO_PID] as HostPid);
+  if (task.hostTid === 0 && !meetThread(task, native.info[INFO_PID] as HostPid)) return;
   // An honest thread asks one thing at a time.
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
@@ -60,12 +69,16 @@ function serveTask(task: Task, kind: number): void {
   serveReport(task, kind);
 }
 
-/** The first ring of a thread tells its host thread id; of a process, the process to watch. */
-function meetThread(task: Task, hostTid: HostPid): void {
+/** The first ring of a thread tells its host thread id; of a process, the process to watch. False: it is dead again. */
+function meetThread(task: Task, hostTid: HostPid): boolean {
   task.hostTid = hostTid;
   const { mm } = task;
-  if (mm.hostPid === 0) watchAddressSpace(mm, hostTid);
+  if (mm.hostPid === 0 && !watchAddressSpace(mm, hostTid)) {
+    addressSpaceDied(mm.tasks);
+    return false;
+  }
   task.memory.hostPid = mm.hostPid;
+  return true;
 }
 
 function serveReport(task: Task, kind: number): void {
@@ -84,8 +97,7 @@ function serveReport(task: Task, kind: number): void {
       return killGroup(task.group, SIGSEGV, task);
     case KIND_ORDER_FAIL:
       // A clone that the host refused, or a program whose mappings failed past the point of no return.
-      if (task.pendingObject instanceof Task) return cloneFailed(task);
-      return killGroup(task.group, SIGSEGV, task);
+      return cloneFailed(task);
     case KIND_SIGNAL_FAIL:
       return killGroup(task.group, SIGSEGV, task);
     default:
