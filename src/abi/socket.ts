@@ -56,6 +56,7 @@ export const SOL_SOCKET = 1;
 export const SOL_IP = 0;
 export const SOL_TCP = 6;
 export const SOL_UDP = 17;
+export const SOL_UDPLITE = 136;
 export const SOL_IPV6 = 41;
 export const SOL_ICMPV6 = 58;
 export const SOL_RAW = 255;
@@ -182,6 +183,7 @@ export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
 export const IPV6_RECVHOPLIMIT = 51;
+export const IPV6_HOPLIMIT = 52;
 export const IPV6_TCLASS = 67;
 export const IPV6_RECVTCLASS = 66;
 
@@ -241,3 +243,7 @@ export const SOCKADDR_IN_SIZE = 16; // u16 family, port (network order), u32 add
 export const SOCKADDR_IN6_SIZE = 28; // u16 family, port, u32 flow information, u8 address[16], u32 scope
 export const SOCKADDR_NL_SIZE = 12; // u16 family, u16 zero, u32 port id, u32 groups
 export const LINGER_SIZE = 8;
+
+// Options of SOL_UDPLITE
+export const UDPLITE_SEND_CSCOV = 10;
+export const UDPLITE_RECV_CSCOV = 11;

@@ -10,6 +10,7 @@ import {
   AF_UNIX,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   SOCK_DGRAM,
   SOCK_PACKET,
   SOCK_RAW,
@@ -80,7 +81,8 @@ function createInetSocket(task: Task, family: number, type: number, protocol: nu
     case SOCK_STREAM:
       return protocol === 0 || protocol === IPPROTO_TCP ? new TcpSocket(family, task) : -EPROTONOSUPPORT;
     case SOCK_DGRAM:
-      return protocol === 0 || protocol === IPPROTO_UDP ? new UdpSocket(family, task) : -EPROTONOSUPPORT;
+      if (protocol === 0 || protocol === IPPROTO_UDP) return new UdpSocket(family, IPPROTO_UDP, task);
+      return protocol === IPPROTO_UDPLITE ? new UdpSocket(family, IPPROTO_UDPLITE, task) : -EPROTONOSUPPORT;
     case SOCK_RAW:
       return capable(task.credentials, CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
     default:

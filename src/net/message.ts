@@ -2,6 +2,13 @@
 
 import type { OpenFile } from '../vfs/open-file.ts';
 
+/** A control message of another level than SOL_SOCKET, its data as a byte string. */
+export interface ControlItem {
+  readonly level: number;
+  readonly type: number;
+  readonly data: string;
+}
+
 export class Message {
   /** Arena offset of the bytes, and how many: to send, or room for what is received. */
   at = 0;
@@ -17,6 +24,8 @@ export class Message {
   pid = 0;
   uid = 0;
   gid = 0;
+  /** Control messages for or from the protocol; null for none. */
+  items: ControlItem[] | null = null;
   /** Received: bytes laid down at `at`; less than the call's result only with MSG_TRUNC. */
   copied = 0;
   /** Received: MSG_TRUNC, MSG_CTRUNC, …. */
@@ -30,6 +39,7 @@ export class Message {
     this.address = null;
     this.rights = null;
     this.hasCredentials = false;
+    this.items = null;
     this.copied = 0;
     this.resultFlags = 0;
     return this;

@@ -4,7 +4,7 @@
 import { EAGAIN, EINTR, EMSGSIZE, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { SI_USER, SIGPIPE } from '../abi/signal.ts';
-import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_WAITALL, SOCK_STREAM } from '../abi/socket.ts';
+import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL, SOCK_STREAM } from '../abi/socket.ts';
 import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
@@ -103,7 +103,9 @@ export function receiveMessage(
   message.set(0, 0, flags);
   if (total === 0 && socket.streaming) return 0;
   for (;;) {
-    const room = Math.min(total - got, socket.readableBytes, IO_CHUNK);
+    // An urgent byte lies outside the stream.
+    const ready = flags & MSG_OOB ? 1 : socket.readableBytes;
+    const room = Math.min(total - got, ready, IO_CHUNK);
     const at = task.memory.reserve(room);
     if (at < 0) return at;
     const n = socket.receive(message.set(at, room, flags));
@@ -127,6 +129,6 @@ export function receiveMessage(
 
 /** How many bytes a receive waits for: all with MSG_WAITALL, else as many as SO_RCVLOWAT says. */
 function targetOf(socket: Socket, flags: number, total: number): number {
-  if (!socket.streaming || flags & MSG_PEEK) return 0;
+  if (!socket.streaming || flags & (MSG_PEEK | MSG_OOB)) return 0;
   return flags & MSG_WAITALL ? total : Math.min(total, socket.receiveLowWater);
 }

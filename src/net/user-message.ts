@@ -30,7 +30,7 @@ import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, i32, readBytes, readS64, readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
 import { type OpenFile, retain } from '../vfs/open-file.ts';
-import type { Message } from './message.ts';
+import type { ControlItem, Message } from './message.ts';
 import { checkInFlight, discardRights } from './rights.ts';
 import type { Socket } from './socket.ts';
 
@@ -192,9 +192,15 @@ export function readControl(task: Task, header: MessageHeader, message: Message)
 }
 
 function readControlMessage(task: Task, message: Message, at: number, length: number): number {
-  if (i32[(at + 8) >> 2] !== SOL_SOCKET) return 0;
+  const level = i32[(at + 8) >> 2];
+  const type = i32[(at + 12) >> 2];
   const i = (at + CMSGHDR_SIZE) >> 2;
-  switch (i32[(at + 12) >> 2]) {
+  if (level !== SOL_SOCKET) {
+    message.items ??= [];
+    message.items.push({ level, type, data: readBytes(at + CMSGHDR_SIZE, length) });
+    return 0;
+  }
+  switch (type) {
     case SCM_RIGHTS:
       return readRights(task, message, i, length >> 2);
     case SCM_CREDENTIALS:
@@ -237,10 +243,13 @@ function checkClaim(task: Task, message: Message): number {
  */
 export function giveControl(task: Task, header: MessageHeader, socket: Socket, message: Message, now: boolean): number {
   const room = Math.min(header.controlLength, MAX_CONTROL);
-  const at = task.memory.reserve(room + 8);
+  // With slack, for what is laid down whole and then cut.
+  const at = task.memory.reserve(room + CMSGHDR_SIZE);
   let used = 0;
   if (at >= 0) {
-    if (message.hasCredentials && socket.hasSwitch(SO_PASSCRED)) used = putCredentials(at, room, message);
+    for (const item of message.items ?? []) used += putItem(at + used, room - used, item, message);
+    if (message.hasCredentials && socket.hasSwitch(SO_PASSCRED))
+      used += putCredentials(at + used, room - used, message);
     if (message.rights) used = putRights(task, at, used, room, message);
     if (used > 0 && give(task, header.control, at, used, now) < 0) return 0;
   }
@@ -252,26 +261,39 @@ export function giveControl(task: Task, header: MessageHeader, socket: Socket, m
   return used;
 }
 
-function putHeader(at: number, length: number, type: number): void {
+function putHeader(at: number, length: number, level: number, type: number): void {
   writeU64(at, length);
-  i32[(at + 8) >> 2] = SOL_SOCKET;
+  i32[(at + 8) >> 2] = level;
   i32[(at + 12) >> 2] = type;
 }
 
-function putCredentials(at: number, room: number, message: Message): number {
-  if (room < CMSGHDR_SIZE) {
-    message.resultFlags |= MSG_CTRUNC;
-    return 0;
+/** The header of a control message of `size` bytes, cut (MSG_CTRUNC) to the room there is. Bytes used, 0 for no room. */
+function putCut(at: number, room: number, level: number, type: number, size: number, message: Message): number {
+  const length = Math.min(room, CMSGHDR_SIZE + size);
+  if (length < CMSGHDR_SIZE + size) message.resultFlags |= MSG_CTRUNC;
+  if (room < CMSGHDR_SIZE) return 0;
+  putHeader(at, length, level, type);
+  return Math.min(room, (length + 7) & ~7);
+}
+
+function putItem(at: number, room: number, item: ControlItem, message: Message): number {
+  const used = putCut(at, room, item.level, item.type, item.data.length, message);
+  if (used > 0) {
+    u8.fill(0, at + CMSGHDR_SIZE, at + used);
+    writeBytes(at + CMSGHDR_SIZE, item.data.slice(0, used - CMSGHDR_SIZE));
   }
-  const length = Math.min(room, CMSGHDR_SIZE + UCRED_SIZE);
-  if (length < CMSGHDR_SIZE + UCRED_SIZE) message.resultFlags |= MSG_CTRUNC;
-  putHeader(at, length, SCM_CREDENTIALS);
+  return used;
+}
+
+function putCredentials(at: number, room: number, message: Message): number {
+  const used = putCut(at, room, SOL_SOCKET, SCM_CREDENTIALS, UCRED_SIZE, message);
+  if (used === 0) return 0;
   const i = (at + CMSGHDR_SIZE) >> 2;
   i32[i] = message.pid;
   u32[i + 1] = message.uid;
   u32[i + 2] = message.gid;
   u32[i + 3] = 0;
-  return Math.min(room, (length + 7) & ~7);
+  return used;
 }
 
 /** As many descriptors as fit and may be opened; `message.rights` keeps the rest. */
@@ -291,7 +313,7 @@ function putRights(task: Task, base: number, used: number, room: number, message
   if (rights.length === 0) message.rights = null;
   if (count === 0) return used;
   const length = CMSGHDR_SIZE + 4 * count;
-  putHeader(at, length, SCM_RIGHTS);
+  putHeader(at, length, SOL_SOCKET, SCM_RIGHTS);
   if (count & 1) u32[i + count] = 0;
   return Math.min(room, used + ((length + 7) & ~7));
 }

@@ -19,16 +19,23 @@ import {
   ENOTCONN,
   EPIPE,
 } from '../../src/abi/errno.ts';
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP } from '../../src/abi/poll.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP } from '../../src/abi/poll.ts';
 import { SIGPIPE } from '../../src/abi/signal.ts';
 import {
   AF_INET,
   AF_INET6,
+  IPV6_HOPLIMIT,
+  IPV6_PKTINFO,
+  IPV6_RECVHOPLIMIT,
+  IPV6_RECVPKTINFO,
+  IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  MSG_OOB,
   SHUT_WR,
   SO_ERROR,
+  SO_OOBINLINE,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_DGRAM,
@@ -289,6 +296,50 @@ test('options of TCP', () => {
   assert.equal(setOption(task, client, SOL_TCP, TCP_NODELAY, 7), 0);
   assert.equal(option(task, client, SOL_TCP, TCP_NODELAY), 1);
   assert.equal(option(task, client, SOL_TCP, 999), -92);
+});
+
+test('an urgent byte', () => {
+  const task = newTask();
+  const [client, server] = connected(task);
+  const text = task.memory.put('abcX');
+  const at = task.memory.allocate(4);
+  const urgent = (): number => call(task, messages.recvfrom, server, at, 4, MSG_OOB | MSG_DONTWAIT, 0, 0);
+  assert.equal(urgent(), -EINVAL);
+  assert.equal(call(task, messages.sendto, client, text, 4, MSG_OOB, 0, 0), 4);
+  send(task, client, 'def');
+  assert.equal(file(task, server).poll() & POLLPRI, POLLPRI);
+  assert.equal(receive(task, server), 'abc', 'up to the mark');
+  assert.equal(urgent(), 1);
+  assert.equal(task.memory.get(at, 1), 'X');
+  assert.equal(urgent(), -EINVAL);
+  assert.equal(receive(task, server), 'def');
+  setOption(task, server, SOL_SOCKET, SO_OOBINLINE, 1);
+  assert.equal(call(task, messages.sendto, client, text, 4, MSG_OOB, 0, 0), 4);
+  assert.equal(receive(task, server), 'abc');
+  assert.equal(urgent(), -EINVAL);
+  assert.equal(receive(task, server), 'X');
+});
+
+test('what a datagram goes with', () => {
+  const task = newTask();
+  const [a, b] = [make(task, SOCK_DGRAM, AF_INET6), make(task, SOCK_DGRAM, AF_INET6)];
+  assert.equal(call(task, sockets.bind, a, ...v6(task, [1], 0)), 0);
+  assert.equal(setOption(task, a, SOL_IPV6, IPV6_RECVHOPLIMIT, 1), 0);
+  assert.equal(setOption(task, a, SOL_IPV6, IPV6_RECVPKTINFO, 1), 0);
+  assert.equal(setOption(task, b, SOL_IPV6, IPV6_UNICAST_HOPS, 300), -EINVAL);
+  assert.equal(setOption(task, b, SOL_IPV6, IPV6_UNICAST_HOPS, 9), 0);
+  assert.equal(send(task, b, 'x', v6(task, [1], portOf(task, a))), 1);
+  const { memory } = task;
+  const msg = memory.allocate(56);
+  const control = memory.allocate(64);
+  memory.view.setBigUint64(msg + 32, BigInt(control), true);
+  memory.view.setBigUint64(msg + 40, 64n, true);
+  assert.equal(call(task, messages.recvmsg, a, msg, 0), 0);
+  assert.equal(memory.view.getBigUint64(msg + 40, true), 64n);
+  const words = Array.from({ length: 16 }, (_, i) => memory.view.getInt32(control + 4 * i, true));
+  assert.deepEqual(words.slice(0, 4), [36, 0, SOL_IPV6, IPV6_PKTINFO]);
+  assert.deepEqual(words.slice(7, 9), [1 << 24, 1], '::1, on the loopback');
+  assert.deepEqual(words.slice(10, 15), [20, 0, SOL_IPV6, IPV6_HOPLIMIT, 9]);
 });
 
 test('datagrams', () => {

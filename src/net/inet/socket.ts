@@ -9,7 +9,10 @@ import {
   IP_MTU_DISCOVER,
   IP_MULTICAST_LOOP,
   IP_MULTICAST_TTL,
+  IP_PKTINFO,
   IP_RECVERR,
+  IP_RECVTOS,
+  IP_RECVTTL,
   IP_TOS,
   IP_TTL,
   IPV6_MTU,
@@ -17,6 +20,9 @@ import {
   IPV6_MULTICAST_HOPS,
   IPV6_MULTICAST_LOOP,
   IPV6_RECVERR,
+  IPV6_RECVHOPLIMIT,
+  IPV6_RECVPKTINFO,
+  IPV6_RECVTCLASS,
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
@@ -50,6 +56,9 @@ const IP_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IP_MTU_DISCOVER, [0, 5, 1]],
   [IP_RECVERR, [0, 1, 0]],
   [IP_BIND_ADDRESS_NO_PORT, [0, 1, 0]],
+  [IP_PKTINFO, [0, 1, 0]],
+  [IP_RECVTTL, [0, 1, 0]],
+  [IP_RECVTOS, [0, 1, 0]],
   [IP_MULTICAST_TTL, [0, 255, 1]],
   [IP_MULTICAST_LOOP, [0, 1, 1]],
 ]);
@@ -60,6 +69,9 @@ const IPV6_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IPV6_MTU_DISCOVER, [0, 5, 1]],
   [IPV6_RECVERR, [0, 1, 0]],
   [IPV6_TCLASS, [-1, 255, 0]],
+  [IPV6_RECVPKTINFO, [0, 1, 0]],
+  [IPV6_RECVHOPLIMIT, [0, 1, 0]],
+  [IPV6_RECVTCLASS, [0, 1, 0]],
 ]);
 
 export abstract class InetSocket extends Socket {
@@ -137,8 +149,13 @@ export abstract class InetSocket extends Socket {
     return this.remote ? formatEndpoint(this.remote, this.family) : -ENOTCONN;
   }
 
+  /** No option was ever set. */
+  get hasDefaults(): boolean {
+    return this.numbers.size === 0;
+  }
+
   /** What a number option is now. */
-  protected numberOf(level: number, name: number, otherwise: number): number {
+  numberOf(level: number, name: number, otherwise: number): number {
     return this.numbers.get(level * 65536 + name) ?? otherwise;
   }
 

@@ -15,10 +15,20 @@ import {
   EISCONN,
   ENOPROTOOPT,
   ENOTCONN,
-  EOPNOTSUPP,
   EPIPE,
 } from '../../abi/errno.ts';
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../../abi/poll.ts';
+import { SIOCATMARK } from '../../abi/ioctl.ts';
+import {
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLPRI,
+  POLLRDHUP,
+  POLLRDNORM,
+  POLLWRBAND,
+  POLLWRNORM,
+} from '../../abi/poll.ts';
 import {
   AF_UNSPEC,
   IPPROTO_TCP,
@@ -28,6 +38,7 @@ import {
   SHUT_RD,
   SHUT_RDWR,
   SHUT_WR,
+  SO_OOBINLINE,
   SOCK_STREAM,
   SOL_TCP,
   SOMAXCONN,
@@ -46,6 +57,7 @@ import {
   TCP_USER_TIMEOUT,
   TCP_WINDOW_CLAMP,
 } from '../../abi/socket.ts';
+import type { UserAddress } from '../../base/brands.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8, writeBytes } from '../../platform/arena.ts';
@@ -110,6 +122,12 @@ export class TcpSocket extends InetSocket {
   private dead = false;
   /** A non-blocking connect whose outcome the program has not asked for yet. */
   private outcomeDue = false;
+  /** Bytes received since the beginning. */
+  private received = 0;
+  /** Where in the stream the urgent byte stands (out of it, unless SO_OOBINLINE is set); -1 if there is none. */
+  private urgentAt = -1;
+  /** The urgent byte until it is received, then -1. */
+  private urgentByte = -1;
   private readonly backlog: TcpSocket[] = [];
   private maxBacklog = 0;
   /** Sockets that are CONNECTING to this one. */
@@ -304,21 +322,66 @@ export class TcpSocket extends InetSocket {
   }
 
   send(_task: Task, message: Message): number {
-    return message.flags & MSG_OOB ? -EOPNOTSUPP : this.push(message.at, message.length);
+    const { at, length } = message;
+    if (!(message.flags & MSG_OOB) || length === 0) return this.push(at, length);
+    // The last byte is the urgent one.
+    if (length > 1) {
+      const n = this.push(at, length - 1);
+      if (n < length - 1) return n;
+    } else {
+      const n = this.push(at, 0);
+      if (n < 0) return n;
+    }
+    this.peer?.takeUrgent(at + length - 1);
+    return length;
+  }
+
+  /** Marks this place of the stream and keeps the byte at an arena offset. */
+  private takeUrgent(at: number): void {
+    this.urgentAt = this.received + this.ring.length;
+    this.urgentByte = u8[at];
+    if (this.hasSwitch(SO_OOBINLINE)) this.ring.write(at, 1);
+    this.queue.wake(POLLPRI | READABLE);
+  }
+
+  private receiveUrgent(message: Message): number {
+    if (this.hasSwitch(SO_OOBINLINE) || this.urgentByte < 0 || message.length === 0) return -EINVAL;
+    u8[message.at] = this.urgentByte;
+    message.copied = 1;
+    if (!(message.flags & MSG_PEEK)) this.urgentByte = -1;
+    return 1;
+  }
+
+  /** Bytes up to the mark, so that a reader notices it; what lies at the mark ends it. */
+  private upToMark(length: number, peek: boolean): number {
+    if (this.urgentAt < 0) return length;
+    const ahead = this.urgentAt - this.received;
+    if (ahead > 0) return Math.min(length, ahead);
+    if (!peek) this.urgentAt = this.urgentByte = -1;
+    return length;
+  }
+
+  override ioctl(task: Task, command: number, argument: UserAddress): number {
+    if (command !== SIOCATMARK) return super.ioctl(task, command, argument);
+    const at = task.memory.out(argument, 4);
+    if (at < 0) return at;
+    i32[at >> 2] = Number(this.urgentAt === this.received);
+    return 0;
   }
 
   receive(message: Message): number {
-    if (message.flags & MSG_OOB) return -EINVAL;
     if (this.state === LISTENING) return -ENOTCONN;
+    if (message.flags & MSG_OOB) return this.receiveUrgent(message);
     const { ring, peer } = this;
     if (ring.length === 0) return this.atEnd();
-    const n = Math.min(message.length, ring.length);
+    const n = this.upToMark(Math.min(message.length, ring.length), (message.flags & MSG_PEEK) !== 0);
     const discards = (message.flags & MSG_TRUNC) !== 0;
     if (!discards) ring.peek(message.at, n, 0);
     message.copied = discards ? 0 : n;
     if (message.flags & MSG_PEEK) return n;
     const wasFull = peer !== null && !peer.hasRoom();
     ring.discard(n);
+    this.received += n;
     if (wasFull && peer.hasRoom()) peer.queue.wake(WRITABLE);
     return n;
   }
@@ -360,6 +423,7 @@ export class TcpSocket extends InetSocket {
     if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
     if (this.state === CONNECTING) return events;
     if (this.ring.length > 0) events |= READABLE;
+    if (this.urgentByte >= 0) events |= POLLPRI;
     if (this.shut & SEND_SHUT || this.hasRoom()) events |= POLLOUT | POLLWRNORM;
     return events;
   }

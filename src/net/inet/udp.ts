@@ -9,6 +9,7 @@ import {
   AF_UNSPEC,
   IP_RECVERR,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   IPV6_RECVERR,
   MSG_ERRQUEUE,
   MSG_OOB,
@@ -20,12 +21,17 @@ import {
   SOCK_DGRAM,
   SOL_IP,
   SOL_IPV6,
+  SOL_UDPLITE,
+  UDPLITE_RECV_CSCOV,
+  UDPLITE_SEND_CSCOV,
 } from '../../abi/socket.ts';
 import type { Task } from '../../kernel/task.ts';
+import { i32 } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import type { Message } from '../message.ts';
 import type { Socket } from '../socket.ts';
 import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
+import { describeIncoming, describeOutgoing, type PacketInfo } from './packet-info.ts';
 import { PortTable } from './ports.ts';
 import { InetSocket } from './socket.ts';
 
@@ -34,16 +40,21 @@ const LONGEST = 65507;
 /** What a datagram costs of the receive buffer besides its bytes. */
 const DATAGRAM_COST = 768;
 const UNBOUNDED = 1 << 30;
+const UDP_HEADER = 8;
+const LARGEST_COVERAGE = 65535;
 const RECEIVE_SHUT = 1;
 const SEND_SHUT = 2;
 
 interface Datagram {
   readonly length: number;
   readonly from: Endpoint;
+  readonly info: PacketInfo;
 }
 
-const table = new PortTable();
+const udpTable = new PortTable();
+const liteTable = new PortTable();
 
+/** UDP, and UDP-Lite, whose partial checksums mean nothing here: nothing is damaged on the way. */
 export class UdpSocket extends InetSocket {
   private readonly ring = new ByteRing(UNBOUNDED);
   private readonly datagrams: Datagram[] = [];
@@ -51,12 +62,12 @@ export class UdpSocket extends InetSocket {
   /** Its address was chosen by connect and goes with the connection. */
   private hostByConnect = false;
 
-  constructor(family: number, task: Task) {
-    super(family, SOCK_DGRAM, IPPROTO_UDP, task);
+  constructor(family: number, protocol: typeof IPPROTO_UDP | typeof IPPROTO_UDPLITE, task: Task) {
+    super(family, SOCK_DGRAM, protocol, task);
   }
 
   protected get table(): PortTable {
-    return table;
+    return this.protocol === IPPROTO_UDP ? udpTable : liteTable;
   }
   get streaming(): boolean {
     return false;
@@ -121,12 +132,14 @@ export class UdpSocket extends InetSocket {
     if (this.shut & SEND_SHUT) return -EPIPE;
     const target = this.targetOf(message);
     if (typeof target === 'number') return target;
+    const info = describeOutgoing(this, target.host, message.items);
+    if (typeof info === 'number') return info;
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
     if (failed < 0) return failed;
     const from = { host: this.sourceFor(target), port: this.localPort };
     const accepts = (socket: InetSocket): number => (socket as UdpSocket).interest(from);
-    const receiver = table.find(target.host, target.port, accepts) as UdpSocket | null;
-    if (receiver) receiver.push(message, from);
+    const receiver = this.table.find(target.host, target.port, accepts) as UdpSocket | null;
+    if (receiver) receiver.push(message, from, info);
     else if (this.remote || this.wantsErrors) this.fail(ECONNREFUSED);
     return message.length;
   }
@@ -139,11 +152,12 @@ export class UdpSocket extends InetSocket {
       if (this.error !== 0) return this.takeError();
       return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;
     }
-    const { length, from } = datagram;
+    const { length, from, info } = datagram;
     const n = Math.min(message.length, length);
     this.ring.peek(message.at, n, 0);
     message.copied = n;
     message.address = formatEndpoint(from, this.family);
+    message.items = describeIncoming(this, info);
     if (n < length) message.resultFlags |= MSG_TRUNC;
     if (!(message.flags & MSG_PEEK)) {
       this.ring.discard(length);
@@ -164,7 +178,7 @@ export class UdpSocket extends InetSocket {
   override release(): void {
     this.ring.clear();
     this.datagrams.length = 0;
-    if (this.localPort !== 0) table.release(this, this.localPort);
+    if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
 
   private targetOf(message: Message): Endpoint | number {
@@ -180,11 +194,30 @@ export class UdpSocket extends InetSocket {
     return this.remote.host === from.host && this.remote.port === from.port ? 8 : 0;
   }
 
-  private push(message: Message, from: Endpoint): void {
+  private push(message: Message, from: Endpoint, info: PacketInfo): void {
     if (this.ring.length + (this.datagrams.length + 1) * DATAGRAM_COST + message.length > this.receiveBuffer) return;
     this.ring.write(message.at, message.length);
-    this.datagrams.push({ length: message.length, from });
+    this.datagrams.push({ length: message.length, from, info });
     this.queue.wake(READABLE);
+  }
+
+  override setProtocolOption(task: Task, level: number, name: number, at: number, length: number): number {
+    if (level !== SOL_UDPLITE || !this.hasCoverage(name)) return super.setProtocolOption(task, level, name, at, length);
+    if (length < 4) return -EINVAL;
+    const value = i32[at >> 2];
+    // Less than the header cannot be covered; 0 is everything.
+    const coverage = value > 0 && value < UDP_HEADER ? UDP_HEADER : Math.min(value, LARGEST_COVERAGE);
+    return value < 0 ? -EINVAL : this.setNumber(level, name, coverage);
+  }
+
+  override getProtocolOption(level: number, name: number, at: number, length: number): number {
+    if (level !== SOL_UDPLITE || !this.hasCoverage(name)) return super.getProtocolOption(level, name, at, length);
+    i32[at >> 2] = this.numberOf(level, name, 0);
+    return 4;
+  }
+
+  private hasCoverage(name: number): boolean {
+    return this.protocol === IPPROTO_UDPLITE && (name === UDPLITE_SEND_CSCOV || name === UDPLITE_RECV_CSCOV);
   }
 
   private get wantsErrors(): boolean {
