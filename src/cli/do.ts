@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { posix } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import type { MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
+import type { DeviceSpec, MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
 import { SPEC_VERSION } from '../base/spec.ts';
 import { bytesOfText, pathOf } from '../oci/bytes.ts';
 import { loginCapabilities } from '../oci/capabilities.ts';
@@ -34,6 +34,14 @@ interface BindOption {
   readonly destination: string;
   readonly readonly: boolean;
 }
+
+/** Block devices made of files, all within the sandbox (loop(4)). */
+const LOOP_DEVICES: readonly DeviceSpec[] = [
+  { path: '/dev/loop-control', type: 'c', major: 10, minor: 237, mode: 0o660, uid: 0, gid: 0 },
+  ...Array.from({ length: 8 }, (_, minor): DeviceSpec => {
+    return { path: `/dev/loop${minor}`, type: 'b', major: 7, minor, mode: 0o660, uid: 0, gid: 6 };
+  }),
+];
 
 export function addDoCommand(program: Command, dist: string): void {
   const command = program
@@ -106,7 +114,7 @@ function sandboxOf(args: readonly string[], options: DoOptions, dist: string): S
     mounts,
     maskedPaths: [],
     readonlyPaths: [],
-    devices: [],
+    devices: LOOP_DEVICES,
     sysctl: {},
     process: processOf(args, options, rootPath),
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },

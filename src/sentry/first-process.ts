@@ -6,6 +6,7 @@ import type { Fd, HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import type { Credentials } from '../base/credentials.ts';
 import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
+import { registerLoopDevices } from '../fs/dev/loop.ts';
 import { registerMemoryDevices } from '../fs/dev/memory-devices.ts';
 import { type DevptsSuperblock, registerPtmxDevice } from '../fs/devpts/devpts.ts';
 import { openConsole } from '../fs/hostio/console.ts';
@@ -105,6 +106,7 @@ function limit(value: number): number {
 /** Devices that inodes of any filesystem may stand for, by number. */
 function registerDevices(): void {
   registerMemoryDevices();
+  registerLoopDevices();
   registerTtyDevice();
   registerPtmxDevice();
 }
