@@ -11,6 +11,7 @@ import {
   resizeConsole,
   restoreConsole,
   resumeConsole,
+  setConsoleWantedHook,
   suspendConsole,
 } from '../fs/hostio/console.ts';
 import { host } from '../host/calls.ts';
@@ -25,6 +26,10 @@ import { endHooks } from './end.ts';
 
 const TERMIOS_SIZE = 64;
 const MAX_SIGNALS = 64;
+/** Of the control channel (native/abi.h): with SIGCONT, continued in the background; requests. */
+const CONTROL_BACKGROUND = 0x80;
+const CONTROL_STOP = 'S';
+const CONTROL_TERMINAL = 'T';
 
 /** Whether a host descriptor is a terminal. */
 export function isTerminal(fd: HostFd): boolean {
@@ -40,11 +45,12 @@ export function attachConsole(
   task: Task,
   descriptors: readonly HostFd[],
   devpts: DevptsSuperblock,
+  background: boolean,
 ): HostConsole | null {
   const terminals = descriptors.filter(isTerminal);
   if (terminals.length === 0) return null;
   const input = isTerminal(descriptors[0]) ? descriptors[0] : terminals[0];
-  const made = createConsole(devpts, input, terminals[terminals.length - 1]);
+  const made = createConsole(devpts, input, terminals[terminals.length - 1], background);
   if (typeof made === 'number') return null;
   const { processGroup } = task.group;
   made.tty.session = processGroup.session;
@@ -57,7 +63,11 @@ export function attachConsole(
 /** Listens to the launcher: each byte is a signal it caught. */
 export function watchControl(control: HostFd): void {
   watchHostFd(control, POLLIN, { ready: () => readControl(control) });
-  setInitStoppedHook(() => stopOutside(control));
+  setInitStoppedHook(() => {
+    suspendConsole();
+    request(control, CONTROL_STOP);
+  });
+  setConsoleWantedHook(() => request(control, CONTROL_TERMINAL));
 }
 
 function readControl(control: HostFd): void {
@@ -69,23 +79,23 @@ function readControl(control: HostFd): void {
   releaseScratch(mark);
 }
 
-function forward(signo: number): void {
+function forward(byte: number): void {
   const { init } = kernel;
+  const signo = byte & ~CONTROL_BACKGROUND;
   if (!init || signo < 1 || signo > 31) return;
-  if (signo === SIGWINCH) return resizeConsole();
+  if (signo === SIGWINCH && resizeConsole()) return;
   if (signo === SIGCONT) {
-    resumeConsole();
+    resumeConsole((byte & CONTROL_BACKGROUND) !== 0);
     return sendSignalToProcessGroup(init.processGroup, signalInfo(SIGCONT, SI_KERNEL));
   }
   sendSignalToGroup(init, signalInfo(signo, SI_KERNEL));
 }
 
-/** The first process was stopped: the terminal goes back to the caller, and the launcher stops, too. */
-function stopOutside(control: HostFd): void {
-  suspendConsole();
+/** Asks the launcher's outer process for something. */
+function request(control: HostFd, what: string): void {
   const mark = markScratch();
   const at = allocateScratch(1);
-  u8[at] = 'S'.charCodeAt(0);
+  u8[at] = what.charCodeAt(0);
   host.write(control, at, 1);
   releaseScratch(mark);
 }

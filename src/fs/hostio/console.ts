@@ -256,7 +256,8 @@ export function resumeConsole(): void {
   console?.acquire();
 }
 
-/** The host's window was resized. */
-export function resizeConsole(): void {
+/** The host's window was resized. False if there is no console. */
+export function resizeConsole(): boolean {
   console?.resized();
+  return console !== null;
 }
