@@ -11,12 +11,13 @@ import {
 import { NSIG, SI_TKILL, SI_USER, SIGINFO_SIZE } from '../abi/signal.ts';
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
 import { PidFile } from '../fs/pidfd/pidfd.ts';
+import { TaskDirectory } from '../fs/proc/task-directory.ts';
 import { mayInspect, mayKill } from '../kernel/credentials.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { type SignalInfo, signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup, sendSignalToTask } from '../kernel/signals.ts';
-import { DEAD, type Task } from '../kernel/task.ts';
+import { DEAD, type Task, type ThreadGroup } from '../kernel/task.ts';
 import { i32, u32 } from '../platform/arena.ts';
 import { retain } from '../vfs/open-file.ts';
 
@@ -32,8 +33,8 @@ export function pidfd_open(task: Task, pid: Pid, flags: number): number {
 export function pidfd_send_signal(task: Task, pidfd: Fd, sig: number, info: UserAddress, flags: number): number {
   const scopes = PIDFD_SIGNAL_THREAD | PIDFD_SIGNAL_THREAD_GROUP | PIDFD_SIGNAL_PROCESS_GROUP;
   if (flags & ~scopes || (flags & (flags - 1)) !== 0) return -EINVAL;
-  const file = task.files.get(pidfd);
-  if (!(file instanceof PidFile)) return -EBADF;
+  const file = signalled(task, pidfd);
+  if (!file) return -EBADF;
   const given = info === 0 ? userSignal(task, sig) : readSignal(task, sig, info, file);
   if (typeof given === 'number') return given;
   if (sig < 0 || sig > NSIG) return -EINVAL;
@@ -60,12 +61,26 @@ export function pidfd_getfd(task: Task, pidfd: Fd, targetfd: Fd, flags: number):
   return wanted ? installFile(task, retain(wanted), true) : -EBADF;
 }
 
+/** Whom a signal is for: a process, or the one thread of it that is not null. */
+interface Signalled {
+  readonly group: ThreadGroup;
+  readonly thread: Task | null;
+}
+
+/** A process by its pidfd or, from before there were any, by its directory in /proc. */
+function signalled(task: Task, fd: Fd): Signalled | null {
+  const file = task.files.get(fd);
+  if (file instanceof PidFile) return file;
+  const inode = file?.inode;
+  return inode instanceof TaskDirectory && inode.whole ? { group: inode.task.group, thread: null } : null;
+}
+
 function userSignal(task: Task, sig: number): SignalInfo {
   return signalInfo(sig, SI_USER, { pid: task.group.pid, uid: task.credentials.uid });
 }
 
 /** The siginfo_t a caller gives; only to itself may it claim to be the kernel or kill(2). */
-function readSignal(task: Task, sig: number, address: UserAddress, file: PidFile): SignalInfo | number {
+function readSignal(task: Task, sig: number, address: UserAddress, file: Signalled): SignalInfo | number {
   const at = task.memory.in(address, SIGINFO_SIZE);
   if (at < 0) return at;
   const i = at >> 2;
@@ -77,7 +92,7 @@ function readSignal(task: Task, sig: number, address: UserAddress, file: PidFile
 }
 
 /** -EPERM only if not a single member may be signalled, as kill(2) has it. */
-function signalProcessGroup(task: Task, file: PidFile, info: SignalInfo): number {
+function signalProcessGroup(task: Task, file: Signalled, info: SignalInfo): number {
   let allowed = 0;
   for (const member of [...file.group.processGroup.members]) {
     if (!mayKill(task, member.leader, info.signo)) continue;
