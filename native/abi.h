@@ -27,6 +27,11 @@ typedef long s64;
 #define PROMOTE          1001 // trapped inside the stub: re-enter by SIGSYS to have all registers in memory
 #define INTERRUPT_SIGNAL 16   // SIGSTKFLT, "report in". Real-time signals would queue and fill the altstack
 
+// ---- control channel: a signal's number to the sentry, a request to the launcher's outer process ----
+#define CONTROL_BACKGROUND 0x80 // with SIGCONT: continued, but not in the foreground of the terminal
+#define CONTROL_STOP       'S'  // stop as the sandbox's job has
+#define CONTROL_TERMINAL   'T'  // the terminal is wanted
+
 // ---- slot: byte offsets of its parts ----
 #define SLOT_ORDERS  0x1000u // up to MAX_ORDERS orders of 64 bytes: u64 opcode, u64 argument[7]
 #define MAX_ORDERS   192

@@ -62,6 +62,8 @@ struct state {
   int rootfs_tree;
   int stdio[3]; // non-blocking doubles of 0..2, or -1
   int control_outer, control_sentry;
+  int terminal; // our controlling terminal, or -1
+  bool background;
   int stub, slot0, proc;
   int machine[MACHINE_FILES]; // the host's MACHINE_FILE, or -1
   int sync[2];                // outer tells init that its ids are mapped

@@ -185,7 +185,15 @@ static int make_slot0(void) {
   return fd;
 }
 
+/** Whether the terminal is somebody else's now: a job in the background leaves it alone. */
+static bool in_background(int terminal) {
+  pid_t foreground = terminal < 0 ? -1 : tcgetpgrp(terminal);
+  return foreground > 0 && foreground != getpgrp();
+}
+
 static void open_all(const struct options *options, struct state *state) {
+  state->terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  state->background = in_background(state->terminal);
   for (int fd = 0; fd < 3; fd++) state->stdio[fd] = double_stream(fd);
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) || pipe2(state->sync, O_CLOEXEC))
@@ -255,9 +263,17 @@ static void forward(const struct state *state, int signals, pid_t init) {
     leave_if_gone(init);
     return;
   }
-  char number = (char)info.ssi_signo;
+  unsigned char number = info.ssi_signo;
+  if (number == SIGCONT && in_background(state->terminal)) number |= CONTROL_BACKGROUND;
   // A full channel means a sentry that does not listen; then only SIGKILL helps, which needs no forwarding.
   send(state->control_outer, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/** A program reads the terminal. In the background that stops the job, as SIGTTIN would. */
+static void want_terminal(const struct state *state) {
+  unsigned char number = SIGCONT;
+  if (in_background(state->terminal)) kill(getpid(), SIGSTOP); // what comes after it is forwarded
+  else send(state->control_outer, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void stand_for_sandbox(const struct state *state, int signals, pid_t init) {
@@ -268,7 +284,8 @@ static void stand_for_sandbox(const struct state *state, int signals, pid_t init
     if (!poll_set[1].revents) continue;
     char request;
     ssize_t length = recv(state->control_outer, &request, 1, MSG_DONTWAIT);
-    if (length == 1 && request == 'S') kill(getpid(), SIGSTOP); // the sandbox's job was stopped: so are we
+    if (length == 1 && request == CONTROL_STOP) kill(getpid(), SIGSTOP); // the sandbox's job was stopped: so are we
+    else if (length == 1 && request == CONTROL_TERMINAL) want_terminal(state);
     else if (length == 0) poll_set[1].fd = -1;
   }
 }
@@ -298,8 +315,8 @@ int main(int argc, char **argv) {
   write_maps(&options, init);
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");
-  int keep[3] = {state.sync[1], state.control_outer, signals};
-  keep_only(open_null(), keep, 3);
+  int keep[4] = {state.sync[1], state.control_outer, signals, state.terminal};
+  keep_only(open_null(), keep, state.terminal < 0 ? 3 : 4);
   if (write(state.sync[1], "", 1) != 1) die(NULL, "the sandbox did not start");
   stand_for_sandbox(&state, signals, init);
 }

@@ -19,6 +19,8 @@ export interface SentryArguments {
   zygotePid: HostPid;
   /** To the launcher's outer process: a byte per caught signal comes, a byte to stop it goes. */
   control: HostFd;
+  /** Started in the background of its terminal. */
+  background: boolean;
   /** The ready/go handshake with init. */
   init: HostFd;
   spec: HostFd;
@@ -37,6 +39,7 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     slot0: none,
     zygotePid: 0 as HostPid,
     control: none,
+    background: false,
     init: none,
     spec: none,
     log: 2 as HostFd,
@@ -73,6 +76,9 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--control-fd':
       result.control = fd;
+      break;
+    case '--background':
+      result.background = true;
       break;
     case '--init-fd':
       result.init = fd;

@@ -114,7 +114,7 @@ function registerDevices(): void {
 /** Streams that are the host's terminal become the console of `devpts`; the others pass through. */
 function installStreams(task: Task, args: SentryArguments, devpts: DevptsSuperblock | null): void {
   const descriptors = [0, 1, 2].map((fd) => (args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
-  const made = devpts ? attachConsole(task, descriptors, devpts) : null;
+  const made = devpts ? attachConsole(task, descriptors, devpts, args.background) : null;
   for (let fd = 0; fd < 3; fd++) {
     const file = made && isTerminal(descriptors[fd]) ? openConsole(task, made) : openHostStream(descriptors[fd]);
     if (typeof file !== 'number') task.files.replace(fd as Fd, file, false);

@@ -52,6 +52,8 @@ export class PtyMaster extends OpenFile implements TtyPeer, TtySide {
     this.queue.wake(POLLOUT | POLLWRNORM);
   }
 
+  inputWanted(): void {}
+
   // ---- the file ----
 
   override read(at: number, length: number, _offset: number): number {

@@ -28,6 +28,13 @@ const BLOCKING_CHUNK = 1024;
 const DRAIN_TIME = 2000;
 const DRAIN_STEP = 5;
 
+const FOREGROUND = 0;
+const BACKGROUND = 1;
+/** The sandbox is stopped. */
+const SUSPENDED = 2;
+/** The host's terminal is gone. */
+const LOST = 3;
+
 /** A host descriptor of the console in the native wait, with the events it waits for. */
 class Line {
   readonly fd: HostFd;
@@ -61,10 +68,9 @@ export class HostConsole implements TtyPeer {
   private readonly input: Line;
   private readonly output: Line;
   private readonly mayBlock: boolean;
-  /** The host terminal's settings as they were. */
+  /** The host terminal's settings as they were, while it is raw. */
   private saved: Uint8Array | null = null;
-  /** The host's terminal is ours: raw, and pumped. */
-  private active = false;
+  private state = SUSPENDED;
 
   constructor(instance: DevptsSuperblock, tty: Tty, inputFd: HostFd, outputFd: HostFd) {
     this.instance = instance;
@@ -77,29 +83,35 @@ export class HostConsole implements TtyPeer {
 
   // ---- the host terminal's settings ----
 
-  /** Takes the host's terminal: its settings are kept and it is made raw. 0 or -errno. */
-  acquire(): number {
-    if (this.active) return 0;
+  /** In the foreground: the host's terminal is raw, and all that is typed is the guest's. */
+  toForeground(): void {
+    if (this.state === FOREGROUND || this.state === LOST) return;
     const mark = markScratch();
     const at = allocateScratch(TERMIOS_SIZE);
-    let r = host.tcgets(this.input.fd, at);
-    if (r === 0) {
+    if (host.tcgets(this.input.fd, at) === 0) {
       this.saved = u8.slice(at, at + TERMIOS_SIZE);
       const raw = new Termios();
       raw.read(at, false);
       makeRaw(raw);
       raw.write(at, false);
-      r = host.tcsetsw(this.input.fd, at);
+      host.tcsetsw(this.input.fd, at);
     }
     releaseScratch(mark);
-    this.active = true;
+    this.state = FOREGROUND;
     this.resized();
     this.listenForInput();
     this.outputAdded();
-    return r;
   }
 
-  /** Gives the guest's terminal the settings that the host's has, before `acquire` makes that raw. */
+  /** In the background: what the guest writes is shown, and the terminal is left alone otherwise. */
+  toBackground(): void {
+    this.suspend();
+    if (this.state === LOST) return;
+    this.state = BACKGROUND;
+    this.outputAdded();
+  }
+
+  /** Gives the guest's terminal the settings that the host's has, before `toForeground` makes that raw. */
   adoptSettings(): void {
     const mark = markScratch();
     const at = allocateScratch(TERMIOS_SIZE);
@@ -113,16 +125,17 @@ export class HostConsole implements TtyPeer {
   }
 
   /** Lets go of the host's terminal: everything is out, its settings are as they were. */
-  release(): void {
-    if (!this.active) return;
+  suspend(): void {
+    if (this.state === LOST) return;
     this.drain();
-    this.active = false;
+    this.state = SUSPENDED;
     this.input.listen(POLLIN, false);
     this.output.listen(POLLOUT, false);
     if (!this.saved) return;
     const mark = markScratch();
     const at = allocateScratch(TERMIOS_SIZE);
     u8.set(this.saved, at);
+    this.saved = null;
     host.tcsetsw(this.input.fd, at);
     releaseScratch(mark);
   }
@@ -145,7 +158,11 @@ export class HostConsole implements TtyPeer {
   }
 
   private listenForInput(): void {
-    this.input.listen(POLLIN, this.active && this.tty.arrivedRoom > 0);
+    this.input.listen(POLLIN, this.state === FOREGROUND && this.tty.arrivedRoom > 0);
+  }
+
+  inputWanted(): void {
+    if (this.state === BACKGROUND) onWanted();
   }
 
   /** The host's terminal has something to say. */
@@ -161,7 +178,7 @@ export class HostConsole implements TtyPeer {
 
   /** The host's terminal is gone: the guest's hangs up. */
   private lost(): void {
-    this.active = false;
+    this.state = LOST;
     this.saved = null;
     this.input.listen(POLLIN, false);
     this.output.listen(POLLOUT, false);
@@ -172,7 +189,7 @@ export class HostConsole implements TtyPeer {
   // ---- guest to host ----
 
   outputAdded(): void {
-    if (!this.active) return;
+    if (this.state !== FOREGROUND && this.state !== BACKGROUND) return;
     const { output } = this.tty;
     const mark = markScratch();
     const at = allocateScratch(CHUNK);
@@ -202,8 +219,9 @@ export class HostConsole implements TtyPeer {
 
   /** Waits, for a limited time, until the host's terminal has taken everything. */
   private drain(): void {
+    if (this.state !== FOREGROUND && this.state !== BACKGROUND) return;
     const pause = new Int32Array(new SharedArrayBuffer(4));
-    for (let waited = 0; this.active && this.tty.output.length > 0 && waited < DRAIN_TIME; waited += DRAIN_STEP) {
+    for (let waited = 0; this.tty.output.length > 0 && waited < DRAIN_TIME; waited += DRAIN_STEP) {
       this.outputAdded();
       if (this.tty.output.length > 0) Atomics.wait(pause, 0, 0, DRAIN_STEP);
     }
@@ -211,16 +229,30 @@ export class HostConsole implements TtyPeer {
 }
 
 let console: HostConsole | null = null;
+let onWanted: () => void = () => {};
+
+/** What is to happen when a program reads the terminal in the background. */
+export function setConsoleWantedHook(hook: () => void): void {
+  onWanted = hook;
+}
 
 /**
  * Makes the console: a pts of the instance whose other side is the host's terminal on the two descriptors. Opens of /dev/console lead there. -errno if there is no pts.
  */
-export function createConsole(instance: DevptsSuperblock, input: HostFd, output: HostFd): HostConsole | number {
+export function createConsole(
+  instance: DevptsSuperblock,
+  input: HostFd,
+  output: HostFd,
+  background: boolean,
+): HostConsole | number {
   const tty = instance.allocate(false);
   if (typeof tty === 'number') return tty;
   const made = new HostConsole(instance, tty, input, output);
-  made.adoptSettings();
-  made.acquire();
+  if (background) made.toBackground();
+  else {
+    made.adoptSettings();
+    made.toForeground();
+  }
   registerDevice(S_IFCHR, 5, 1, (path, inode, flags) => openTty(path, inode, flags | O_NOCTTY, tty));
   console = made;
   return made;
@@ -242,18 +274,19 @@ export function openConsole(task: Task, made: HostConsole): OpenFile | number {
 
 /** At the end: what was written is out, and the host's terminal is as it was. */
 export function restoreConsole(): void {
-  console?.release();
+  console?.suspend();
   console = null;
 }
 
 /** Before the sandbox as a whole stops: the host's terminal is given back. */
 export function suspendConsole(): void {
-  console?.release();
+  console?.suspend();
 }
 
-/** After it was continued: the terminal is taken again, at its present size. */
-export function resumeConsole(): void {
-  console?.acquire();
+/** After it was continued: the terminal is taken again, at its present size, unless it is another job's now. */
+export function resumeConsole(background: boolean): void {
+  if (background) console?.toBackground();
+  else console?.toForeground();
 }
 
 /** The host's window was resized. False if there is no console. */

@@ -55,6 +55,8 @@ export interface TtyPeer {
   outputAdded(): void;
   /** The line discipline has taken input: there is room for more. */
   inputTaken(): void;
+  /** A reader waits for input. */
+  inputWanted(): void;
 }
 
 /** An open file that a hang-up cuts off. */
@@ -215,6 +217,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   /** Reads as the settings ask: a line, or by VMIN and VTIME. -EAGAIN when the reader has to wait. */
   read(at: number, length: number, nonblocking: boolean): number {
     const { discipline } = this;
+    if (discipline.available === 0 && !nonblocking) this.peer?.inputWanted();
     if (!discipline.canonical) return this.readBytes(at, length, nonblocking);
     if (discipline.available === 0) return -EAGAIN;
     const n = discipline.readLine(at, length);
