@@ -394,7 +394,7 @@ export class TcpSocket extends InetSocket {
     if (peer.dead) {
       // The bytes go out, and what comes back says that nobody is there.
       this.reset();
-      return length;
+      return Math.min(length, this.sendBuffer);
     }
     const n = Math.min(length, this.sendBuffer + peer.receiveBuffer - peer.ring.length);
     if (n <= 0) return length === 0 ? 0 : -EAGAIN;
