@@ -1,7 +1,7 @@
 // `cloister do`: one command in a sandbox over a directory of the host, by default its whole root under an overlay in
 // memory. What is not said comes from the caller: environment, directory, limits, umask, standard streams.
 
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { posix } from 'node:path';
 import type { Command } from 'commander';
@@ -146,7 +146,7 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
     cwd: options.cwd ?? startDirectory(rootPath),
     uid,
     gid,
-    additionalGids: isCaller ? (process.getgroups?.() ?? []) : [],
+    additionalGids: isCaller ? supplementaryGroups() : [],
     umask: process.umask(),
     terminal: isTerminal(0) && isTerminal(1) && isTerminal(2),
     consoleSize: null,
@@ -155,6 +155,12 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
     noNewPrivileges: false,
     oomScoreAdj: 0,
   };
+}
+
+/** Ours. (process.getgroups() always has the effective group among them.) */
+function supplementaryGroups(): number[] {
+  const [, list = ''] = /^Groups:(.*)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+  return list.split(/\s+/).filter(Boolean).map(Number);
 }
 
 /** The caller's directory where the root has it too, else the root. */
