@@ -1,18 +1,10 @@
-// /proc/net: the network as far as there is one in the sandbox. The tables have their headings and no rows until the
-// address families register what they have.
+// /proc/net: the network as far as there is one in the sandbox: the loopback interface and the sockets.
 
+import { AF_INET, AF_INET6 } from '../../abi/socket.ts';
+import { LOOPBACK_NAME } from '../../net/interfaces.ts';
 import type { Tree } from '../virtual/directory.ts';
+import { tcpRows, udpRows, unixRows } from './sockets.ts';
 import { text } from './system.ts';
-
-/** Rows of one table of /proc/net, each with its newline; called whenever the table is read. */
-export type NetRows = () => string;
-
-const rows = new Map<string, NetRows>();
-
-/** Puts rows below the heading of a table: `unix`, `tcp`, `tcp6`, `udp`, `udp6`, `raw`, `raw6`, `dev`, `route`, … */
-export function registerNetRows(table: string, source: NetRows): void {
-  rows.set(table, source);
-}
 
 const TCP =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n';
@@ -24,34 +16,28 @@ const RAW =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n';
 const UDP6 =
   '  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n';
-
-const HEADINGS: Readonly<Record<string, string>> = {
-  arp: 'IP address       HW type     Flags       HW address            Mask     Device\n',
-  dev:
-    'Inter-|   Receive                                                |  Transmit\n' +
-    ' face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n',
-  if_inet6: '',
-  ipv6_route: '',
-  netlink: 'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n',
-  packet: 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n',
-  protocols:
-    'protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re sp bi br ha uh gp em\n',
-  raw: RAW,
-  raw6: UDP6,
-  route:
-    'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       \n',
-  tcp: TCP,
-  tcp6: TCP6,
-  udp: UDP,
-  udp6: UDP6,
-  unix: 'Num       RefCount Protocol Flags    Type St Inode Path\n',
-};
+const DEV =
+  'Inter-|   Receive                                                |  Transmit\n' +
+  ' face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n';
+/** The loopback moves bytes from socket to socket; there are no packets to be counted. */
+const LOOPBACK_ROW = `${LOOPBACK_NAME.padStart(6)}:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n`;
+const ROUTE =
+  'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       \n';
 
 /** The directory /proc/PID/net. */
-export function netTree(): Tree {
-  const tree: Record<string, Tree[string]> = {};
-  for (const [name, heading] of Object.entries(HEADINGS)) {
-    tree[name] = text(() => heading + (rows.get(name)?.() ?? ''));
-  }
-  return tree;
-}
+export const NET_FILES: Tree = {
+  arp: text(() => 'IP address       HW type     Flags       HW address            Mask     Device\n'),
+  dev: text(() => DEV + LOOPBACK_ROW),
+  if_inet6: text(() => `${'1'.padStart(32, '0')} 01 80 10 80 ${LOOPBACK_NAME.padStart(8)}\n`),
+  ipv6_route: text(() => ''),
+  netlink: text(() => 'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n'),
+  packet: text(() => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n'),
+  raw: text(() => RAW),
+  raw6: text(() => UDP6),
+  route: text(() => ROUTE),
+  tcp: text(() => TCP + tcpRows(AF_INET)),
+  tcp6: text(() => TCP6 + tcpRows(AF_INET6)),
+  udp: text(() => UDP + udpRows(AF_INET)),
+  udp6: text(() => UDP6 + udpRows(AF_INET6)),
+  unix: text(() => `Num       RefCount Protocol Flags    Type St Inode Path\n${unixRows()}`),
+};

@@ -8,7 +8,7 @@ import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
-import { netTree } from './net.ts';
+import { NET_FILES } from './net.ts';
 import { taskIno } from './numbers.ts';
 import { SETTINGS } from './sysctl.ts';
 import { SYSTEM_FILES } from './system.ts';
@@ -43,7 +43,7 @@ class ProcRoot extends VirtualDirectory {
     super(superblock, ROOT_INO);
     this.fixed = new FixedDirectory(superblock, ROOT_INO);
     this.net = new FixedDirectory(superblock, superblock.nextIno());
-    grow(this.net, netTree());
+    grow(this.net, NET_FILES);
     this.fixed.add('self', new GeneratedLink(superblock, superblock.nextIno(), null, SELF));
     this.fixed.add('thread-self', new GeneratedLink(superblock, superblock.nextIno(), null, THREAD_SELF));
     this.fixed.add('mounts', new VirtualSymlink(superblock, superblock.nextIno(), 'self/mounts'));

@@ -24,18 +24,10 @@ import {
   ISIG,
   ISTRIP,
   IUCLC,
-  IUTF8,
   IXANY,
   IXON,
   NOFLSH,
-  OCRNL,
-  OLCUC,
-  ONLCR,
-  ONLRET,
-  ONOCR,
-  OPOST,
   PARMRK,
-  TABDLY,
   VEOF,
   VEOL,
   VEOL2,
@@ -49,10 +41,10 @@ import {
   VSTOP,
   VSUSP,
   VWERASE,
-  XTABS,
 } from '../../abi/ioctl.ts';
 import { SIGINT, SIGQUIT, SIGTSTP } from '../../abi/signal.ts';
 import { u8 } from '../../platform/arena.ts';
+import { isContinuation, isControl, type OutputHost, TtyOutput } from './output.ts';
 import type { Termios } from './termios.ts';
 
 export const INPUT_SIZE = 4096;
@@ -71,23 +63,8 @@ const CARET = 94;
 const UNDERSCORE = 95;
 const HIGHEST = 255;
 
-// Echo operations: a plain number is a byte to put out; these bits say more.
-const OP_CONTROL = 0x100; // show as ^X
-const OP_ERASE_TAB = 0x200; // low bits: columns before the tab, 0x80 if they count from another tab
-const OP_SET_CANON_COLUMN = 0x400;
-const OP_MOVE_BACK = 0x800;
-const AFTER_TAB = 0x80;
-const ECHO_MAX = 4096;
-/** Echoes wait for the end of what came in together, or until so many are queued. */
-const ECHO_WATERMARK = 256;
-
 /** What a line discipline needs of its terminal. */
-export interface DisciplineHost {
-  /** How many bytes the output takes now; 0 while it is stopped. */
-  outputRoom(): number;
-  putOutput(byte: number): void;
-  /** Appends bytes from an arena offset; there is room for them. */
-  appendOutput(at: number, length: number): void;
+export interface DisciplineHost extends OutputHost {
   /** A signal character was typed. */
   signal(signo: number): void;
   /** Signal characters drop what is on its way in and out. */
@@ -104,20 +81,13 @@ function isAlphanumeric(c: number): boolean {
   return c >= 0xc0 && c !== 0xd7 && c !== 0xf7;
 }
 
-function isControl(c: number): boolean {
-  return c < 32 || c === 127;
-}
-
 function toLower(c: number): number {
   return (c >= 65 && c <= 90) || (c >= 0xc0 && c <= 0xde && c !== 0xd7) ? c + 32 : c;
 }
 
-function toUpper(c: number): number {
-  return (c >= 97 && c <= 122) || (c >= 0xe0 && c !== 0xf7) ? c - 32 : c;
-}
-
 export class LineDiscipline {
   readonly termios: Termios;
+  readonly output: TtyOutput;
   private readonly host: DisciplineHost;
 
   readonly input = new Uint8Array(INPUT_SIZE);
@@ -133,9 +103,6 @@ export class LineDiscipline {
   /** Bytes that are not just data with the present settings; null when all are. */
   private special: Uint8Array | null = null;
 
-  private column = 0;
-  private canonColumn = 0;
-  private echoes: number[] = [];
   /** Typed signals. They are sent when all that came in together is echoed: they may be the end of everything. */
   private signals: number[] = [];
   /** Output is stopped, by ^S or by tcflow. */
@@ -146,6 +113,7 @@ export class LineDiscipline {
   constructor(termios: Termios, host: DisciplineHost) {
     this.termios = termios;
     this.host = host;
+    this.output = new TtyOutput(termios, host);
     this.icanon = (termios.lflag & ICANON) !== 0;
     this.mapSpecial();
   }
@@ -170,7 +138,7 @@ export class LineDiscipline {
     this.mapSpecial();
     if (!(iflag & IXON) && old.iflag & IXON && !this.stoppedByCall) {
       this.start();
-      this.processEchoes();
+      this.output.processEchoes();
     }
   }
 
@@ -222,7 +190,7 @@ export class LineDiscipline {
       for (let i = 0; i < n; i++) this.receiveByte(source[from + taken + i]);
       taken += n;
     }
-    this.processEchoes();
+    this.output.processEchoes();
     if (this.signals.length > 0) this.sendSignals();
     return taken;
   }
@@ -266,16 +234,16 @@ export class LineDiscipline {
     const { iflag } = this.termios;
     if (!(iflag & IXON) || !(iflag & IXANY)) return;
     this.start();
-    this.processEchoes();
+    this.output.processEchoes();
   }
 
   private receivePlain(c: number): void {
     this.restartByAnyKey();
     if (this.termios.lflag & ECHO) {
       this.finishErasing();
-      if (this.canonHead === this.readHead) this.queueEcho(OP_SET_CANON_COLUMN);
-      this.echo(c);
-      this.commitEchoes();
+      if (this.canonHead === this.readHead) this.output.markStart();
+      this.output.echo(c);
+      this.output.commitEchoes();
     }
     this.putMarked(c);
   }
@@ -297,12 +265,12 @@ export class LineDiscipline {
     if (this.icanon && this.receiveEditing(c)) return;
     if (lflag & ECHO) {
       this.finishErasing();
-      if (c === NEWLINE) this.queueEcho(NEWLINE);
+      if (c === NEWLINE) this.output.queueEcho(NEWLINE);
       else {
-        if (this.canonHead === this.readHead) this.queueEcho(OP_SET_CANON_COLUMN);
-        this.echo(c);
+        if (this.canonHead === this.readHead) this.output.markStart();
+        this.output.echo(c);
       }
-      this.commitEchoes();
+      this.output.commitEchoes();
     }
     this.putMarked(c);
   }
@@ -310,7 +278,7 @@ export class LineDiscipline {
   private controlsFlow(c: number): boolean {
     if (this.is(c, VSTART)) {
       this.start();
-      this.processEchoes();
+      this.output.processEchoes();
       return true;
     }
     if (!this.is(c, VSTOP)) return false;
@@ -329,15 +297,15 @@ export class LineDiscipline {
     const { iflag, lflag } = this.termios;
     this.signals.push(signo);
     if (!(lflag & NOFLSH)) {
-      this.echoes = [];
+      this.output.dropEchoes();
       this.host.dropOutput();
       this.flushInput();
     }
     if (iflag & IXON) this.start();
     if (lflag & ECHO) {
-      this.echo(c);
-      this.commitEchoes();
-    } else this.processEchoes();
+      this.output.echo(c);
+      this.output.commitEchoes();
+    } else this.output.processEchoes();
   }
 
   /** The characters that edit or end a line. False if `c` is none of them. */
@@ -346,7 +314,7 @@ export class LineDiscipline {
     const extended = (lflag & IEXTEN) !== 0;
     if (this.is(c, VERASE) || this.is(c, VKILL) || (extended && this.is(c, VWERASE))) {
       this.erase(c);
-      this.commitEchoes();
+      this.output.commitEchoes();
       return true;
     }
     if (extended && this.is(c, VLNEXT)) {
@@ -354,25 +322,25 @@ export class LineDiscipline {
       if (lflag & ECHO) {
         this.finishErasing();
         if (lflag & ECHOCTL) {
-          this.queueEcho(CARET);
-          this.queueEcho(BACKSPACE);
-          this.commitEchoes();
+          this.output.queueEcho(CARET);
+          this.output.queueEcho(BACKSPACE);
+          this.output.commitEchoes();
         }
       }
       return true;
     }
     if (extended && lflag & ECHO && this.is(c, VREPRINT)) {
       this.finishErasing();
-      this.echo(c);
-      this.queueEcho(NEWLINE);
-      for (let i = this.canonHead; i !== this.readHead; i++) this.echo(this.input[i & MASK]);
-      this.commitEchoes();
+      this.output.echo(c);
+      this.output.queueEcho(NEWLINE);
+      for (let i = this.canonHead; i !== this.readHead; i++) this.output.echo(this.input[i & MASK]);
+      this.output.commitEchoes();
       return true;
     }
     if (c === NEWLINE) {
       if (lflag & (ECHO | ECHONL)) {
-        this.queueEcho(NEWLINE);
-        this.commitEchoes();
+        this.output.queueEcho(NEWLINE);
+        this.output.commitEchoes();
       }
       this.endLine(NEWLINE);
       return true;
@@ -383,9 +351,9 @@ export class LineDiscipline {
     }
     if (this.is(c, VEOL) || (extended && this.is(c, VEOL2))) {
       if (lflag & ECHO) {
-        if (this.canonHead === this.readHead) this.queueEcho(OP_SET_CANON_COLUMN);
-        this.echo(c);
-        this.commitEchoes();
+        if (this.canonHead === this.readHead) this.output.markStart();
+        this.output.echo(c);
+        this.output.commitEchoes();
       }
       if (c === HIGHEST && this.termios.iflag & PARMRK) this.put(c);
       this.endLine(c);
@@ -403,10 +371,6 @@ export class LineDiscipline {
 
   // ---- erasing ----
 
-  private isContinuation(c: number): boolean {
-    return (this.termios.iflag & IUTF8) !== 0 && (c & 0xc0) === 0x80;
-  }
-
   private erase(c: number): void {
     if (this.readHead === this.canonHead) return;
     const { lflag } = this.termios;
@@ -420,8 +384,8 @@ export class LineDiscipline {
       if (!(lflag & ECHOK) || !(lflag & ECHOKE) || !(lflag & ECHOE)) {
         this.readHead = this.canonHead;
         this.finishErasing();
-        this.echo(this.termios.cc[VKILL]);
-        if (lflag & ECHOK) this.queueEcho(NEWLINE);
+        this.output.echo(this.termios.cc[VKILL]);
+        if (lflag & ECHOK) this.output.queueEcho(NEWLINE);
         return;
       }
     }
@@ -433,8 +397,8 @@ export class LineDiscipline {
       do {
         head--;
         last = this.input[head & MASK];
-      } while (this.isContinuation(last) && head !== this.canonHead);
-      if (this.isContinuation(last)) break;
+      } while (isContinuation(this.termios, last) && head !== this.canonHead);
+      if (isContinuation(this.termios, last)) break;
       if (word) {
         if (isAlphanumeric(last) || last === UNDERSCORE) seenAlphanumeric = true;
         else if (seenAlphanumeric) break;
@@ -451,16 +415,16 @@ export class LineDiscipline {
     const { lflag } = this.termios;
     if (lflag & ECHOPRT) {
       if (!this.erasing) {
-        this.queueEcho(BACKSLASH);
+        this.output.queueEcho(BACKSLASH);
         this.erasing = true;
       }
-      this.echo(c);
+      this.output.echo(c);
       for (let i = 1; i < bytes; i++) {
-        this.queueEcho(this.input[(head + i) & MASK]);
-        this.queueEcho(OP_MOVE_BACK);
+        this.output.queueEcho(this.input[(head + i) & MASK]);
+        this.output.moveBack();
       }
     } else if (one && !(lflag & ECHOE)) {
-      this.echo(this.termios.cc[VERASE]);
+      this.output.echo(this.termios.cc[VERASE]);
     } else if (c === TAB) {
       this.echoTabErasure();
     } else {
@@ -470,161 +434,34 @@ export class LineDiscipline {
   }
 
   private echoRubout(): void {
-    this.queueEcho(BACKSPACE);
-    this.queueEcho(SPACE);
-    this.queueEcho(BACKSPACE);
+    this.output.queueEcho(BACKSPACE);
+    this.output.queueEcho(SPACE);
+    this.output.queueEcho(BACKSPACE);
   }
 
   /** A tab's width depends on the columns since the tab before it, or since the start of the line. */
   private echoTabErasure(): void {
     const { lflag } = this.termios;
     let columns = 0;
-    let afterTab = 0;
+    let afterTab = false;
     for (let i = this.readHead; i !== this.canonHead; ) {
       i--;
       const c = this.input[i & MASK];
       if (c === TAB) {
-        afterTab = AFTER_TAB;
+        afterTab = true;
         break;
       }
       if (isControl(c)) {
         if (lflag & ECHOCTL) columns += 2;
-      } else if (!this.isContinuation(c)) columns++;
+      } else if (!isContinuation(this.termios, c)) columns++;
     }
-    this.queueEcho(OP_ERASE_TAB | (columns & 7) | afterTab);
+    this.output.eraseTab(columns, afterTab);
   }
 
   private finishErasing(): void {
     if (!this.erasing) return;
-    this.queueEcho(SLASH);
+    this.output.queueEcho(SLASH);
     this.erasing = false;
-  }
-
-  // ---- echo ----
-
-  /** Queues the echo of a typed character: control characters show as ^X with ECHOCTL. */
-  private echo(c: number): void {
-    const shown = (this.termios.lflag & ECHOCTL) !== 0 && isControl(c) && c !== TAB;
-    this.queueEcho(shown ? c | OP_CONTROL : c);
-  }
-
-  private queueEcho(operation: number): void {
-    if (this.echoes.length < ECHO_MAX) this.echoes.push(operation);
-  }
-
-  private commitEchoes(): void {
-    if (this.echoes.length >= ECHO_WATERMARK) this.processEchoes();
-  }
-
-  /** Puts queued echoes out as far as there is room. */
-  processEchoes(): void {
-    const { echoes } = this;
-    if (echoes.length === 0) return;
-    let done = 0;
-    while (done < echoes.length && this.putEcho(echoes[done])) done++;
-    if (done === echoes.length) echoes.length = 0;
-    else echoes.splice(0, done);
-  }
-
-  private putEcho(operation: number): boolean {
-    if (operation === OP_SET_CANON_COLUMN) {
-      this.canonColumn = this.column;
-      return true;
-    }
-    if (operation === OP_MOVE_BACK) {
-      if (this.column > 0) this.column--;
-      return true;
-    }
-    const room = this.host.outputRoom();
-    if (operation & OP_ERASE_TAB) {
-      const counted = operation & 0xff;
-      const columns = counted & AFTER_TAB ? counted : counted + this.canonColumn;
-      const back = 8 - (columns & 7);
-      if (room < back) return false;
-      for (let i = 0; i < back; i++) {
-        this.host.putOutput(BACKSPACE);
-        if (this.column > 0) this.column--;
-      }
-      return true;
-    }
-    if (operation & OP_CONTROL) {
-      if (room < 2) return false;
-      this.host.putOutput(CARET);
-      this.host.putOutput((operation & 0xff) ^ 0x40);
-      this.column += 2;
-      return true;
-    }
-    if (room < 1) return false;
-    if (operation === HIGHEST) this.column++;
-    else if (this.termios.oflag & OPOST) return this.putProcessed(operation);
-    this.host.putOutput(operation);
-    return true;
-  }
-
-  // ---- output ----
-
-  /** Takes what a program writes from an arena offset, as far as there is room. Returns how many bytes. */
-  write(at: number, length: number): number {
-    this.processEchoes();
-    if (!(this.termios.oflag & OPOST)) {
-      const n = Math.min(length, this.host.outputRoom());
-      this.host.appendOutput(at, n);
-      return n;
-    }
-    let done = 0;
-    while (done < length && this.putProcessed(u8[at + done])) done++;
-    return done;
-  }
-
-  /** Puts out one byte as OPOST and its companions ask. False when there is no room. */
-  private putProcessed(byte: number): boolean {
-    const { host } = this;
-    const { oflag } = this.termios;
-    const room = host.outputRoom();
-    if (room < 1) return false;
-    let c = byte;
-    switch (c) {
-      case NEWLINE:
-        if (oflag & ONLRET) this.column = 0;
-        if (oflag & ONLCR) {
-          if (room < 2) return false;
-          this.canonColumn = this.column = 0;
-          host.putOutput(RETURN);
-          break;
-        }
-        this.canonColumn = this.column;
-        break;
-      case RETURN:
-        if (oflag & ONOCR && this.column === 0) return true;
-        if (oflag & OCRNL) {
-          c = NEWLINE;
-          if (oflag & ONLRET) this.canonColumn = this.column = 0;
-          break;
-        }
-        this.canonColumn = this.column = 0;
-        break;
-      case TAB: {
-        const spaces = 8 - (this.column & 7);
-        if ((oflag & TABDLY) === XTABS) {
-          if (room < spaces) return false;
-          this.column += spaces;
-          for (let i = 0; i < spaces; i++) host.putOutput(SPACE);
-          return true;
-        }
-        this.column += spaces;
-        break;
-      }
-      case BACKSPACE:
-        if (this.column > 0) this.column--;
-        break;
-      default:
-        if (!isControl(c)) {
-          if (oflag & OLCUC) c = toUpper(c);
-          if (!this.isContinuation(c)) this.column++;
-        }
-    }
-    host.putOutput(c);
-    return true;
   }
 
   // ---- flow ----
@@ -648,7 +485,7 @@ export class LineDiscipline {
     if (on) this.stop();
     else {
       this.start();
-      this.processEchoes();
+      this.output.processEchoes();
     }
   }
 
@@ -733,10 +570,9 @@ export class LineDiscipline {
   /** Back to how a terminal starts: after a hang-up. */
   reset(): void {
     this.flushInput();
-    this.echoes = [];
+    this.output.reset();
     this.literal = false;
     this.stopped = this.stoppedByCall = false;
-    this.column = this.canonColumn = 0;
     this.icanon = (this.termios.lflag & ICANON) !== 0;
     this.mapSpecial();
   }

@@ -194,7 +194,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   /** The other side has taken output: writers may go on. */
   outputTaken(): void {
     if (OUTPUT_ROOM - this.output.length < WRITE_AGAIN) return;
-    this.discipline.processEchoes();
+    this.discipline.output.processEchoes();
     this.queue.wake(WRITABLE);
   }
 
@@ -257,7 +257,7 @@ export class Tty implements ControllingTerminal, DisciplineHost, TimerTarget {
   }
 
   write(at: number, length: number): number {
-    const n = this.discipline.write(at, length);
+    const n = this.discipline.output.write(at, length);
     this.announceOutput();
     return n > 0 || length === 0 ? n : -EAGAIN;
   }
