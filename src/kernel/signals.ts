@@ -95,9 +95,10 @@ function isHeld(task: Task, signo: number): boolean {
   return (task.savedMaskLow & bitLow(signo)) !== 0 || (task.savedMaskHigh & bitHigh(signo)) !== 0;
 }
 
-/** Whether the default action ends the process: no thread needs to run for that. */
+/** Whether the default action ends the process: no thread needs to run for that. What is stopped has to continue first. */
 function isFatal(group: ThreadGroup, signo: number): boolean {
   if (signo === SIGKILL) return true;
+  if (group.stopped) return false;
   return group.actions.get(signo).handler === SIG_DFL && !ignoredByDefault(signo) && !isStopSignal(signo);
 }
 

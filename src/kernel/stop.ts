@@ -48,8 +48,9 @@ export function continueGroup(group: ThreadGroup): void {
   group.stopped = false;
   group.stopReported = true;
   group.continueReported = false;
-  for (const task of group.threads) if (task.state === STOPPED) resumeStopped(task);
   tellParent(group, CLD_CONTINUED, SIGCONT);
+  // Now what was sent meanwhile is taken: it may be the end.
+  for (const task of group.threads) if (task.state === STOPPED) resumeStopped(task);
 }
 
 function tellParent(group: ThreadGroup, code: number, status: number): void {
