@@ -139,7 +139,7 @@ function writePieces(task: Task, file: OpenFile, offset: number, length: number,
   let done = task.resumed ? task.progress : 0;
   let scratch = -1;
   do {
-    const piece = Math.min(IO_CHUNK, length - done);
+    const piece = Math.min(IO_CHUNK, length - done, file.writeRoom);
     let at: number;
     if (count === 1 && done === 0 && length <= IO_CHUNK) {
       at = task.memory.in(bases[0] as UserAddress, piece);
@@ -156,7 +156,7 @@ function writePieces(task: Task, file: OpenFile, offset: number, length: number,
       return done > 0 ? done : n;
     }
     done += n;
-    if (n === 0) break;
+    if (n === 0 || !file.takesParts) break;
   } while (done < length);
   return done;
 }

@@ -54,7 +54,7 @@ export function sendMessage(
   let sent = Math.max(0, task.progress - step);
   for (;;) {
     const scratch = markScratch();
-    const length = streaming ? Math.min(total - sent, IO_CHUNK) : total;
+    const length = streaming ? Math.min(total - sent, IO_CHUNK, socket.writeRoom) : total;
     const at = vectors.gather(task, sent, length);
     if (at < 0) return sent > 0 ? sent : at;
     message.set(at, length, flags);

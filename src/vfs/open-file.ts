@@ -81,6 +81,14 @@ export abstract class OpenFile {
   get writeTimeout(): number {
     return Number.POSITIVE_INFINITY;
   }
+  /** About how many bytes a write can take now: nobody need fetch more from the guest. At least 1. */
+  get writeRoom(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+  /** Whether write(2) goes on when a part was taken. Not so where every write is one operation (eventfd). */
+  get takesParts(): boolean {
+    return true;
+  }
   /** Arguments are user addresses or plain numbers by command. Returns a number or -errno; may return WAIT. */
   ioctl(_task: Task, _command: number, _argument: UserAddress): number {
     return -ENOTTY;

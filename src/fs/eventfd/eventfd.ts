@@ -63,6 +63,10 @@ export class EventFile extends OpenFile {
     return 8;
   }
 
+  override get takesParts(): boolean {
+    return false;
+  }
+
   override poll(): number {
     const full = this.high === 0xffffffff && this.low === 0xfffffffe;
     const events = full ? 0 : POLLOUT | POLLWRNORM;

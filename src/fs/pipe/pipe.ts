@@ -183,6 +183,11 @@ export class PipeFile extends OpenFile {
     return this.pipe.queue;
   }
 
+  override get writeRoom(): number {
+    const { free } = this.pipe.ring;
+    return Math.max(PIPE_BUF, this.flags & O_DIRECT ? free - (free % PIPE_BUF) : free);
+  }
+
   override ioctl(task: Task, command: number, argument: UserAddress): number {
     if (command !== FIONREAD) return -ENOTTY;
     const at = task.memory.out(argument, 4);

@@ -317,6 +317,11 @@ export class TcpSocket extends InetSocket {
 
   // ---- data ----
 
+  override get writeRoom(): number {
+    const { peer } = this;
+    return peer ? Math.max(1, this.sendBuffer + peer.receiveBuffer - peer.ring.length) : 1;
+  }
+
   override write(at: number, length: number): number {
     return this.push(at, length);
   }

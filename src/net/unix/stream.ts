@@ -75,6 +75,11 @@ export class UnixStream extends UnixSocket {
     return n;
   }
 
+  override get writeRoom(): number {
+    const peer = this.peer as UnixStream | null;
+    return peer ? Math.max(1, this.sendBuffer - peer.charge) : 1;
+  }
+
   send(task: Task, message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
     const peer = this.peer as UnixStream | null;
