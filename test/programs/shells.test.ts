@@ -103,7 +103,7 @@ kill %1; wait %1; echo killed $?
 sh -c 'kill -TSTP $$; echo continued' ; echo suspended $?; jobs; fg; echo $?
 ps -o stat= -p $$ | cut -c2-; stty size; tty | sed 's/[0-9]*$//'
 sh -c 'kill -TERM 0'; echo terminated $?
-exec 2>/dev/null; cat </dev/tty & sleep 0.2; jobs; kill %1; wait %1; echo $?
+exec 2>/dev/null; cat </dev/tty & sleep 0.2; jobs; kill -KILL %1
 END
 script -qec 'stty rows 11 cols 77; bash --norc jobs.sh 2>&1' /dev/null`,
   { packages: ['bsdutils', 'procps'], interpreter: BASH },
