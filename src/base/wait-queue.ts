@@ -3,8 +3,11 @@
 // task runnable again (its call is retried), so queues may be woken from anywhere in the kernel.
 
 export interface Waiter {
-  /** Called with the poll mask (POLLIN, …) that became true; `entry` is the one that was woken. */
-  wake(events: number, entry: WaitEntry): void;
+  /**
+   * Called with the poll mask (POLLIN, …) that became true; `entry` is the one that was woken. Answers `false` if nobody
+   * is there to act on it now, so that another exclusive entry should be woken too; anything else otherwise.
+   */
+  wake(events: number, entry: WaitEntry): unknown;
 }
 
 export class WaitEntry {
@@ -60,8 +63,8 @@ export class WaitQueue {
     while (entry) {
       const next: WaitEntry | null = entry.next;
       if (entry.mask & events && !(entry.exclusive && exclusiveWoken)) {
-        if (entry.exclusive) exclusiveWoken = true;
-        entry.waiter.wake(events, entry);
+        const acted = entry.waiter.wake(events, entry) !== false;
+        if (entry.exclusive && acted) exclusiveWoken = true;
       }
       // A waiter may have removed its neighbour: start over from the front if so.
       entry = next && next.queue !== this ? this.first : next;

@@ -257,3 +257,16 @@ test('the number of paths for a wake is bounded', () => {
   const last = pollers.slice(15).map((top) => roof.ctl(EPOLL_CTL_ADD, top.epfd, EPOLLIN));
   assert.equal(last.indexOf(-EINVAL), 6, '15 paths of length three each, 100 allowed');
 });
+
+test('of exclusive watchers the first that waits is woken', () => {
+  const task = newTask();
+  const fd = call(task, eventfd2, 0, 0);
+  const waiters = [newTask(task.files), newTask(task.files), newTask(task.files)];
+  const pollers = waiters.map((waiter) => new Poller(waiter));
+  for (const poller of pollers) poller.ctl(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE);
+  for (const i of [1, 2]) {
+    assert.equal(call(waiters[i], epoll_wait, pollers[i].epfd, pollers[i].at, 1, -1), WAIT);
+  }
+  add(task, fd);
+  assert.deepEqual(waiters.map(isWoken), [false, true, false], 'the first is busy elsewhere');
+});

@@ -32,8 +32,11 @@ export class EpollItem implements Waiter, FileWatch {
     this.dataHigh = dataHigh;
   }
 
-  wake(events: number): void {
-    if (events & this.events) this.epoll.notify(this);
+  wake(events: number): boolean {
+    if (!(events & this.events)) return false;
+    const awaited = !this.epoll.queue.empty;
+    this.epoll.notify(this);
+    return awaited;
   }
 
   fileReleased(): void {
