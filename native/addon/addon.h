@@ -58,6 +58,7 @@ s64 clock_monotonic(void);
 void wait_exports(napi_env env, napi_value exports);
 
 void memory_exports(napi_env env, napi_value exports);
+void placement_exports(napi_env env, napi_value exports);
 void host_exports(napi_env env, napi_value exports);
 
 // ---- arguments and results ----

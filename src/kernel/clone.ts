@@ -40,6 +40,7 @@ import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { allocatePid, kernel } from './kernel.ts';
 import { exceedsProcessLimit } from './limits.ts';
+import { holdForChild } from './placement.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
 
@@ -110,6 +111,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
     parent.sentDescriptorAs = FD_SLOT;
   }
   parent.pendingObject = child;
+  holdForChild(parent, child);
   if (!(args.flags & CLONE_VFORK)) {
     complete(parent, child.tid);
     return ANSWERED;

@@ -299,6 +299,7 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   memory.hostPid = blank.hostPid;
   memory.beginAnswer();
   setOwner(blank.slot, task, blank.hostPid);
+  native.place(blank.hostPid, false);
   return watchAddressSpace(mm, blank.hostPid);
 }
 

@@ -71,6 +71,9 @@ export interface NativePlatform {
   /** Milliseconds until libuv has work of its own accord; 0 now, -1 never. */
   uvTimeout(): number;
 
+  /** Lets a guest thread run only on the CPU that the sentry is on, or wherever the sandbox may run. 0 or -errno. */
+  place(hostTid: number, here: boolean): number;
+
   /** Bytes read from the guest at `address` to the arena, fewer if a page is missing, or -errno. */
   vmRead(pid: number, address: number, at: number, length: number): number;
   /** Bytes written to the guest at `address` from the arena, fewer if a page is missing, or -errno. */

@@ -77,6 +77,8 @@ export function refillBlanks(): void {
   const count = Math.min(BATCH, (refused ? 0 : READY) + wanted - ready.length - coming);
   wanted = 0;
   clearOrders(ZYGOTE_SLOT);
+  // Blanks start where their hello costs least; who executes a program in one lets it go (kernel/placement.ts).
+  native.place(native.expected[ZYGOTE_SLOT], true);
   batch = [];
   while (batch.length < count) {
     const slot = allocateSlot();

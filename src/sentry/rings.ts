@@ -9,6 +9,7 @@ import { beginAnswer, complete } from '../kernel/answer.ts';
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
 import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
 import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
+import { letGo } from '../kernel/placement.ts';
 import { bitHigh, bitLow, signalInfo } from '../kernel/signal-state.ts';
 import { RUNNING, SERVING, Task } from '../kernel/task.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
@@ -61,6 +62,7 @@ function serveTask(task: Task, kind: number): void {
   // An honest thread asks one thing at a time.
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
+  if (task.held) letGo(task);
   if (kind === KIND_SYSCALL && !task.doomed) return dispatchCall(task);
   task.state = SERVING;
   resetScratch();

@@ -1,0 +1,41 @@
+// Where guest threads run. A new thread is put by the kernel on the idlest CPU, from where its first calls (its
+// hello, the C library's) wake the sentry and its maker across CPUs, at several times the price of a switch on one
+// CPU. So it starts where its maker is, and may go where it likes as soon as it has said hello.
+#include "addon.h"
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MAX_CPUS  8192 // the kernel's own limit
+#define WORD_BITS (8 * sizeof(unsigned long))
+
+static unsigned long everywhere[MAX_CPUS / WORD_BITS];
+static long mask_bytes; // as long as the kernel's; 0: not asked yet
+
+/** What the sentry may use was decided outside, by taskset(1) or a cpuset, and is what its guests may use. */
+static bool know_everywhere(void) {
+  if (mask_bytes == 0) mask_bytes = syscall(SYS_sched_getaffinity, 0, sizeof everywhere, everywhere);
+  return mask_bytes > 0;
+}
+
+/** place(hostTid, here): on the CPU we are on, or wherever the sandbox may run. 0 or -errno. */
+static napi_value place(napi_env env, napi_callback_info info) {
+  struct arguments a;
+  s64 tid;
+  bool here;
+  get_arguments(env, info, &a);
+  if (!get_number(env, &a, 0, &tid) || tid <= 0 || napi_get_value_bool(env, a.value[1], &here) != napi_ok)
+    return number_value(env, -EINVAL);
+  if (!know_everywhere()) return number_value(env, -ENOSYS);
+  unsigned long only[MAX_CPUS / WORD_BITS];
+  int cpu = here ? sched_getcpu() : -1;
+  if (here) {
+    if (cpu < 0 || cpu >= 8 * mask_bytes) return number_value(env, -EINVAL);
+    memset(only, 0, mask_bytes);
+    only[cpu / WORD_BITS] = 1ul << cpu % WORD_BITS;
+  }
+  return number_value(env, result_of(syscall(SYS_sched_setaffinity, (pid_t)tid, mask_bytes, here ? only : everywhere)));
+}
+
+void placement_exports(napi_env env, napi_value exports) { export_method(env, exports, "place", place, NULL); }
