@@ -10,10 +10,17 @@ const STAT_SIZE = 144;
 
 /** Remembers that the pages of `fd` are those of the guest file at `path`. */
 export function noteMapping(mm: AddressSpace, fd: HostFd, path: Path): void {
+  const key = keyOfDescriptor(fd);
+  if (key !== '') mm.mappedFiles.set(key, path);
+}
+
+/** The key of what a host descriptor refers to; '' if the host does not tell. */
+export function keyOfDescriptor(fd: HostFd): string {
   const mark = markScratch();
   const at = allocateScratch(STAT_SIZE);
-  if (at >= 0 && host.fstat(fd, at) === 0) mm.mappedFiles.set(mappingKey(readU64(at), readU64(at + 8)), path);
+  const key = at >= 0 && host.fstat(fd, at) === 0 ? mappingKey(readU64(at), readU64(at + 8)) : '';
   releaseScratch(mark);
+  return key;
 }
 
 /** "major:minor inode" as the host's /proc/PID/maps shows it (proc_pid_maps(5)): hexadecimal device, decimal inode. */

@@ -32,6 +32,9 @@ import * as socket from './socket.ts';
 import * as socketMessage from './socket-message.ts';
 import * as stat from './stat.ts';
 import * as system from './system.ts';
+import * as sysvMessage from './sysv-message.ts';
+import * as sysvSemaphore from './sysv-semaphore.ts';
+import * as sysvSharedMemory from './sysv-shared-memory.ts';
 import * as time from './time.ts';
 import * as timerfd from './timerfd.ts';
 import * as xattr from './xattr.ts';
@@ -66,6 +69,9 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...socketMessage,
   ...stat,
   ...system,
+  ...sysvMessage,
+  ...sysvSemaphore,
+  ...sysvSharedMemory,
   ...time,
   ...timerfd,
   ...copy,

@@ -2,7 +2,7 @@
 
 import type { HostPid } from '../../base/brands.ts';
 import type { HostUsageReader, Usage } from '../../kernel/usage.ts';
-import { hostProcLines, hostStat, readHostProc } from './host-proc.ts';
+import { hostProcLines, hostStat, readHostProc } from '../../platform/host-proc.ts';
 
 /** Fields of /proc/PID/stat (proc(5)). */
 const MINOR_FAULTS = 10;

@@ -3,9 +3,9 @@
 
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
+import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { pathName } from '../../vfs/path-name.ts';
-import { hostProcLines } from './host-proc.ts';
 
 /** The stub's 4 GiB: every address that starts with these digits. */
 const STUB_PREFIX = '7e00';

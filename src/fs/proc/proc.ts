@@ -12,6 +12,7 @@ import { NET_FILES } from './net.ts';
 import { taskIno } from './numbers.ts';
 import { SETTINGS } from './sysctl.ts';
 import { SYSTEM_FILES } from './system.ts';
+import { SYSVIPC } from './sysvipc.ts';
 import { TaskDirectory, taskByName } from './task-directory.ts';
 
 const SELF: LinkSource<null> = {
@@ -49,7 +50,15 @@ class ProcRoot extends VirtualDirectory {
     this.fixed.add('mounts', new VirtualSymlink(superblock, superblock.nextIno(), 'self/mounts'));
     this.fixed.add('net', new VirtualSymlink(superblock, superblock.nextIno(), 'self/net'));
     grow(this.fixed, SYSTEM_FILES);
-    grow(this.fixed, { sys: SETTINGS, fs: {}, irq: {}, bus: {}, driver: {}, tty: { driver: {}, ldisc: {} } });
+    grow(this.fixed, {
+      sys: SETTINGS,
+      fs: {},
+      irq: {},
+      bus: {},
+      driver: {},
+      sysvipc: SYSVIPC,
+      tty: { driver: {}, ldisc: {} },
+    });
   }
 
   override get cacheable(): boolean {

@@ -8,10 +8,10 @@ import { capable } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { DEAD, RUNNING, type Task } from '../../kernel/task.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
+import { hostProcLines } from '../../platform/host-proc.ts';
 import { listMounts, type MountInfo } from '../../vfs/mount.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
-import { hostProcLines } from './host-proc.ts';
 import { mapsText, smapsRollupText, smapsText } from './maps.ts';
 import { statmText, statText, statusText } from './status.ts';
 

@@ -7,9 +7,9 @@ import { kernel } from '../../kernel/kernel.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
 import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
 import { groupUsage, threadUsage, Usage } from '../../kernel/usage.ts';
+import { hostProcLines, hostStat } from '../../platform/host-proc.ts';
 import { alive } from './access.ts';
 import { cpuList, cpuMask } from './cpus.ts';
-import { hostProcLines, hostStat } from './host-proc.ts';
 import { stubSize } from './maps.ts';
 
 const PAGE = 4096;

@@ -3,6 +3,7 @@
 
 import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.ts';
 import { EINVAL, EPERM } from '../../abi/errno.ts';
+import { MSGMAX, MSGMNB, MSGMNI, SHMMNI } from '../../abi/ipc.ts';
 import { HOST_NAME_MAX } from '../../abi/misc.ts';
 import { capable } from '../../base/credentials.ts';
 import { host } from '../../host/calls.ts';
@@ -47,6 +48,27 @@ function settings(prefix: string, defaults: Readonly<Record<string, number | str
   const tree: Record<string, TextSource<null>> = {};
   for (const [name, value] of Object.entries(defaults)) {
     tree[name] = text(() => `${presets.get(`${prefix}.${name}`) ?? value}\n`);
+  }
+  return tree;
+}
+
+/** Settings that are numbers and may be changed: whoever obeys one asks `sysctlNumber` each time. */
+function changeable(prefix: string, defaults: Readonly<Record<string, number>>): Tree {
+  const tree: Record<string, TextSource<null>> = {};
+  for (const [name, value] of Object.entries(defaults)) {
+    const full = `${prefix}.${name}`;
+    tree[name] = {
+      mode: 0o644,
+      read: () => `${presets.get(full) ?? value}\n`,
+      write: (_subject, given) => {
+        const caller = kernel.current;
+        if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+        const digits = given.trim();
+        if (!/^\d{1,9}$/.test(digits)) return -EINVAL;
+        presets.set(full, String(Number(digits)));
+        return 0;
+      },
+    };
   }
   return tree;
 }
@@ -102,9 +124,6 @@ const KERNEL: Tree = {
     dmesg_restrict: 1,
     io_uring_disabled: 2,
     kptr_restrict: 1,
-    msgmax: 8192,
-    msgmnb: 16384,
-    msgmni: 32000,
     ngroups_max: 65536,
     overflowgid: 65534,
     overflowuid: 65534,
@@ -118,10 +137,10 @@ const KERNEL: Tree = {
     shm_rmid_forced: 0,
     shmall: SHM_MAX,
     shmmax: SHM_MAX,
-    shmmni: 4096,
     tainted: 0,
     unprivileged_bpf_disabled: 2,
   }),
+  ...changeable('kernel', { msgmax: MSGMAX, msgmnb: MSGMNB, msgmni: MSGMNI, shmmni: SHMMNI }),
   cap_last_cap: text(() => `${CAP_LAST_CAP}\n`),
   domainname: utsName('domainname'),
   hostname: utsName('hostname'),

@@ -17,9 +17,9 @@ import { kernel, lastPidGiven } from '../../kernel/kernel.ts';
 import { RUNNING, SERVING } from '../../kernel/task.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, markScratch, readU64, releaseScratch, u32 } from '../../platform/arena.ts';
+import { hostProcLines, readHostProc } from '../../platform/host-proc.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
-import { hostProcLines, readHostProc } from './host-proc.ts';
 
 const NS = 1e9;
 

@@ -4,9 +4,9 @@
 import { SYSFS_MAGIC } from '../../abi/stat.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { allCpus } from '../../kernel/scheduling.ts';
+import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { cpuWords, listOf, maskOf } from '../proc/cpus.ts';
-import { hostProcLines } from '../proc/host-proc.ts';
 import { cpuField, text } from '../proc/system.ts';
 import { FixedDirectory, grow, type Tree } from '../virtual/directory.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';

@@ -2,11 +2,11 @@
 // memory and processors. The launcher mounts a procfs of the sandbox's own pid namespace and passes its directory;
 // files are opened by a path below it that the sentry makes up, never the guest.
 
-import { ENOENT } from '../../abi/errno.ts';
-import { O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../../abi/fcntl.ts';
-import type { HostFd } from '../../base/brands.ts';
-import { host } from '../../host/calls.ts';
-import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
+import { ENOENT } from '../abi/errno.ts';
+import { O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../abi/fcntl.ts';
+import type { HostFd } from '../base/brands.ts';
+import { host } from '../host/calls.ts';
+import { allocateScratch, markScratch, readBytes, releaseScratch } from './arena.ts';
 
 const CHUNK = 64 << 10;
 /** No file of procfs is longer than this; a process with very many mappings is cut off here. */

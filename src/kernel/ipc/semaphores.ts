@@ -1,0 +1,168 @@
+// System V semaphore sets (semop(2)): several semaphores changed at once or not at all, and what SEM_UNDO takes back
+// when a process ends.
+
+import { EAGAIN, EFBIG, EINVAL, ERANGE } from '../../abi/errno.ts';
+import {
+  IPC_NOWAIT,
+  SEM_UNDO,
+  SEMAEM,
+  SEMID_CTIME,
+  SEMID_NSEMS,
+  SEMID_OTIME,
+  SEMID_SIZE,
+  SEMVMX,
+} from '../../abi/ipc.ts';
+import type { Pid } from '../../base/brands.ts';
+import type { Credentials } from '../../base/credentials.ts';
+import { WaitQueue } from '../../base/wait-queue.ts';
+import { u8, writeU64 } from '../../platform/arena.ts';
+import { groupExitHooks } from '../exit.ts';
+import { BLOCKED, type Task, type ThreadGroup } from '../task.ts';
+import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
+
+export interface SemaphoreOperation {
+  readonly number: number;
+  readonly amount: number;
+  readonly flags: number;
+}
+
+/** A call that could not go on: EAGAIN if it must not wait, else the semaphore it waits for. */
+export interface Obstacle {
+  readonly number: number;
+  /** It waits for zero; otherwise for a higher value. */
+  readonly forZero: boolean;
+  readonly mayWait: boolean;
+}
+
+export class SemaphoreSet extends IpcObject {
+  readonly values: Uint16Array;
+  /** Who changed each semaphore last. */
+  readonly pids: Int32Array;
+  operationTime = 0;
+  /** Woken when a value changes and when the set goes. */
+  readonly queue = new WaitQueue();
+  /** What each process gets back at its end, by semaphore. */
+  readonly undo = new Map<ThreadGroup, Int32Array>();
+  /** What blocked tasks wait for; entries of tasks that no longer do are dropped when somebody asks. */
+  private readonly waiting = new Map<Task, Obstacle>();
+
+  constructor(key: number, mode: number, owner: Credentials, count: number) {
+    super(key, mode, owner);
+    this.values = new Uint16Array(count);
+    this.pids = new Int32Array(count);
+    total += count;
+  }
+
+  /** Makes all operations: 0, -ERANGE, -EFBIG, or what stands in the way, with nothing done. */
+  operate(operations: readonly SemaphoreOperation[], group: ThreadGroup): number | Obstacle {
+    const result = new Map<number, number>();
+    for (const { number, amount, flags } of operations) {
+      if (number >= this.values.length) return -EFBIG;
+      const value = result.get(number) ?? this.values[number];
+      const mayWait = (flags & IPC_NOWAIT) === 0;
+      if (amount === 0 ? value !== 0 : value + amount < 0) return { number, forZero: amount === 0, mayWait };
+      if (value + amount > SEMVMX) return -ERANGE;
+      result.set(number, value + amount);
+    }
+    const r = this.noteUndo(operations, group);
+    if (r < 0) return r;
+    for (const [number, value] of result) this.values[number] = value;
+    for (const { number } of operations) this.pids[number] = group.pid;
+    this.operationTime = nowSeconds();
+    if (operations.some(({ amount }) => amount !== 0)) this.queue.wake(1);
+    return 0;
+  }
+
+  private noteUndo(operations: readonly SemaphoreOperation[], group: ThreadGroup): number {
+    const undone = operations.filter(({ flags, amount }) => flags & SEM_UNDO && amount !== 0);
+    if (undone.length === 0) return 0;
+    const adjust = this.undo.get(group)?.slice() ?? new Int32Array(this.values.length);
+    for (const { number, amount } of undone) {
+      adjust[number] -= amount;
+      if (adjust[number] < -SEMAEM - 1 || adjust[number] > SEMAEM) return -ERANGE;
+    }
+    this.undo.set(group, adjust);
+    return 0;
+  }
+
+  /** SETVAL and SETALL: what was to be undone of these semaphores is forgotten. */
+  set(number: number, value: number, pid: Pid): void {
+    this.values[number] = value;
+    this.pids[number] = pid;
+    for (const adjust of this.undo.values()) adjust[number] = 0;
+    this.changeTime = nowSeconds();
+  }
+
+  /** A process has ended: what it asked to be undone is, as far as values allow. */
+  takeBack(group: ThreadGroup): void {
+    const adjust = this.undo.get(group);
+    if (!adjust) return;
+    this.undo.delete(group);
+    for (let number = 0; number < adjust.length; number++) {
+      if (adjust[number] === 0) continue;
+      this.values[number] = Math.max(0, Math.min(SEMVMX, this.values[number] + adjust[number]));
+      this.pids[number] = group.pid;
+    }
+    this.operationTime = nowSeconds();
+    this.queue.wake(1);
+  }
+
+  waits(task: Task, obstacle: Obstacle): void {
+    this.waiting.set(task, obstacle);
+  }
+
+  /** GETNCNT and GETZCNT: how many tasks wait for a semaphore to rise, or to be zero. */
+  countWaiting(number: number, forZero: boolean): number {
+    let count = 0;
+    for (const [task, obstacle] of this.waiting) {
+      if (task.state !== BLOCKED || task.pendingObject !== this) this.waiting.delete(task);
+      else if (obstacle.number === number && obstacle.forZero === forZero) count++;
+    }
+    return count;
+  }
+
+  /** The call of a task that waited is over. */
+  waitsNoMore(task: Task): void {
+    this.waiting.delete(task);
+  }
+
+  /** Lays down a struct semid64_ds. */
+  put(at: number): void {
+    u8.fill(0, at, at + SEMID_SIZE);
+    this.putPermissions(at);
+    writeU64(at + SEMID_OTIME, this.operationTime);
+    writeU64(at + SEMID_CTIME, this.changeTime);
+    writeU64(at + SEMID_NSEMS, this.values.length);
+  }
+}
+
+export const semaphoreSets = new IpcTable<SemaphoreSet>();
+
+let total = 0;
+
+/** Semaphores in all sets. */
+export function semaphoreCount(): number {
+  return total;
+}
+
+/** The set goes; whoever waits at it is told. */
+export function removeSemaphoreSet(set: SemaphoreSet): void {
+  semaphoreSets.remove(set);
+  total -= set.values.length;
+  set.queue.wake(1);
+}
+
+/** -EINVAL unless an identifier is a set's. */
+export function findSemaphoreSet(id: number): SemaphoreSet | number {
+  return semaphoreSets.find(id) ?? -EINVAL;
+}
+
+/** -EAGAIN for a call that must not wait. */
+export function refused(obstacle: Obstacle): number {
+  return obstacle.mayWait ? 0 : -EAGAIN;
+}
+
+groupExitHooks.push((group) => {
+  if (semaphoreSets.count === 0) return;
+  for (const set of semaphoreSets.objects) set?.takeBack(group);
+});

@@ -1,0 +1,128 @@
+// System V shared memory segments (shmop(2)): a memfd each, mapped into the guest's process like a file. Who has one
+// attached the host knows best: its maps of the processes are asked, for a mapping may go without a call to us.
+
+import { EINVAL } from '../../abi/errno.ts';
+import {
+  SHM_DEST,
+  SHMID_ATIME,
+  SHMID_CPID,
+  SHMID_CTIME,
+  SHMID_DTIME,
+  SHMID_LPID,
+  SHMID_NATTCH,
+  SHMID_SEGSZ,
+  SHMID_SIZE,
+} from '../../abi/ipc.ts';
+import { S_IFREG, STAT_BLOCKS, STAT_SIZE } from '../../abi/stat.ts';
+import type { HostFd, Pid } from '../../base/brands.ts';
+import type { Credentials } from '../../base/credentials.ts';
+import { host } from '../../host/calls.ts';
+import type { AddressSpace } from '../../mm/address-space.ts';
+import { hostMappings } from '../../mm/host-maps.ts';
+import { keyOfDescriptor } from '../../mm/mapped-files.ts';
+import { allocateScratch, i32, markScratch, readU64, releaseScratch, u8, writeU64 } from '../../platform/arena.ts';
+import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { groupExitHooks } from '../exit.ts';
+import { kernel } from '../kernel.ts';
+import { DEAD } from '../task.ts';
+import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
+
+export class SharedMemory extends IpcObject {
+  readonly size: number;
+  readonly backing: HostFd;
+  /** How the host's maps call the backing: device and inode. */
+  readonly mappingKey: string;
+  private readonly path: Path;
+  readonly creator: Pid;
+  lastUser = 0;
+  attachTime = 0;
+  detachTime = 0;
+
+  constructor(key: number, mode: number, owner: Credentials, size: number, backing: HostFd, creator: Pid) {
+    super(key, mode, owner);
+    this.size = size;
+    this.backing = backing;
+    this.creator = creator;
+    const name = `SYSV${(key >>> 0).toString(16).padStart(8, '0')}`;
+    this.path = anonymousPath(name, new AnonymousInode(S_IFREG | this.mode, owner));
+    this.path.dentry.unlinked = true;
+    this.mappingKey = keyOfDescriptor(backing);
+  }
+
+  /** It is about to be mapped into an address space. */
+  attachedTo(mm: AddressSpace, pid: Pid): void {
+    mm.mappedFiles.set(this.mappingKey, this.path);
+    this.attachTime = nowSeconds();
+    this.lastUser = pid;
+  }
+
+  /** Mappings of it in all processes. */
+  countAttached(): number {
+    let count = 0;
+    for (const mm of addressSpaces()) {
+      if (mm.mappedFiles.has(this.mappingKey)) count += hostMappings(mm, this.mappingKey).length;
+    }
+    return count;
+  }
+
+  /** Pages that are in memory. */
+  resident(): number {
+    const mark = markScratch();
+    const at = allocateScratch(STAT_SIZE);
+    const blocks = at >= 0 && host.fstat(this.backing, at) === 0 ? readU64(at + STAT_BLOCKS) : 0;
+    releaseScratch(mark);
+    return blocks / 8;
+  }
+
+  /** Lays down a struct shmid64_ds. */
+  put(at: number): void {
+    u8.fill(0, at, at + SHMID_SIZE);
+    this.putPermissions(at);
+    writeU64(at + SHMID_SEGSZ, this.size);
+    writeU64(at + SHMID_ATIME, this.attachTime);
+    writeU64(at + SHMID_DTIME, this.detachTime);
+    writeU64(at + SHMID_CTIME, this.changeTime);
+    i32[(at + SHMID_CPID) >>> 2] = this.creator;
+    i32[(at + SHMID_LPID) >>> 2] = this.lastUser;
+    writeU64(at + SHMID_NATTCH, this.countAttached());
+  }
+}
+
+export const segments = new IpcTable<SharedMemory>();
+
+function addressSpaces(): Set<AddressSpace> {
+  const found = new Set<AddressSpace>();
+  for (const task of kernel.tasks.values()) if (task.state !== DEAD) found.add(task.mm);
+  return found;
+}
+
+/** -EINVAL unless an identifier is a segment's. */
+export function findSegment(id: number): SharedMemory | number {
+  return segments.find(id) ?? -EINVAL;
+}
+
+/** Bytes in all segments, in whole pages. */
+export function segmentPages(): number {
+  return segments.objects.reduce((sum, segment) => sum + Math.ceil((segment?.size ?? 0) / 4096), 0);
+}
+
+/** IPC_RMID: it goes when nobody has it attached any more; until then it keeps its identifier, but not its key. */
+export function removeSegment(segment: SharedMemory): void {
+  segments.forgetKey(segment);
+  segment.mode |= SHM_DEST;
+  collectSegments();
+}
+
+/** Lets go of removed segments that nobody has attached. */
+export function collectSegments(): void {
+  for (const segment of segments.objects) {
+    if (segment === null || !(segment.mode & SHM_DEST) || segment.countAttached() > 0) continue;
+    segments.remove(segment);
+    host.close(segment.backing);
+  }
+}
+
+groupExitHooks.push(() => {
+  if (segments.count > 0) collectSegments();
+});

@@ -1,0 +1,22 @@
+// Where a guest process has a host file mapped, by the host's own word.
+
+import { hostProcLines } from '../platform/host-proc.ts';
+import type { AddressSpace } from './address-space.ts';
+
+export interface HostMapping {
+  readonly start: number;
+  readonly end: number;
+  readonly offset: number;
+}
+
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/;
+
+/** The mappings of the file with this key (mapped-files.ts), or with null all there are, in the order of their addresses. */
+export function hostMappings(mm: AddressSpace, key: string | null): HostMapping[] {
+  return hostProcLines(`${mm.hostPid}/maps`).flatMap((line) => {
+    const parts = LINE.exec(line);
+    if (!parts || (key !== null && parts[4] !== key)) return [];
+    const [start, end, offset] = [parts[1], parts[2], parts[3]].map((digits) => Number.parseInt(digits, 16));
+    return [{ start, end, offset }];
+  });
+}

@@ -1,0 +1,40 @@
+// C programs that make calls and print what these answer, also with bad arguments: what they print in a sandbox must be
+// what they print on the host.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { cloister } from '../cli/cloister.ts';
+
+/** By program, the parts it can be asked for. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  ipc: ['messages', 'semaphores', 'shared_memory'],
+};
+
+const isRoot = process.getuid?.() === 0;
+
+for (const [name, parts] of Object.entries(PROGRAMS)) {
+  describe(`calls of ${name}.c`, { skip: !isRoot && 'compares with what root may do' }, () => {
+    let directory = '';
+    let program = '';
+    before(() => {
+      directory = mkdtempSync(join(tmpdir(), 'calls-'));
+      program = join(directory, name);
+      execFileSync('cc', ['-O1', '-pthread', '-o', program, join(import.meta.dirname, `${name}.c`)]);
+    });
+    after(() => rmSync(directory, { recursive: true, force: true }));
+
+    for (const part of parts) {
+      test(part, () => {
+        // Mounts and the like are made where they harm nobody.
+        const native = execFileSync('unshare', ['--mount', '--', program, part], { encoding: 'utf8' });
+        const inside = cloister(['do', '--', program, part]);
+        assert.deepEqual(inside.stdout.split('\n'), native.split('\n'), inside.stderr);
+        assert.equal(inside.status, 0);
+      });
+    }
+  });
+}

@@ -1,0 +1,177 @@
+// System V ipc, each call with what it answered. Printed is nothing that depends on the machine or the moment.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CALL(...) show(#__VA_ARGS__, errno_of((long)(__VA_ARGS__)))
+static long errno_of(long r) { return r == -1 ? -errno : r; }
+static void show(const char *what, long result) {
+  printf("%s = %ld\n", what, result);
+  fflush(stdout);
+}
+
+static void on_alarm(int signo) { (void)signo; }
+
+struct text {
+  long type;
+  char bytes[64];
+};
+
+static void messages(void) {
+  key_t key = 0x10000 + getpid();
+  CALL(msgget(key, 0));
+  int id = msgget(key, IPC_CREAT | IPC_EXCL | 0600);
+  CALL(msgget(key, IPC_CREAT | IPC_EXCL | 0600));
+  CALL(msgget(key, 0) == id);
+  struct text m = {3, "three"}, got;
+  CALL(msgsnd(id, &m, 6, 0));
+  m = (struct text){1, "one"};
+  CALL(msgsnd(id, &m, 4, 0));
+  m = (struct text){2, "two"};
+  CALL(msgsnd(id, &m, 4, 0));
+  m.type = 0;
+  CALL(msgsnd(id, &m, 4, 0));
+  CALL(msgsnd(id, (void *)8, 4, 0));
+  CALL(msgsnd(id, &m, 1 << 20, 0));
+  CALL(msgrcv(id, &got, 64, 9, IPC_NOWAIT));
+  CALL(msgrcv(id, &got, 2, -2, IPC_NOWAIT));
+  CALL(msgrcv(id, &got, 2, -2, IPC_NOWAIT | MSG_NOERROR));
+  show("its type", got.type);
+  CALL(msgrcv(id, &got, 64, 1, IPC_NOWAIT | MSG_EXCEPT));
+  show(got.bytes, got.type);
+  CALL(msgrcv(id, &got, 64, 0, IPC_NOWAIT | MSG_COPY));
+  CALL(msgrcv(id, &got, 64, 5, IPC_NOWAIT | MSG_COPY));
+  CALL(msgrcv(id, &got, 64, 0, MSG_COPY));
+  struct msqid_ds ds;
+  CALL(msgctl(id, IPC_STAT, &ds));
+  show("messages", ds.msg_qnum);
+  show("bytes", ds.msg_cbytes);
+  show("mode", ds.msg_perm.mode);
+  show("last sender", ds.msg_lspid == getpid());
+  ds.msg_perm.mode = 0640;
+  ds.msg_qbytes = 10;
+  CALL(msgctl(id, IPC_SET, &ds));
+  CALL(msgctl(id, IPC_STAT, (void *)8));
+  CALL(msgctl(id, 77, &ds));
+  m = (struct text){4, "123456789"};
+  CALL(msgsnd(id, &m, 10, IPC_NOWAIT));
+  sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm, .sa_flags = SA_RESTART}, NULL);
+  alarm(1);
+  CALL(msgsnd(id, &m, 10, 0));
+  CALL(msgrcv(id, &got, 64, 0, 0));
+  alarm(1);
+  CALL(msgrcv(id, &got, 64, 0, 0));
+  if (fork() == 0) {
+    usleep(100000);
+    msgctl(id, IPC_RMID, NULL);
+    _exit(0);
+  }
+  CALL(msgrcv(id, &got, 64, 0, 0));
+  wait(NULL);
+  CALL(msgctl(id, IPC_STAT, &ds));
+  CALL(msgsnd(-1, &m, 1, 0));
+}
+
+static void semaphores(void) {
+  CALL(semget(IPC_PRIVATE, 0, 0600));
+  CALL(semget(IPC_PRIVATE, -1, 0600));
+  int id = semget(IPC_PRIVATE, 3, 0600);
+  unsigned short all[3] = {1, 2, 3};
+  CALL(semctl(id, 0, SETALL, all));
+  CALL(semctl(id, 1, GETVAL));
+  CALL(semctl(id, 3, GETVAL));
+  CALL(semctl(id, 0, SETVAL, -1));
+  CALL(semctl(id, 0, SETVAL, 32768));
+  CALL(semctl(id, 0, SETVAL, 32767));
+  struct sembuf up[2] = {{1, 1, 0}, {0, 1, 0}};
+  CALL(semop(id, up, 2));
+  CALL(semctl(id, 1, GETVAL));
+  CALL(semop(id, up, 0));
+  CALL(semop(id, up, 501));
+  CALL(semop(id, (void *)8, 1));
+  CALL(semop(id, &(struct sembuf){9, 1, 0}, 1));
+  CALL(semop(id, &(struct sembuf){0, 0, IPC_NOWAIT}, 1));
+  CALL(semop(id, &(struct sembuf){1, -5, IPC_NOWAIT}, 1));
+  CALL(semtimedop(id, &(struct sembuf){1, -5, 0}, 1, &(struct timespec){0, 20000000}));
+  CALL(semtimedop(id, &(struct sembuf){1, -5, 0}, 1, &(struct timespec){0, -1}));
+  pid_t child = fork();
+  if (child == 0) _exit(semop(id, &(struct sembuf){2, -4, SEM_UNDO}, 1) == 0 ? 0 : 1);
+  while (semctl(id, 2, GETNCNT) != 1) usleep(1000);
+  CALL(semctl(id, 2, GETZCNT));
+  CALL(semop(id, &(struct sembuf){2, 1, 0}, 1));
+  int status;
+  waitpid(child, &status, 0);
+  show("child", status);
+  CALL(semctl(id, 2, GETVAL));
+  CALL(semctl(id, 2, GETPID) == child);
+  struct semid_ds ds;
+  CALL(semctl(id, 0, IPC_STAT, &ds));
+  show("semaphores", ds.sem_nsems);
+  sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm, .sa_flags = SA_RESTART}, NULL);
+  alarm(1);
+  CALL(semop(id, &(struct sembuf){2, 0, 0}, 1));
+  if ((child = fork()) == 0) {
+    usleep(100000);
+    semctl(id, 0, IPC_RMID);
+    _exit(0);
+  }
+  CALL(semop(id, &(struct sembuf){2, 0, 0}, 1));
+  waitpid(child, NULL, 0);
+  CALL(semctl(id, 0, GETVAL));
+}
+
+static void shared_memory(void) {
+  CALL(shmget(IPC_PRIVATE, 0, 0600));
+  int id = shmget(IPC_PRIVATE, 5000, 0600);
+  char *a = shmat(id, NULL, 0), *b = shmat(id, NULL, SHM_RDONLY);
+  strcpy(a, "seen twice");
+  show(b, a != b);
+  struct shmid_ds ds;
+  CALL(shmctl(id, IPC_STAT, &ds));
+  show("size", ds.shm_segsz);
+  show("attached", ds.shm_nattch);
+  pid_t child = fork();
+  if (child == 0) {
+    strcpy(a + 4096, "from the child");
+    shmctl(id, IPC_STAT, &ds);
+    show("attached with child", ds.shm_nattch);
+    show("detach in child", shmdt(b));
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  show(b + 4096, 0);
+  CALL(shmat(id, (void *)5, 0));
+  CALL(shmat(id, a, 0));
+  CALL((char *)shmat(id, a + 7, SHM_RND | SHM_REMAP) == a);
+  CALL(shmat(-1, NULL, 0));
+  CALL(shmdt(a + 4096));
+  CALL(shmdt(a));
+  CALL(shmdt(a));
+  CALL(shmctl(id, IPC_RMID, NULL));
+  CALL(shmctl(id, IPC_STAT, &ds));
+  show("to be destroyed", (ds.shm_perm.mode & SHM_DEST) != 0);
+  show(b, 0);
+  CALL(shmdt(b));
+  CALL(shmctl(id, IPC_STAT, &ds));
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) return 2;
+  if (!strcmp(argv[1], "messages")) messages();
+  if (!strcmp(argv[1], "semaphores")) semaphores();
+  if (!strcmp(argv[1], "shared_memory")) shared_memory();
+  return 0;
+}
