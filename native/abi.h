@@ -23,6 +23,12 @@ typedef long s64;
 #define BLOCK_SIZE  0x10000ul        // [0,4K) struct thread, [4K,16K) stub stack, [16K,64K) sigaltstack
 #define MAX_BLOCKS  4096
 
+#define TRAMPOLINES_ADDR 0x7e0060000000ul // private: one trampoline of 32 bytes per patched site
+// The jump table of patched sites. It lies low, because the upper half of its entries' addresses must read 0f 05,
+// which is the syscall instruction that a patched site keeps.
+#define JUMP_TABLE_ADDR 0x050f0000ul
+#define MAX_SITES       8192
+
 #define DOORBELL         1000 // the notified system call: (slot index, sequence number)
 #define PROMOTE          1001 // trapped inside the stub: re-enter by SIGSYS to have all registers in memory
 #define INTERRUPT_SIGNAL 16   // SIGSTKFLT, "report in". Real-time signals would queue and fill the altstack
@@ -62,6 +68,8 @@ enum {
   MAX_OUT = 32,
   H_REGS = 200, // u64[18] in sigcontext order (r8..r15 rdi rsi rbp rbx rdx rax rcx rsp rip eflags), for KIND_INTERRUPT
                 // and KIND_FAULT
+  H_SPIN = 236, // set by the sentry while it watches this slot: the stub waits for H_DONE before it rings
+  H_DONE = 237, // sequence number of the last call that was answered without a ring
   // slot 0 only, at boot
   H_LISTENER = 240, // listener fd in the zygote + 1, or -errno
   H_VDSO = 242,     // u64
@@ -70,6 +78,10 @@ enum {
   H_FAST = 246, // set by the sentry: leave SIGSYS by xrstor and a jump
   H_HWCAP2 = 247,
 };
+
+// H_FLAGS
+#define FLAG_PATCHED 1 // the call came from a patched site
+#define FLAG_RINGS   2 // the stub rings for it whatever H_SPIN says: only the ring counts
 
 enum kind {
   KIND_SYSCALL = 0,
@@ -104,4 +116,6 @@ enum order {
   ORDER_JUMP = 8,      // rip, rsp: a fresh program
   ORDER_EXIT = 9,
   ORDER_EXIT_GROUP = 10,
+  ORDER_PATCH =
+      11, // the instruction after a system call that trapped: jump into the stub there from now on. Never fails
 };

@@ -18,11 +18,13 @@
 /** Shared with JavaScript as an Int32Array. */
 extern s32 addon_info[16];
 enum {
-  INFO_PID = 0,    // thread that sent the last notification, in our pid namespace
-  INFO_ERROR = 1,  // errno behind a result of -3
-  INFO_SYNC = 2,   // 1: the kernel has SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-  INFO_MOVED = 3,  // immediate replies to threads that rang from another CPU
-  INFO_BURSTS = 4, // times the tick was armed
+  INFO_PID = 0,     // thread that sent the last notification, in our pid namespace
+  INFO_ERROR = 1,   // errno behind a result of -3
+  INFO_SYNC = 2,    // 1: the kernel has SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+  INFO_MOVED = 3,   // immediate replies to threads that rang from another CPU
+  INFO_BURSTS = 4,  // times the tick was armed
+  INFO_SPUN = 5,    // calls taken and answered without a ring
+  INFO_WATCHES = 6, // times the sentry began to watch a slot
 };
 
 /** Shared with JavaScript as a Float64Array: [0] CLOCK_MONOTONIC in ns when next() returned last. */
@@ -50,6 +52,26 @@ extern s32 doorbell_expected[MAX_SLOTS];
 /** A slot's pending notification and its thread are forgotten. */
 void doorbell_forget(u32 index);
 void doorbell_exports(napi_env env, napi_value exports);
+
+// ---- spin.c ----
+/** Whether answering and then spinning is worth a try; `now` in ns. */
+bool spin_worthwhile(s64 now);
+/** The sentry watches the slot from now on; here: its thread sleeps on our CPU and must leave it. */
+void spin_watch(u32 index, bool here);
+/** Takes the slot off the watch list. */
+void spin_unwatch(u32 index);
+/** Before the sentry sleeps: nobody is watched any more. */
+void spin_stop(void);
+enum { SPIN_NONE = -1, SPIN_LOOK = -2 };
+/**
+ * A watched slot with a new call. SPIN_NONE: there was none for long enough, nobody is watched any more.
+ * SPIN_LOOK: something else is to be done, or the deadline has come.
+ */
+int spin_wait(const u32 *served, int listener_fd, s64 deadline);
+/** Called on each tick of a burst: whether somebody else wants our CPU. */
+void spin_tick(s64 now);
+void spin_create(void);
+void spin_exports(napi_env env, napi_value exports);
 
 // ---- wait.c ----
 /** Creates the epoll instance on first use. -errno on failure. */

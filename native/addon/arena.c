@@ -44,7 +44,8 @@ static int slot_create(u32 index) {
     return result;
   }
   // The owner goes on counting from here. A guest that does not have this slot cannot guess it.
-  slot_header(index)[H_SEQ] = sequence;
+  slot_header(index)[H_SEQ] = slot_header(index)[H_DONE] = sequence;
+  doorbell_forget(index);
   return fd;
 }
 

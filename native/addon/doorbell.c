@@ -25,22 +25,40 @@
 
 // What next() returns when it is no slot.
 enum { NEXT_TIMEOUT = -1, NEXT_EVENTS = -2, NEXT_GONE = -3, NEXT_STRANGER = -4, RECEIVE_AGAIN = -5 };
+#define LATE_RING MAX_SLOTS // added to a slot: the ring that doorbell_want() asked for
 
 static int listener = -1;
 static bool can_sync;
 static u64 pending[MAX_SLOTS]; // id of the notification that waits for an answer
+static u32 served[MAX_SLOTS];  // sequence number of the last call that was taken
+static u32 done[MAX_SLOTS];    // sequence number of the last call that was answered without a ring
+static bool spun[MAX_SLOTS];   // it was taken without a ring, and is not answered yet
+static bool wanted[MAX_SLOTS]; // its ring is waited for: the answer brings a descriptor
 
 s32 doorbell_expected[MAX_SLOTS];
+static bool in_burst; // calls come fast: see "bursts" below
 
 void doorbell_forget(u32 index) {
+  spin_unwatch(index);
   pending[index] = 0;
   doorbell_expected[index] = 0;
+  spun[index] = wanted[index] = false;
+  served[index] = done[index] = slot_header(index) ? slot_header(index)[H_SEQ] : 0;
 }
 
 // ---- answers ----
 
+/** The stub waits for this in memory; or it is about to ring, and is then answered at once. */
+static int answer_spun(u32 index) {
+  spun[index] = wanted[index] = false;
+  done[index] = served[index];
+  __atomic_store_n(&slot_header(index)[H_DONE], served[index], __ATOMIC_RELEASE);
+  addon_info[INFO_SPUN]++;
+  return 0;
+}
+
 static int send_answer(u32 index, s32 error) {
-  if (!pending[index]) return -ENOENT;
+  if (!pending[index]) return spun[index] ? answer_spun(index) : -ENOENT;
   struct seccomp_notif_resp response = {.id = pending[index], .error = error};
   int result;
   do { result = ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response); } while (result && errno == EINTR);
@@ -54,7 +72,12 @@ static int send_answer(u32 index, s32 error) {
  * dragged over and queued behind us.
  */
 static int answer_at_once(u32 index) {
-  if (!can_sync || slot_header(index)[H_CPU] == (u32)sched_getcpu()) return send_answer(index, 0);
+  if (spun[index] && !pending[index]) return answer_spun(index);
+  bool watch = in_burst && spin_worthwhile((s64)addon_clock[0]);
+  bool here = slot_header(index)[H_CPU] == (u32)sched_getcpu();
+  if (watch) spin_watch(index, here);
+  // To be watched it must run elsewhere: we shall not sleep.
+  if (!can_sync || (here && !watch)) return send_answer(index, 0);
   addon_info[INFO_MOVED]++;
   ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 0ul);
   int result = send_answer(index, 0);
@@ -64,15 +87,33 @@ static int answer_at_once(u32 index) {
 
 // ---- receiving ----
 
-static bool accepted(const struct seccomp_notif *notification) {
-  u64 index = notification->data.args[0];
+/** What a ring is to us. */
+enum ring { RING_REFUSED, RING_NEW, RING_WITHHELD, RING_WANTED, RING_ANSWERED };
+
+static enum ring judge(const struct seccomp_notif *notification) {
+  u64 index = notification->data.args[0], sequence = notification->data.args[1];
   volatile u32 *slot = index < MAX_SLOTS ? slot_header(index) : NULL;
-  if (!slot || !notification->pid || notification->data.args[1] != slot[H_SEQ]) return false;
+  if (!slot || !notification->pid || sequence != slot[H_SEQ]) return RING_REFUSED;
+  // Taken and answered without a ring, while its thread was about to ring. Whoever it is may go on.
+  if (done[index] == sequence && !spun[index]) return RING_ANSWERED;
   s32 expected = doorbell_expected[index];
-  if (expected && expected != (s32)notification->pid) return false;
+  if (expected && expected != (s32)notification->pid) return RING_REFUSED;
+  if (served[index] == sequence && !spun[index]) return RING_REFUSED; // answered already, and heard
   doorbell_expected[index] = notification->pid;
   pending[index] = notification->id;
-  return true;
+  if (served[index] != sequence) {
+    served[index] = sequence;
+    return RING_NEW;
+  }
+  // Taken, and not answered yet: from now on it is withheld like any other.
+  bool want = wanted[index];
+  spun[index] = wanted[index] = false;
+  return want ? RING_WANTED : RING_WITHHELD;
+}
+
+static void answer_directly(u64 id, s32 error) {
+  struct seccomp_notif_resp response = {.id = id, .error = error};
+  ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 /** Waits for a notification: its slot, or one of NEXT_GONE, NEXT_STRANGER, RECEIVE_AGAIN. */
@@ -86,9 +127,15 @@ static int receive(void) {
     return NEXT_GONE;
   }
   addon_info[INFO_PID] = notification.pid;
-  if (accepted(&notification)) return notification.data.args[0];
-  struct seccomp_notif_resp response = {.id = notification.id, .error = -ENOSYS};
-  ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+  u32 index = notification.data.args[0];
+  switch (judge(&notification)) {
+  case RING_NEW: return index;
+  case RING_WANTED: return LATE_RING + index;
+  case RING_WITHHELD: return RECEIVE_AGAIN;
+  case RING_ANSWERED: answer_directly(notification.id, 0); return RECEIVE_AGAIN;
+  case RING_REFUSED: break;
+  }
+  answer_directly(notification.id, -ENOSYS);
   return NEXT_STRANGER;
 }
 
@@ -103,7 +150,7 @@ static int receive(void) {
 #define BURST_CALLS    32     // so many calls ...
 #define BURST_DISTANCE 50000l // ... each within so many ns of the answer before start a burst
 
-static bool has_tick, in_burst;
+static bool has_tick;
 static int tick_timer;
 static volatile sig_atomic_t ticked;
 static u32 calls_since_look, calls_since_tick, fast_calls;
@@ -137,6 +184,7 @@ static void start_burst(void) {
 }
 
 static void end_burst(void) {
+  spin_stop();
   in_burst = false;
   fast_calls = 0;
   set_tick(0);
@@ -165,6 +213,7 @@ static int look(s64 deadline) {
   bool burst = in_burst;
   if (burst && ticked) {
     ticked = 0;
+    spin_tick(clock_monotonic());
     if (!calls_since_tick) {
       end_burst();
       burst = false;
@@ -191,9 +240,26 @@ static int look(s64 deadline) {
   return RECEIVE_AGAIN;
 }
 
+/** A call taken from a watched slot, or RECEIVE_AGAIN. */
+static int take_spun(s64 deadline) {
+  int index = spin_wait(served, listener, deadline);
+  if (index < 0) {
+    // Still watching: something else is to be done, which a look will find.
+    if (index == SPIN_LOOK) calls_since_look = LOOK_INTERVAL;
+    return RECEIVE_AGAIN;
+  }
+  served[index] = slot_header(index)[H_SEQ];
+  spun[index] = true;
+  return index;
+}
+
 static int next(s64 timeout) {
   s64 deadline = timeout < 0 ? -1 : timeout == 0 ? 0 : clock_monotonic() + timeout;
   for (;;) {
+    if (in_burst && !ticked && calls_since_look < LOOK_INTERVAL && timeout != 0) {
+      int taken = take_spun(deadline);
+      if (taken >= 0) return count_call(taken);
+    }
     bool blind = in_burst && !ticked && calls_since_look < LOOK_INTERVAL && (timeout < 0 || timeout > TICK_NS);
     int result = blind ? receive() : look(deadline);
     if (result >= 0) return count_call(result);
@@ -247,10 +313,12 @@ static napi_value attach(napi_env env, napi_callback_info info) {
   close(pidfd);
   if (result < 0) return number_value(env, result);
   doorbell_expected[0] = pid;
-  slot_header(0)[H_FAST] = 1; // read by the zygote after its first answer
+  served[0] = slot_header(0)[H_SEQ] - 1; // it may have rung already
+  slot_header(0)[H_FAST] = 1;            // read by the zygote after its first answer
   can_sync = !ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
   addon_info[INFO_SYNC] = can_sync;
   create_tick();
+  spin_create();
   return number_value(env, 0);
 }
 
@@ -293,7 +361,7 @@ static napi_value addfd(napi_env env, napi_callback_info info) {
   if (!get_number(env, &a, 1, &host_fd) || !get_number(env, &a, 2, &new_fd) ||
       napi_get_value_bool(env, a.value[3], &send) != napi_ok)
     return number_value(env, -EINVAL);
-  if (!pending[index]) return number_value(env, -ENOENT);
+  if (!pending[index]) return number_value(env, spun[index] ? -EAGAIN : -ENOENT);
   struct seccomp_notif_addfd request = {.id = pending[index], .srcfd = host_fd};
   if (new_fd >= 0) {
     request.newfd = new_fd;
@@ -308,6 +376,20 @@ static napi_value addfd(napi_env env, napi_callback_info info) {
   sigprocmask(SIG_SETMASK, &before, NULL);
   if (send && result >= 0) pending[index] = 0;
   return number_value(env, result);
+}
+
+/**
+ * want(slot): the call was taken without a ring, but its answer needs one (addfd said EAGAIN). The stub is made
+ * to ring, and next() then returns the slot plus MAX_SLOTS.
+ */
+static napi_value want(napi_env env, napi_callback_info info) {
+  struct arguments a;
+  get_arguments(env, info, &a);
+  s64 index = slot_argument(env, &a);
+  if (index < 0) return NULL;
+  wanted[index] = spun[index];
+  spin_unwatch(index);
+  return NULL;
 }
 
 /** idValid(slot): 0 if its thread still waits for the answer, else -ENOENT. */
@@ -325,5 +407,6 @@ void doorbell_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "next", next_method, NULL);
   export_method(env, exports, "reply", reply, NULL);
   export_method(env, exports, "addfd", addfd, NULL);
+  export_method(env, exports, "want", want, NULL);
   export_method(env, exports, "idValid", id_valid, NULL);
 }

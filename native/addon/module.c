@@ -28,6 +28,7 @@ NAPI_MODULE_INIT() {
   export_memory(env, exports, "expected", doorbell_expected, sizeof doorbell_expected, napi_int32_array, MAX_SLOTS);
   arena_exports(env, exports);
   doorbell_exports(env, exports);
+  spin_exports(env, exports);
   wait_exports(env, exports);
   memory_exports(env, exports);
   placement_exports(env, exports);

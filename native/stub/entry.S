@@ -147,6 +147,66 @@ exit_interrupted:
   call late_interrupt
   ud2
 
+// ---- patched call sites ---------------------------------------------------------------------------
+// A trampoline (patch.c) comes here with rax = number, r11 = the instruction after the site's syscall, and
+// everything else the program's, the flags and the red zone included. rcx and r11 are a system call's to
+// destroy. If gs is not this thread's block (the program has set it), the site's syscall is executed after all:
+// it traps. A fault of the probe comes to the same.
+  .globl patched_entry, patched_probe, patched_foreign, patched_check, patched_end
+patched_entry:
+patched_probe:
+  mov %gs:THREAD_MARK, %rcx
+  lea -THREAD_MARK_VALUE(%rcx), %rcx
+  jrcxz 1f
+patched_foreign:
+  lea -2(%r11), %rcx
+  jmp *%rcx
+1:
+  mov %rsp, %gs:THREAD_REG(15)
+  mov %r11, %gs:THREAD_REG(16)
+  mov %gs:THREAD_STACK, %rsp
+  pushfq
+  popq %gs:THREAD_REG(17)
+  pushq $CLEAN_FLAGS
+  popfq
+  mov %r8, %gs:THREAD_REG(0)
+  mov %r9, %gs:THREAD_REG(1)
+  mov %r10, %gs:THREAD_REG(2)
+  mov %r11, %gs:THREAD_REG(3)
+  mov %r12, %gs:THREAD_REG(4)
+  mov %r13, %gs:THREAD_REG(5)
+  mov %r14, %gs:THREAD_REG(6)
+  mov %r15, %gs:THREAD_REG(7)
+  mov %rdi, %gs:THREAD_REG(8)
+  mov %rsi, %gs:THREAD_REG(9)
+  mov %rbp, %gs:THREAD_REG(10)
+  mov %rbx, %gs:THREAD_REG(11)
+  mov %rdx, %gs:THREAD_REG(12)
+  mov %rax, %gs:THREAD_REG(13)
+  mov %r11, %gs:THREAD_REG(14)
+  call patched_call
+// An interrupt that lands in [patched_check, patched_end) starts over at patched_check with the stub's stack: all that
+// is loaded here stands in the block, so nothing is lost by being done twice.
+patched_check:
+  cmpl $0, %gs:THREAD_INTERRUPTED
+  jne patched_interrupted
+  pushq %gs:THREAD_REG(17)
+  popfq
+  mov %gs:THREAD_REG(0), %r8
+  mov %gs:THREAD_REG(1), %r9
+  mov %gs:THREAD_REG(2), %r10
+  mov %gs:THREAD_REG(8), %rdi
+  mov %gs:THREAD_REG(9), %rsi
+  mov %gs:THREAD_REG(12), %rdx
+  mov %gs:THREAD_REG(13), %rax
+  mov %gs:THREAD_REG(16), %rcx
+  mov %gs:THREAD_REG(15), %rsp
+  jmp *%rcx
+patched_end:
+patched_interrupted:
+  call patched_interrupt
+  ud2
+
 // ---- clone ----------------------------------------------------------------------------------------
 
 // long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid). The child starts with

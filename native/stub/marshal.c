@@ -52,6 +52,7 @@ static void capture_iovec(struct capture *capture, u64 address, u64 count, u32 l
 static void marshal(volatile u32 *slot, u32 nr, const u64 *reg) {
   put_arguments(slot, reg);
   slot[H_KIND] = KIND_SYSCALL;
+  slot[H_FLAGS] = 0;
   slot[H_NR] = nr;
   struct capture capture = {slot, 0, 0};
   if (nr < PLAN_COUNT) {

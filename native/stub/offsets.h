@@ -12,6 +12,12 @@
 #define THREAD_EXIT_RSP    64
 #define THREAD_EXIT_RDI    72
 
+// struct thread's part for patched calls
+#define THREAD_REG(n)     (88 + 8 * (n))
+#define THREAD_MARK       232
+#define THREAD_STACK      240
+#define THREAD_MARK_VALUE 0x43c70157
+
 #define CONTEXT_R8      40
 #define CONTEXT_R9      48
 #define CONTEXT_R10     56

@@ -2,6 +2,13 @@
 
 static void obey(struct thread *thread, struct ucontext *context);
 
+/** What the entry from a patched site looks for at gs. */
+static void prepare_patched(struct thread *thread) {
+  thread->promoted = PROMOTED_NOT;
+  thread->mark = THREAD_MARK_VALUE;
+  thread->stack = (u64)thread + BLOCK_ALTSTACK;
+}
+
 /** ORDER_FORK. In the child `*child` is set; it must not look at its parent's slot, which it does not have. */
 static long fork_process(struct thread *thread, struct ucontext *context, volatile u64 *order, int *child) {
   u32 index = order[1], tid = order[2], say_hello = order[5];
@@ -53,6 +60,7 @@ static long start_thread(struct thread *thread, struct ucontext *context, volati
   child->say_hello = (u32)order[7];
   // A program that has set gs for itself keeps it, in its new threads too.
   child->fast_exit = thread->fast_exit && read_gs_base() == (u64)thread;
+  prepare_patched(child);
   take_slot(child, index);
   return clone_thread(order[6], frame, order[4], order[5]);
 }
@@ -97,6 +105,7 @@ static long carry_out(struct thread *thread, struct ucontext *context, volatile 
   case ORDER_FRAME: return write_frame(context, order, slot);
   case ORDER_SIGRETURN: return read_frame(context);
   case ORDER_JUMP: set_entry(context, order[1], order[2]); return 0;
+  case ORDER_PATCH: patch_site(order[1], order[2], order[3], slot[H_SOLO]); return 0;
   case ORDER_EXIT: leave_for_good(slot, SYS_exit);
   case ORDER_EXIT_GROUP: leave_for_good(slot, SYS_exit_group);
   }

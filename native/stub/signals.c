@@ -8,6 +8,7 @@ static int fix_copy_fault(u64 *reg) {
   u64 ip = reg[RIP];
   if (ip >= (u64)copy_user_begin && ip < (u64)copy_user_end) reg[RIP] = (u64)copy_user_fault;
   else if (ip >= (u64)zero_user_begin && ip < (u64)zero_user_end) reg[RIP] = (u64)zero_user_fault;
+  else if (ip == (u64)patched_probe) reg[RIP] = (u64)patched_foreign;
   else if (ip >= (u64)copy_string_begin && ip < (u64)copy_string_end) reg[RIP] = (u64)copy_string_fault;
   else return 0;
   return 1;
@@ -19,6 +20,9 @@ static void defer_interrupt(struct thread *thread, u64 *reg) {
   if (reg[RIP] >= (u64)exit_check && reg[RIP] < (u64)exit_end) {
     reg[RIP] = (u64)exit_check;
     reg[RSP] = thread->exit_stack;
+  } else if (reg[RIP] >= (u64)patched_check && reg[RIP] < (u64)patched_end) {
+    reg[RIP] = (u64)patched_check;
+    reg[RSP] = thread->stack;
   }
 }
 
@@ -73,12 +77,28 @@ static void settle_zygote(struct thread *thread) {
   thread->listener = 0;
   if (!thread->slot[H_FAST] || !(thread->slot[H_HWCAP2] & HWCAP2_FSGSBASE)) return;
   thread->fast_exit = 1;
+  prepare_patched(thread);
   write_gs_base((u64)thread);
 }
 
 static void zygote_orders(struct thread *thread, struct ucontext *context) {
   ring_kind(thread, KIND_ZYGOTE);
   if (thread->listener) settle_zygote(thread);
+  obey(thread, context);
+  leave_signal(context, 0);
+}
+
+USED NORETURN void late_interrupt(struct ucontext *context);
+
+/**
+ * A patched call came here for what needs all registers in memory: an answer that is more than a number, or an
+ * interrupt on the way out. The vector state in the context is the program's: the stub has not touched it.
+ */
+static void NORETURN finish_patched(struct thread *thread, struct ucontext *context) {
+  u32 reason = thread->promoted;
+  thread->promoted = PROMOTED_NOT;
+  for (u32 i = 0; i < REGISTERS; i++) context->reg[i] = thread->reg[i];
+  if (reason == PROMOTED_INTERRUPT) late_interrupt(context);
   obey(thread, context);
   leave_signal(context, 0);
 }
@@ -104,12 +124,14 @@ USED void handle_signal(s32 signal, const struct siginfo *info, struct ucontext 
     put_interrupt(slot, reg);
     put_futex(slot, reg);
   } else if (signal == SIGSYS && ip == (u64)promote_end) {
-    zygote_orders(thread, context);
+    if (thread->promoted == PROMOTED_NOT) zygote_orders(thread, context);
+    else finish_patched(thread, context);
   } else {
     if (in_stub(ip) && thread->stub_faults++) die(EXIT_STUB_FAULT); // a fault while reporting one
     put_fault(slot, signal, info, context);
   }
-  ring(thread);
+  if (is_call) ring_call(thread);
+  else ring(thread);
   u64 fast = is_call && may_leave_fast(thread, context, slot[H_ACT], slot[H_NORD]);
   obey(thread, context);
   leave_signal(context, fast);

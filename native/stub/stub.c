@@ -5,6 +5,7 @@
 //   doorbell.c  slots, ringing
 //   marshal.c   capture of arguments by the generated plan, results
 //   frames.c    the program's signal frames
+//   patch.c     call sites that jump here instead of trapping
 //   orders.c    fork, threads, exec's jump, host calls on the sentry's behalf
 //   signals.c   the one signal handler
 //   start.c     the zygote
@@ -28,6 +29,9 @@ SAME(struct thread, exit_fast, THREAD_EXIT_FAST);
 SAME(struct thread, exit_rip, THREAD_EXIT_RIP);
 SAME(struct thread, exit_rsp, THREAD_EXIT_RSP);
 SAME(struct thread, exit_rdi, THREAD_EXIT_RDI);
+SAME(struct thread, reg, THREAD_REG(0));
+SAME(struct thread, mark, THREAD_MARK);
+SAME(struct thread, stack, THREAD_STACK);
 SAME(struct ucontext, reg[R8], CONTEXT_R8);
 SAME(struct ucontext, reg[R15], CONTEXT_R15);
 SAME(struct ucontext, reg[RDI], CONTEXT_RDI);
@@ -43,6 +47,7 @@ _Static_assert(BLOCK_MASK == -(long)BLOCK_SIZE && PROMOTE_NR == PROMOTE, "entry.
 #include "doorbell.c"
 #include "marshal.c"
 #include "frames.c"
+#include "patch.c"
 #include "orders.c"
 #include "signals.c"
 #include "start.c"

@@ -12,17 +12,22 @@
 enum { // the host calls that the stub makes by itself
   SYS_close = 3,
   SYS_mmap = 9,
+  SYS_mprotect = 10,
   SYS_munmap = 11,
   SYS_rt_sigaction = 13,
   SYS_rt_sigreturn = 15,
   SYS_madvise = 28,
   SYS_clone = 56,
+  SYS_fork = 57,
+  SYS_vfork = 58,
+  SYS_execve = 59,
   SYS_exit = 60,
   SYS_sigaltstack = 131,
   SYS_prctl = 157,
   SYS_futex = 202,
   SYS_exit_group = 231,
   SYS_seccomp = 317,
+  SYS_clone3 = 435,
 };
 
 enum { E2BIG = 7, EINTR = 4, EFAULT = 14 };
@@ -101,7 +106,14 @@ struct thread {
   struct ucontext *context;
   u64 exit_stack, exit_fast, exit_rip, exit_rsp, exit_rdi;
   u32 listener; // in the zygote until the sentry has answered: descriptor + 1
+  u32 promoted; // why a patched call comes back as SIGSYS: enum promotion
+  // a patched call: the program's registers in sigcontext order, and what its entry checks
+  u64 reg[REGISTERS];
+  u64 mark;  // THREAD_MARK_VALUE: gs is this block
+  u64 stack; // top of the stub stack
 };
+
+enum promotion { PROMOTED_NOT, PROMOTED_ANSWER, PROMOTED_INTERRUPT };
 
 #define BLOCK_STACK    0x1000ul
 #define BLOCK_ALTSTACK 0x4000ul
@@ -122,6 +134,7 @@ s64 copy_string(void *to, const void *from, u64 limit);
 extern char copy_user_begin[], copy_user_end[], copy_user_fault[];
 extern char zero_user_begin[], zero_user_end[], zero_user_fault[];
 extern char copy_string_begin[], copy_string_end[], copy_string_fault[];
+extern char patched_entry[], patched_probe[], patched_foreign[], patched_check[], patched_end[];
 extern char exit_check[], exit_jump[], exit_end[], restorer[], promote_end[];
 void promote(void);
 void leave_signal(struct ucontext *context, u64 fast) NORETURN;

@@ -33,6 +33,10 @@ export interface SandboxSpec {
   readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] };
   /** Where strace(1)-like lines go, or null for no tracing. */
   readonly strace: StraceSpec | null;
+  /** Call sites that trap often are patched to jump into the stub (--no-patch). */
+  readonly patch: boolean;
+  /** The sentry spins for the next call while calls come fast and a CPU is to spare (--spin off). */
+  readonly spin: boolean;
   /** Print the counts of served and host calls, by name, to stderr at the end. */
   readonly stats: boolean;
   /** Log what the sentry does to stderr. */

@@ -1,7 +1,7 @@
 // Options that several verbs share, and the parsers of their values.
 
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { SandboxSpec } from '../base/spec.ts';
 import { duplicateStderr, LaunchError, openTraceLog } from '../oci/launch.ts';
 
@@ -10,6 +10,8 @@ export interface TraceOptions {
   readonly straceLog?: string;
   readonly stats?: true;
   readonly debug?: true;
+  readonly patch: boolean;
+  readonly spin: 'auto' | 'off';
 }
 
 /** What can be watched of a sandbox while it runs. */
@@ -18,16 +20,31 @@ export function addTraceOptions(command: Command): Command {
     .option('--strace', 'print each system call to standard error, as strace(1) does')
     .option('--strace-log <file>', 'print them to a file instead')
     .option('--stats', 'print at the end which system calls were answered, and which were made on this machine')
-    .option('--debug', 'print what the sandbox itself does to standard error');
+    .option('--debug', 'print what the sandbox itself does to standard error')
+    .option('--no-patch', 'let every system call trap, instead of patching the call sites that are used often')
+    .addOption(
+      new Option('--spin <when>', 'wait for system calls in memory while they come fast and a CPU is to spare')
+        .choices(['auto', 'off'])
+        .default('auto'),
+    );
 }
 
 /** The spec's fields for these options; opens the log file. */
-export function traceSpec(options: TraceOptions, dist: string): Pick<SandboxSpec, 'strace' | 'stats' | 'debug'> {
+export function traceSpec(
+  options: TraceOptions,
+  dist: string,
+): Pick<SandboxSpec, 'strace' | 'stats' | 'debug' | 'patch' | 'spin'> {
   const { straceLog } = options;
   let strace: SandboxSpec['strace'] = null;
   if (straceLog !== undefined) strace = { fd: openLog(dist, straceLog) };
   else if (options.strace) strace = { fd: duplicateStderr(dist) };
-  return { strace, stats: options.stats ?? false, debug: options.debug ?? false };
+  return {
+    strace,
+    stats: options.stats ?? false,
+    debug: options.debug ?? false,
+    patch: options.patch,
+    spin: options.spin === 'auto',
+  };
 }
 
 function openLog(dist: string, path: string): number {

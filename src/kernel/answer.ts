@@ -1,10 +1,10 @@
 // The end of a call: what happens between a handler's result and the thread going on. Signals are delivered, restart
 // codes turned into a restart or EINTR, stops and deaths take effect here, and only here.
 
-import { EFAULT, EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
+import { EAGAIN, EFAULT, EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
 import { SA_RESTART } from '../abi/signal.ts';
-import { clearOrders, flushAnswers, sendAnswer, writeAnswer } from '../platform/answer.ts';
-import { ACT_RESTART, ACT_SET_RETURN } from '../platform/layout.ts';
+import { clearOrders, flushAnswers, order, orderCount, sendAnswer, writeAnswer } from '../platform/answer.ts';
+import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts';
 import { native } from '../platform/native.ts';
 import { cancelWaits } from './block.ts';
 import { exitDoomed } from './exit.ts';
@@ -102,9 +102,25 @@ function send(task: Task, act: number, result: number): void {
   const { memory } = task;
   if (memory.flush() < 0 && act === ACT_SET_RETURN) result = -EFAULT;
   task.state = RUNNING;
+  if (task.trappedAt !== 0) considerPatch(task, act);
   writeAnswer(memory.slot, act, result, memory.outCount, task.mm.tasks.size === 1);
   if (task.sentDescriptor < 0) return sendAnswer(memory.slot);
   flushAnswers();
-  native.addfd(memory.slot, task.sentDescriptor, task.sentDescriptorAs, true);
+  sendWithDescriptor(task);
+}
+
+/** A plain answer to a call that trapped may take the order along to patch its site. */
+function considerPatch(task: Task, act: number): void {
+  const next = task.trappedAt;
+  task.trappedAt = 0;
+  if (act !== ACT_SET_RETURN || orderCount(task.memory.slot) > 0 || !task.mm.sites) return;
+  const place = task.mm.sites.countTrap(next);
+  if (place >= 0) order(task.memory.slot, ORDER_PATCH, next, place, place === 0 ? 1 : 0);
+}
+
+/** Answers together with the descriptor. A call that was taken without a ring has to ring first. */
+export function sendWithDescriptor(task: Task): void {
+  const r = native.addfd(task.memory.slot, task.sentDescriptor, task.sentDescriptorAs, true);
+  if (r === -EAGAIN) return native.want(task.memory.slot);
   task.sentDescriptor = -1;
 }

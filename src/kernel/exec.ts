@@ -4,6 +4,7 @@
 
 import { EAGAIN } from '../abi/errno.ts';
 import { ADDR_NO_RANDOMIZE } from '../abi/misc.ts';
+import { PROT_EXEC } from '../abi/mman.ts';
 import { MS_NOSUID } from '../abi/mount.ts';
 import { RLIMIT_STACK } from '../abi/resource.ts';
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
@@ -14,6 +15,7 @@ import { choosePlacement, orderImage, orderStack, type Placement } from '../load
 import { closeProgram, loadProgram, type Program } from '../loader/program.ts';
 import { buildStack, checkArgumentSize, type StackImage } from '../loader/stack.ts';
 import { AddressSpace } from '../mm/address-space.ts';
+import { CallSites } from '../mm/call-sites.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { allocateScratch, buffer, u8, u32, writeU64 } from '../platform/arena.ts';
@@ -318,6 +320,7 @@ function describeProgram(mm: AddressSpace, { program, stack, placement }: Prepar
   mm.endCode = base + image.high;
   mm.startData = base + image.low;
   mm.endData = base + image.high;
+  if (patching.enabled) mm.sites = new CallSites();
   mm.startBrk = pageUp(base + image.high) + placement.heapGap;
 }
 
@@ -359,15 +362,27 @@ function becomeLeader(task: Task): void {
   kernel.tasks.set(task.tid, task);
 }
 
+/** Whether call sites are patched at all (--no-patch). */
+export const patching = { enabled: true };
+
+/** The text of an image is where its call sites may be patched. */
+function noteText(mm: AddressSpace, image: ElfImage, base: number): void {
+  for (const { address, fileSize, protection } of image.segments) {
+    if (protection & PROT_EXEC) mm.sites?.addText(base + address, fileSize);
+  }
+}
+
 function orderProgram(task: Task, prepared: PreparedExec): void {
   const { slot } = task.memory;
   const { program, placement, stack, stackSize } = prepared;
   const { image, interpreter } = program;
   clearOrders(slot);
   orderImage(slot, image, placement.programBase, FD_PROGRAM);
+  noteText(task.mm, image, placement.programBase);
   order(slot, ORDER_SYSCALL, SYS_CLOSE, FD_PROGRAM);
   if (interpreter) {
     orderImage(slot, interpreter, placement.interpreterBase - interpreter.low, FD_INTERPRETER);
+    noteText(task.mm, interpreter, placement.interpreterBase - interpreter.low);
     order(slot, ORDER_SYSCALL, SYS_CLOSE, FD_INTERPRETER);
   }
   orderStack(slot, placement.stackTop, stackSize, image.executableStack);

@@ -6,6 +6,7 @@ import type { HostPid } from '../base/brands.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
+import type { CallSites } from './call-sites.ts';
 
 export class AddressSpace {
   /** Host process in the sentry's pid namespace; 0 until its first ring. */
@@ -25,6 +26,9 @@ export class AddressSpace {
   /** Guest paths of mapped files by their host backing as `mappingKey` (mapped-files.ts) writes it, for /proc/PID/maps. */
   readonly mappedFiles = new Map<string, Path>();
 
+  /** Its system call instructions, or null when none is to be patched. */
+  sites: CallSites | null = null;
+
   // ---- the program, as exec laid it out ----
   executable: Path | null = null;
   argStart = 0;
@@ -43,6 +47,7 @@ export class AddressSpace {
   copy(): AddressSpace {
     const copy = new AddressSpace();
     for (const [key, path] of this.mappedFiles) copy.mappedFiles.set(key, path);
+    copy.sites = this.sites?.copy() ?? null;
     copy.installedFile = this.installedFile;
     copy.installedHostFd = this.installedHostFd;
     copy.executable = this.executable;

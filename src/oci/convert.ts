@@ -30,6 +30,8 @@ export interface ConversionOptions {
   readonly strace: SandboxSpec['strace'];
   readonly stats: boolean;
   readonly debug: boolean;
+  readonly patch: boolean;
+  readonly spin: boolean;
   /** Is told what the container will have to do without. */
   readonly warn: (message: string) => void;
 }
@@ -62,6 +64,8 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     strace: options.strace,
     stats: options.stats,
     debug: options.debug,
+    patch: options.patch,
+    spin: options.spin,
   };
   return { spec, binds, identity, networkNamespace: namespacePath(linux, 'network') };
 }

@@ -9,6 +9,10 @@ export const BLOCKS_ADDR = 0x7e0040000000;
 export const BLOCK_SIZE = 0x10000;
 export const MAX_BLOCKS = 4096;
 
+export const TRAMPOLINES_ADDR = 0x7e0060000000;
+export const JUMP_TABLE_ADDR = 0x050f0000;
+export const MAX_SITES = 8192;
+
 export const DOORBELL = 1000;
 export const PROMOTE = 1001;
 export const INTERRUPT_SIGNAL = 16;
@@ -48,12 +52,16 @@ export const H_GONE = 70;
 export const H_OUT = 72;
 export const MAX_OUT = 32;
 export const H_REGS = 200;
+export const H_SPIN = 236;
+export const H_DONE = 237;
 export const H_LISTENER = 240;
 export const H_VDSO = 242;
 export const H_MINSIGSTK = 244;
 export const H_HWCAP = 245;
 export const H_FAST = 246;
 export const H_HWCAP2 = 247;
+
+export const FLAG_PATCHED = 1;
 
 export const KIND_SYSCALL = 0;
 export const KIND_INTERRUPT = 1;
@@ -79,3 +87,4 @@ export const ORDER_SIGRETURN = 7;
 export const ORDER_JUMP = 8;
 export const ORDER_EXIT = 9;
 export const ORDER_EXIT_GROUP = 10;
+export const ORDER_PATCH = 11;

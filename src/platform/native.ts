@@ -13,12 +13,17 @@ export const NEXT_GONE = -3;
 /** A ring was refused: no such slot, not its thread, or a sequence number that is not the slot's. */
 export const NEXT_STRANGER = -4;
 
+/** Added to a slot that next() returns: the ring that want() asked for. */
+export const LATE_RING = 4096;
+
 /** Indices of `info`. */
 export const INFO_PID = 0;
 export const INFO_ERROR = 1;
 export const INFO_SYNC = 2;
 export const INFO_MOVED = 3;
 export const INFO_BURSTS = 4;
+export const INFO_SPUN = 5;
+export const INFO_WATCHES = 6;
 
 export interface NativePlatform {
   /** [INFO_PID] who rang last; counters. */
@@ -56,8 +61,16 @@ export interface NativePlatform {
    * also answers the ring. The number in the guest process, or -errno.
    */
   addfd(slot: number, fd: number, newFd: number, send: boolean): number;
+  /**
+   * The call was taken without a ring, but its answer needs one (addfd said -EAGAIN): the stub is made to ring, and
+   * next() then returns the slot plus LATE_RING.
+   */
+  want(slot: number): void;
   /** 0 while the slot's thread waits for its answer, else -ENOENT. */
   idValid(slot: number): number;
+
+  /** Whether the sentry may spin for calls at all; it does from the start. */
+  setSpin(on: boolean): void;
 
   /** Adds a descriptor to the native wait, with epoll's events. 0 or -errno (-EPERM: a plain file, always ready). */
   watch(fd: HostFd, events: number, token: number): number;

@@ -8,7 +8,7 @@ import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
 import { hostUsageReader } from '../fs/proc/host-usage.ts';
 import { loadAddon } from '../host/addon.ts';
 import { complete } from '../kernel/answer.ts';
-import { setExecFailureHook } from '../kernel/exec.ts';
+import { patching, setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { installTimerHooks } from '../kernel/process-timers.ts';
 import { setHostUsageReader } from '../kernel/usage.ts';
@@ -70,6 +70,8 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.domainname = spec.domainname;
   kernel.bootTime = monotonicNow();
   kernel.cpuCount = countCpus();
+  patching.enabled = spec.patch;
+  native.setSpin(spec.spin);
   bindHandlers();
   installTimerHooks();
   const { strace } = spec;

@@ -5,7 +5,7 @@ import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../abi/errno.ts';
 import { SIG_DFL, SIG_IGN, SIGSEGV } from '../abi/signal.ts';
 import type { HostPid } from '../base/brands.ts';
 import { watchAddressSpace } from '../kernel/address-spaces.ts';
-import { beginAnswer, complete } from '../kernel/answer.ts';
+import { beginAnswer, complete, sendWithDescriptor } from '../kernel/answer.ts';
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
 import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
 import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
@@ -29,7 +29,7 @@ import {
   KIND_SYSCALL,
   SLOT_SIZE,
 } from '../platform/layout.ts';
-import { INFO_PID, native } from '../platform/native.ts';
+import { INFO_PID, LATE_RING, native } from '../platform/native.ts';
 import { ownerOf } from '../platform/slots.ts';
 import { Blank, blankArrived, blanksRefused, zygoteRang } from '../platform/zygote.ts';
 import { dispatchCall } from '../syscalls/dispatch.ts';
@@ -40,6 +40,7 @@ const SYS_FUTEX = 202;
 /** Serves the ring of a slot. The addon has checked that it is the slot's own thread that rang. */
 export function serveRing(slot: number): void {
   if (slot === ZYGOTE_SLOT) return serveZygote(u32[H_KIND]);
+  if (slot >= LATE_RING) return serveLateRing(slot - LATE_RING);
   const owner = ownerOf(slot);
   if (owner instanceof Task) return serveTask(owner, u32[((slot * SLOT_SIZE) >>> 2) + H_KIND]);
   if (owner instanceof Blank) {
@@ -55,6 +56,12 @@ function serveZygote(kind: number): void {
     refuseWaitingExecs();
   }
   zygoteRang();
+}
+
+/** The answer is written; now it can take its descriptor along. */
+function serveLateRing(slot: number): void {
+  const owner = ownerOf(slot);
+  if (owner instanceof Task && owner.sentDescriptor >= 0) sendWithDescriptor(owner);
 }
 
 function serveTask(task: Task, kind: number): void {

@@ -8,7 +8,7 @@ import { kernel } from '../kernel/kernel.ts';
 import { BLOCKED, SERVING, type Task } from '../kernel/task.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
-import { H_ARGS, H_NR, H_RIP, H_RSP, SLOT_SIZE } from '../platform/layout.ts';
+import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, H_SPIN, SLOT_SIZE } from '../platform/layout.ts';
 import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
 import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
 import { HANDLERS } from './index.ts';
@@ -53,6 +53,7 @@ export function dispatchCall(task: Task): void {
   task.nr = nr;
   task.rip = u32[header + H_RIP] + u32[header + H_RIP + 1] * 4294967296;
   task.rsp = u32[header + H_RSP] + u32[header + H_RSP + 1] * 4294967296;
+  task.trappedAt = u32[header + H_FLAGS] === FLAG_PATCHED ? 0 : task.rip;
   task.resumed = false;
   task.progress = 0;
   task.pendingObject = null;
@@ -80,7 +81,11 @@ function run(task: Task): void {
   kernel.current = task;
   const result = call(task);
   kernel.current = null;
-  if (result === WAIT) return;
+  if (result === WAIT) {
+    // Its thread need not go on waiting for an answer in memory.
+    u32[((task.memory.slot * SLOT_SIZE) >>> 2) + H_SPIN] = 0;
+    return;
+  }
   if (tracer) tracer.leave(task, result === ANSWERED ? undefined : result);
   if (result !== ANSWERED) complete(task, result);
 }

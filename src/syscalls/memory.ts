@@ -160,6 +160,7 @@ function mapFile(
     task.sentDescriptorAs = FD_MAPPING;
     noteMapping(mm, hostFd as HostFd, file.path);
   }
+  if (flags & MAP_FIXED && protection & PROT_EXEC && !shared) mm.sites?.addText(address, length);
   return native(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
 }
 

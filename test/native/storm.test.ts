@@ -1,4 +1,5 @@
-// The register storm (storm.c): the same natively and in the sandbox.
+// The register storm (storm.c) and patched call sites (sites.c): the same natively and in the sandbox, whichever way
+// calls take.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -10,6 +11,10 @@ import { after, before, test } from 'node:test';
 const top = join(import.meta.dirname, '../..');
 let directory: string;
 let storm: string;
+let sites: string;
+
+/** The ways of a call: sites patched or all trapping, the sentry spinning or rung for. */
+const WAYS = [[], ['--no-patch'], ['--spin', 'off'], ['--no-patch', '--spin', 'off']];
 
 before(() => {
   directory = mkdtempSync(join(tmpdir(), 'cloister-storm-'));
@@ -19,6 +24,8 @@ before(() => {
   // The vector registers of the loop are the program's own: the compiler must not use them.
   const flags = ['-O1', '-static', '-fno-tree-vectorize', '-fcf-protection=none', ...wide];
   execFileSync('cc', [...flags, join(import.meta.dirname, 'storm.c'), '-o', storm]);
+  sites = join(directory, 'sites');
+  execFileSync('cc', ['-O2', '-static', '-pthread', join(import.meta.dirname, 'sites.c'), '-o', sites]);
 });
 
 after(() => rmSync(directory, { recursive: true }));
@@ -30,8 +37,21 @@ test('registers, red zone and vectors survive a storm of signals natively', () =
   );
 });
 
-test('registers, red zone and vectors survive a storm of signals in the sandbox', () => {
-  const args = ['do', '--bind', `${directory}:${directory}:ro`, '--', storm];
-  const { stdout, stderr } = spawnSync(join(top, 'bin/cloister'), args, { encoding: 'utf8', timeout: 60_000 });
-  assert.equal(stdout, '3000 signals, 0 of the calls bad\n', stderr);
-});
+function checkInSandbox(way: readonly string[], program: string, expected: string): void {
+  const args = ['do', ...way, '--bind', `${directory}:${directory}:ro`, '--', program];
+  const { stdout, stderr } = spawnSync(join(top, 'bin/cloister'), args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(stdout, expected, stderr);
+}
+
+for (const way of WAYS) {
+  const name = way.join(' ') || 'by default';
+  test(`registers, red zone and vectors survive a storm of signals in the sandbox, ${name}`, () => {
+    checkInSandbox(way, storm, '3000 signals, 0 of the calls bad\n');
+  });
+
+  test(`call sites under eight threads give the right answers, ${name}`, () => {
+    const expected = execFileSync(sites, { encoding: 'utf8' });
+    assert.doesNotMatch(expected, /[1-9]\d* wrong/);
+    checkInSandbox(way, sites, expected);
+  });
+}

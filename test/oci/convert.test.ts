@@ -39,6 +39,8 @@ function convert(changes: Changes): { sandbox: Sandbox; warnings: string[] } {
     strace: null,
     stats: false,
     debug: false,
+    patch: true,
+    spin: true,
     warn: (message) => warnings.push(message),
   });
   return { sandbox, warnings };

@@ -1,0 +1,91 @@
+// Call sites under patching: eight threads make calls through the same site while it is being patched, in the aligned
+// and the straddling form; libc's syscall() and a plain mov; a jump straight to the syscall instruction; a site used by
+// a program that has set gs for itself. Prints one line for each; any wrong result says so.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define THREADS 8
+#define CALLS   20000
+
+long aligned_site(void), straddling_site(void), direct_jump(void);
+__asm__(".text\n"
+        ".balign 64\naligned_site: mov $39, %eax\n syscall\n ret\n"
+        ".balign 64\n .skip 62, 0x90\nstraddling_site: mov $39, %eax\n syscall\n ret\n"
+        ".balign 64\ndirect_jump: mov $39, %ecx\n mov %ecx, %eax\n jmp 2f\n nop\n1: mov $-1, %eax\n2: syscall\n ret\n");
+
+static long expected;
+
+static long (*site)(void);
+static void *hammer(void *wrong) {
+  for (int i = 0; i < CALLS; i++)
+    if (site() != expected) ++*(long *)wrong;
+  return NULL;
+}
+
+static void run(const char *name, long (*function)(void)) {
+  pthread_t thread[THREADS];
+  long wrong[THREADS] = {0}, sum = 0;
+  site = function;
+  for (int i = 0; i < THREADS; i++) pthread_create(&thread[i], NULL, hammer, &wrong[i]);
+  for (int i = 0; i < THREADS; i++) {
+    pthread_join(thread[i], NULL);
+    sum += wrong[i];
+  }
+  printf("%s: %ld wrong\n", name, sum);
+}
+
+static long generic(void) { return syscall(SYS_getpid); }
+
+static long failing(void) { return syscall(SYS_read, -1, NULL, 0) == -1 ? expected : 0; }
+
+/** In a child: gs is the program's own, and every call still works. */
+static void own_gs(void) {
+  static unsigned long data[64];
+  if (!(getauxval(AT_HWCAP2) & 2)) {
+    printf("own gs: 0 wrong\n");
+    return;
+  }
+  fflush(stdout);
+  if (fork() == 0) {
+    long wrong = 0, seen;
+    data[0] = 4711;
+    __asm__ volatile("wrgsbase %0" : : "r"(data));
+    for (int i = 0; i < 100; i++) {
+      wrong += aligned_site() != getpid();
+      __asm__ volatile("mov %%gs:0, %0" : "=r"(seen));
+      wrong += seen != 4711;
+    }
+    printf("own gs: %ld wrong\n", wrong);
+    fflush(stdout);
+    _exit(0);
+  }
+  wait(NULL);
+}
+
+static void children(void) {
+  int status, bad = 0;
+  for (int i = 0; i < 50; i++) {
+    pid_t pid = fork();
+    if (pid == 0) _exit(aligned_site() == getpid() && generic() == getpid() ? 0 : 1);
+    bad += waitpid(pid, &status, 0) != pid || status != 0;
+  }
+  printf("children: %d wrong\n", bad);
+}
+
+int main(void) {
+  expected = getpid();
+  run("aligned", aligned_site);
+  run("straddling", straddling_site);
+  run("direct jump", direct_jump);
+  run("generic", generic);
+  run("failing", failing);
+  children();
+  own_gs();
+  return 0;
+}
