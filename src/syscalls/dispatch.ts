@@ -1,6 +1,8 @@
 // Dispatch: from a ring to a handler and from its result to the answer. Arguments are decoded by the table's types
 // straight from the slot into the task's argument array; a retried call finds them there.
 
+import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
+import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
 import { EIO, ENOSYS, EPERM } from '../abi/errno.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, cancelWaits, WAIT } from '../kernel/block.ts';
@@ -9,8 +11,6 @@ import { BLOCKED, SERVING, type Task } from '../kernel/task.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
 import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, H_SPIN, SLOT_SIZE } from '../platform/layout.ts';
-import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
-import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
 import { HANDLERS } from './index.ts';
 
 type Handler = (task: Task, ...args: number[]) => number;

@@ -74,7 +74,8 @@ const STUB_END = 0x7e0100000000;
 
 /** Flags that are passed on to the host; the others have no effect here (or none in Linux). */
 const PASSED = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN | MAP_POPULATE | MAP_32BIT;
-const KNOWN = PASSED | MAP_TYPE | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NONBLOCK | MAP_HUGETLB;
+const KNOWN =
+  PASSED | MAP_TYPE | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NONBLOCK | MAP_HUGETLB;
 const ADVICES = new Set([
   MADV_NORMAL,
   MADV_RANDOM,
@@ -200,7 +201,6 @@ export function msync(task: Task, address: number, length: number, flags: number
   if (outOfBounds(address, length)) return -ENOMEM;
   return native(task, SYS_MSYNC, address, length, flags);
 }
-
 
 /** Which pages are resident, told by the host for the guest's own mapping (mincore(2)). */
 export function mincore(task: Task, address: number, length: number, vector: number): number {

@@ -22,23 +22,35 @@ import {
   CSIGNAL,
 } from '../abi/sched.ts';
 import { SIGCHLD } from '../abi/signal.ts';
-import { __WALL, __WCLONE, __WNOTHREAD, P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WUNTRACED } from '../abi/wait.ts';
+import {
+  __WALL,
+  __WCLONE,
+  __WNOTHREAD,
+  P_ALL,
+  P_PGID,
+  P_PID,
+  P_PIDFD,
+  WCONTINUED,
+  WEXITED,
+  WNOHANG,
+  WNOWAIT,
+  WUNTRACED,
+} from '../abi/wait.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
-
+import { installPidfd, pidfdGroup } from '../fs/pidfd/install.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, block } from '../kernel/block.ts';
 import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
 import { execTask } from '../kernel/exec.ts';
 import { exitGroup, exitThread } from '../kernel/exit.ts';
-import { writeGroupUsage } from '../kernel/usage.ts';
-import { readStringArray } from '../mm/string-array.ts';
-import { type ChildEvent, findChildEvent, WAIT_ANY, WAIT_PGID, WAIT_PID } from '../kernel/wait.ts';
 import type { Task } from '../kernel/task.ts';
+import { writeGroupUsage } from '../kernel/usage.ts';
+import { type ChildEvent, findChildEvent, WAIT_ANY, WAIT_PGID, WAIT_PID } from '../kernel/wait.ts';
+import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readU64, u8, u32 } from '../platform/arena.ts';
 import { ACT_ORDER_RETURN, ORDER_SYSCALL } from '../platform/layout.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
-import { installPidfd, pidfdGroup } from '../fs/pidfd/install.ts';
 
 const PAGE_SIZE = 4096;
 const SYS_SET_TID_ADDRESS = 218;
@@ -81,7 +93,7 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
   const stackSize = readU64(at + CLONE_ARGS_STACK_SIZE);
   const exitSignal = readU64(at + CLONE_ARGS_EXIT_SIGNAL);
   const pidfd = readU64(at + CLONE_ARGS_PIDFD) as UserAddress;
-  if (flags % 4294967296 & (CLONE_DETACHED | (CSIGNAL & ~0x80)) || flags >= 2 * CLONE_CLEAR_SIGHAND) return -EINVAL;
+  if ((flags % 4294967296) & (CLONE_DETACHED | (CSIGNAL & ~0x80)) || flags >= 2 * CLONE_CLEAR_SIGHAND) return -EINVAL;
   if ((stack === 0) !== (stackSize === 0) || exitSignal > 64) return -EINVAL;
   const args: CloneArguments = {
     flags,
@@ -91,7 +103,7 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
     parentTid: readU64(at + CLONE_ARGS_PARENT_TID),
     childTid: readU64(at + CLONE_ARGS_CHILD_TID),
   };
-  if (!(flags % 4294967296 & CLONE_PIDFD)) return cloneTask(task, args);
+  if (!((flags % 4294967296) & CLONE_PIDFD)) return cloneTask(task, args);
   return cloneTask(task, args, (child) => installPidfd(task, child, pidfd));
 }
 
@@ -111,7 +123,14 @@ export function execveat(
   return executeAt(task, dirfd, path, argv, envp, flags);
 }
 
-function executeAt(task: Task, dirfd: Fd, pathAddress: UserAddress, argv: UserAddress, envp: UserAddress, flags: number) {
+function executeAt(
+  task: Task,
+  dirfd: Fd,
+  pathAddress: UserAddress,
+  argv: UserAddress,
+  envp: UserAddress,
+  flags: number,
+) {
   const name = task.memory.string(pathAddress);
   if (typeof name === 'number') return name;
   const walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
@@ -151,8 +170,16 @@ export function wait4(task: Task, pid: number, status: UserAddress, options: num
   return group.pid;
 }
 
-export function waitid(task: Task, type: number, id: number, info: UserAddress, options: number, usage: UserAddress): number {
-  if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) return -EINVAL;
+export function waitid(
+  task: Task,
+  type: number,
+  id: number,
+  info: UserAddress,
+  options: number,
+  usage: UserAddress,
+): number {
+  if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+    return -EINVAL;
   if (!(options & (WEXITED | WUNTRACED | WCONTINUED))) return -EINVAL;
   let which = WAIT_ANY;
   if (type === P_PID || type === P_PIDFD) which = WAIT_PID;

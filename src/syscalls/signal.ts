@@ -6,12 +6,12 @@ import {
   SI_TKILL,
   SI_USER,
   SIG_BLOCK,
+  SIG_DFL,
   SIG_IGN,
   SIG_SETMASK,
   SIG_UNBLOCK,
   SIGKILL,
   SIGSTOP,
-  SIG_DFL,
   SS_AUTODISARM,
   SS_DISABLE,
   SS_ONSTACK,
@@ -190,7 +190,8 @@ export function sigaltstack(task: Task, fresh: UserAddress, old: UserAddress): n
     const at = task.memory.out(old, STACK_SIZE);
     if (at < 0) return at;
     writeU64(at, altstackBase);
-    u32[(at + 8) >>> 2] = altstackSize === 0 ? SS_DISABLE : (onStack ? SS_ONSTACK : 0) | (altstackFlags & SS_AUTODISARM);
+    u32[(at + 8) >>> 2] =
+      altstackSize === 0 ? SS_DISABLE : (onStack ? SS_ONSTACK : 0) | (altstackFlags & SS_AUTODISARM);
     u32[(at + 12) >>> 2] = 0;
     writeU64(at + 16, altstackSize);
   }
@@ -313,4 +314,3 @@ function readInfo(task: Task, signo: number, address: UserAddress): SignalInfo |
     valueHigh: u32[word + 7],
   });
 }
-
