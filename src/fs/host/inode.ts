@@ -34,8 +34,8 @@ import {
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
+  SEEK_SET,
 } from '../../abi/fcntl.ts';
-import { MAP_PRIVATE, MAP_TYPE, PROT_WRITE } from '../../abi/mman.ts';
 import {
   S_IFBLK,
   S_IFCHR,
@@ -112,6 +112,8 @@ export class HostInode extends Inode {
   private writeFd = NONE;
   /** The write descriptor can read as well. */
   private writeReads = false;
+  /** The directory's descriptor does not stand at the front. */
+  private directoryRead = false;
   private openCount = 0;
   /** Cached attributes may be out of date. */
   private stale = false;
@@ -443,7 +445,8 @@ export class HostInode extends Inode {
     const mark = markScratch();
     const at = allocateScratch(DIRENT_BUFFER);
     if (at < 0) return at;
-    let r = host.lseek(fd, 0, 0);
+    let r = this.directoryRead ? host.lseek(fd, 0, SEEK_SET) : 0;
+    this.directoryRead = true;
     let index = 0;
     let wanted = true;
     while (r >= 0 && wanted) {
@@ -532,10 +535,9 @@ export class HostInode extends Inode {
     return r < 0 ? r : this.refresh();
   }
 
-  override mapData(protection: number, flags: number): HostFd | number {
+  override mapData(_protection: number, write: boolean): HostFd | number {
     if ((this.mode & S_IFMT) !== S_IFREG) return -ENODEV;
-    const write = (flags & MAP_TYPE) !== MAP_PRIVATE && (protection & PROT_WRITE) !== 0;
-    // A mapping that may not write gets a descriptor that cannot, where there is one to be had.
+    // Where there is one to be had: a file of somebody else's may be one that only its writers' descriptor can reach.
     if (!write && this.readFd < 0) this.readFd = Math.max(NONE, this.openAt(O_RDONLY)) as HostFd;
     const r = write ? this.needWriteFd() : this.needReadFd();
     if (r < 0) return r;
@@ -574,6 +576,7 @@ export class HostInode extends Inode {
       return -ENOENT as HostFd;
     }
     this.directoryFd = fd;
+    this.directoryRead = false;
     keepIdle(this);
     return fd;
   }

@@ -9,8 +9,6 @@ import {
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
   F_SEAL_WRITE,
-  MAP_PRIVATE,
-  MAP_TYPE,
   PROT_WRITE,
 } from '../../abi/mman.ts';
 import { S_IFREG, S_IXUGO } from '../../abi/stat.ts';
@@ -77,10 +75,10 @@ class MemfdInode extends TmpfsInode {
     return super.allocateData(mode, offset, length);
   }
 
-  override mapData(protection = 0, flags = MAP_PRIVATE): HostFd | number {
-    const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
-    if (shared && protection & PROT_WRITE && this.seals & NO_WRITES) return -EPERM;
-    return super.mapData();
+  override mapData(protection: number, mayWrite: boolean): HostFd | number {
+    const sealed = (this.seals & NO_WRITES) !== 0;
+    if (mayWrite && sealed && protection & PROT_WRITE) return -EPERM;
+    return super.mapData(protection, mayWrite && !sealed);
   }
 }
 

@@ -1,7 +1,7 @@
 // Data of a tmpfs file: a growable buffer while it is small and only read and written, a memfd of the host from the
 // moment it is mapped or large. A memfd stays one until the file goes.
 
-import { EBUSY, EFBIG, ENOMEM, ENXIO } from '../../abi/errno.ts';
+import { EBUSY, EFBIG, ENOMEM, ENOSPC, ENXIO } from '../../abi/errno.ts';
 import {
   F_ADD_SEALS,
   FALLOC_FL_KEEP_SIZE,
@@ -14,8 +14,11 @@ import { STAT_BLOCKS } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import { allocateScratch, buffer, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
+import { reopenReadonly } from '../../platform/host-proc.ts';
 
 const LARGE = 64 << 10;
+/** What a buffer may hold when there is no memfd to be had. */
+const BUFFER_MAX = 64 << 20;
 /** So many memfds at most: the sentry's descriptors are needed for other things too. */
 const MEMFDS_MAX = 10_000;
 const MFD_CLOEXEC = 1;
@@ -30,6 +33,8 @@ export class Storage {
   size = 0;
   /** The host's memfd, or -1 while the data are in `bytes`. */
   private fd = -1 as HostFd;
+  /** The same memfd opened again for reading only, once a mapping needs it; or -1. */
+  private readonlyFd = -1 as HostFd;
   private bytes: Buffer | null = null;
   /** Parts were skipped or cut out, so that pages cannot be told from the size. */
   private sparse = false;
@@ -54,6 +59,7 @@ export class Storage {
       if (n > 0) this.size = Math.max(this.size, offset + n);
       return n;
     }
+    if (end > BUFFER_MAX) return -ENOSPC;
     if (!this.bytes || this.bytes.length < end) this.grow(end);
     buffer.copy(this.bytes as Buffer, offset, at, at + length);
     if (end > this.size) this.size = end;
@@ -70,7 +76,8 @@ export class Storage {
     } else if (size === 0) {
       this.bytes = null;
     } else if (size < this.size) {
-      this.bytes?.fill(0, size, this.size);
+      const stored = this.bytes ? this.bytes.length : 0;
+      if (size < stored) (this.bytes as Buffer).fill(0, size, Math.min(this.size, stored));
     }
     if (size === 0) this.sparse = false;
     this.size = size;
@@ -105,6 +112,16 @@ export class Storage {
     return this.fd;
   }
 
+  /** A descriptor of the memfd that can only be read from and mapped, or -errno. */
+  readonlyDescriptor(): HostFd | number {
+    if (this.readonlyFd >= 0) return this.readonlyFd;
+    const fd = this.descriptor() as HostFd;
+    if (fd < 0) return fd;
+    const reopened = reopenReadonly(fd);
+    if (reopened >= 0) this.readonlyFd = reopened as HostFd;
+    return reopened;
+  }
+
   /** Bytes of memory in use, in whole pages. */
   get footprint(): number {
     if (this.fd >= 0 && this.sparse) {
@@ -129,6 +146,8 @@ export class Storage {
       host.close(this.fd);
       memfds--;
     }
+    if (this.readonlyFd >= 0) host.close(this.readonlyFd);
+    this.readonlyFd = -1 as HostFd;
     this.fd = -1 as HostFd;
     this.bytes = null;
     this.size = 0;

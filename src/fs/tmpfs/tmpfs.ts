@@ -316,8 +316,9 @@ export class TmpfsInode extends Inode {
     return r;
   }
 
-  override mapData(): HostFd | number {
-    return this.storage ? this.storage.descriptor() : -EOPNOTSUPP;
+  override mapData(_protection: number, mayWrite: boolean): HostFd | number {
+    if (!this.storage) return -EOPNOTSUPP;
+    return mayWrite ? this.storage.descriptor() : this.storage.readonlyDescriptor();
   }
 
   /** Has the host refuse writes, as the last word on what is mapped; false while it is mapped for writing. */
