@@ -14,6 +14,7 @@ import { openHostStream } from '../fs/hostio/host-stream.ts';
 import { registerTtyDevice } from '../fs/tty/tty-file.ts';
 import { ALL_CAPABILITIES, credentialsFromSpec } from '../kernel/credentials.ts';
 import { execTask } from '../kernel/exec.ts';
+import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { allocatePid, kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
 import { joinProcessGroup, ProcessGroup, Session } from '../kernel/sessions.ts';
@@ -85,8 +86,10 @@ function makeInit(process: ProcessSpec, root: Path): Task {
   mm.tasks.add(task);
   group.threads.add(task);
   group.actions = new SignalActions();
+  group.oomScoreAdjust = process.oomScoreAdj;
   group.limits = Limits.defaults();
   for (const { resource, soft, hard } of process.rlimits) group.limits.set(resource, limit(soft), limit(hard));
+  watchCpuLimit(group);
   kernel.tasks.set(task.tid, task);
   kernel.groups.set(group.pid, group);
   kernel.init = group;

@@ -6,6 +6,7 @@ import { startupSnapshot } from 'node:v8';
 import { monotonicNow } from '../base/clock.ts';
 import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
 import { hostUsageReader } from '../fs/proc/host-usage.ts';
+import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
 import { complete } from '../kernel/answer.ts';
 import { patching, setExecFailureHook } from '../kernel/exec.ts';
@@ -72,6 +73,9 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
   native.setSpin(spec.spin);
+  for (const [name, value] of Object.entries(spec.sysctl)) {
+    if (!presetSysctl(name, value)) log(`warning: there is no setting ${name}; it is not set`);
+  }
   bindHandlers();
   installTimerHooks();
   const { strace } = spec;
