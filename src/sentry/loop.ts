@@ -33,6 +33,7 @@ export function startLoop(): void {
       libuvReady = true;
     },
   });
+  native.clock[0] = monotonicNow();
   turn();
 }
 
@@ -66,7 +67,8 @@ function timeoutUntil(libuvDeadline: number): number {
   if (blanksMissing() || !slotsPrepared()) return NOW;
   const deadline = Math.min(nextDeadline(), libuvDeadline);
   if (deadline === Number.POSITIVE_INFINITY) return FOREVER;
-  return Math.max(0, deadline - monotonicNow());
+  // The clock as the last wait read it: a host call less per call served, for a few microseconds of lateness.
+  return Math.max(0, deadline - native.clock[0]);
 }
 
 /** What is done while nobody waits: blanks and slots are made ahead. */
