@@ -88,6 +88,13 @@ static const struct host_call CALLS[] = {
     {"sched_getaffinity", SYS_sched_getaffinity, "ilp", {0}},
     {"getrlimit", SYS_prlimit64, "kikp", {0, 0}},
     {"getrusage", SYS_getrusage, "ip", {0}},
+    // sockets that were inherited: no other can be made
+    {"recv", SYS_recvfrom, "ibikk", {0, 0}},
+    {"send", SYS_sendto, "ibikk", {0, 0}},
+    {"shutdown", SYS_shutdown, "ii", {0}},
+    {"getsockname", SYS_getsockname, "ipp", {0}},
+    {"getpeername", SYS_getpeername, "ipp", {0}},
+    {"getsockopt", SYS_getsockopt, "iiipp", {0}},
     // terminals and pipes: single requests, no generic ioctl
     {"tcgets", SYS_ioctl, "ikp", {TCGETS}},
     {"tcsets", SYS_ioctl, "ikp", {TCSETS}},

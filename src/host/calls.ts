@@ -97,6 +97,17 @@ export interface HostCalls {
   /** Fills a struct rusage (144 bytes). */
   getrusage(who: number, at: number): number;
 
+  // ---- inherited sockets ----
+  /** recvfrom(2) without an address. */
+  recv(fd: HostFd, at: number, length: number, flags: number): number;
+  /** sendto(2) without an address. */
+  send(fd: HostFd, at: number, length: number, flags: number): number;
+  shutdown(fd: HostFd, how: number): number;
+  /** Fill a sockaddr; the u32 at `lengthAt` is the room for it, afterwards its length. */
+  getsockname(fd: HostFd, at: number, lengthAt: number): number;
+  getpeername(fd: HostFd, at: number, lengthAt: number): number;
+  getsockopt(fd: HostFd, level: number, name: number, at: number, lengthAt: number): number;
+
   // ---- terminals, pipes ----
   /** Fills the kernel's struct termios (36 bytes). */
   tcgets(fd: HostFd, at: number): number;

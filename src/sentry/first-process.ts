@@ -10,7 +10,7 @@ import { registerLoopDevices } from '../fs/dev/loop.ts';
 import { registerMemoryDevices } from '../fs/dev/memory-devices.ts';
 import { type DevptsSuperblock, registerPtmxDevice } from '../fs/devpts/devpts.ts';
 import { openConsole } from '../fs/hostio/console.ts';
-import { openHostStream } from '../fs/hostio/host-stream.ts';
+import { openInherited } from '../fs/hostio/inherited.ts';
 import { registerTtyDevice } from '../fs/tty/tty-file.ts';
 import { ALL_CAPABILITIES, credentialsFromSpec } from '../kernel/credentials.ts';
 import { execTask } from '../kernel/exec.ts';
@@ -119,7 +119,7 @@ function installStreams(task: Task, args: SentryArguments, devpts: DevptsSuperbl
   const descriptors = [0, 1, 2].map((fd) => (args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
   const made = devpts ? attachConsole(task, descriptors, devpts, args.background) : null;
   for (let fd = 0; fd < 3; fd++) {
-    const file = made && isTerminal(descriptors[fd]) ? openConsole(task, made) : openHostStream(descriptors[fd]);
+    const file = made && isTerminal(descriptors[fd]) ? openConsole(task, made) : openInherited(descriptors[fd]);
     if (typeof file !== 'number') task.files.replace(fd as Fd, file, false);
   }
 }
