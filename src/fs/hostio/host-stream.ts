@@ -1,7 +1,7 @@
-// Inherited host descriptors: the pipe, socket, file or device that the client outside has as its standard stream. Data
-// move between it and the arena without a copy in between and without ever blocking the sentry. How a read is kept
-// from blocking depends on the kind: regular files and /dev/null never do; pipes and sockets take RWF_NOWAIT; what
-// refuses that (some character devices) is asked with poll(2) first and then moved in small pieces.
+// Inherited host descriptors: the pipe, file or device that the client outside has as its standard stream. Data move
+// between it and the arena without a copy in between and without ever blocking the sentry. How a read is kept from
+// blocking depends on the kind: regular files and /dev/null never do; pipes take RWF_NOWAIT; what refuses that (some
+// character devices) is asked with poll(2) first and then moved in small pieces.
 
 import { EACCES, EAGAIN, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP, ESPIPE, ESTALE } from '../../abi/errno.ts';
 import {
@@ -27,7 +27,6 @@ import {
   S_IFIFO,
   S_IFMT,
   S_IFREG,
-  S_IFSOCK,
   STAT_ATIME,
   STAT_BLOCKS,
   STAT_CTIME,
@@ -132,7 +131,6 @@ export class HostStreamInode extends AnonymousInode {
     const have = this.hostFlags & O_ACCMODE;
     const want = flags & O_ACCMODE;
     if ((want !== O_WRONLY && have === O_WRONLY) || (want !== O_RDONLY && have === O_RDONLY)) return -EACCES;
-    if (this.type === S_IFSOCK) return -EACCES;
     if (flags & O_TRUNC && this.type === S_IFREG) {
       const r = host.ftruncate(this.fd, 0);
       if (r < 0) return r;
@@ -300,7 +298,6 @@ export class HostStream extends OpenFile {
   override get linkText(): string | null {
     const { inode } = this;
     if (inode.type === S_IFIFO) return `pipe:[${inode.ino}]`;
-    if (inode.type === S_IFSOCK) return `socket:[${inode.ino}]`;
     if (inode.type === S_IFCHR && inode.rdev === NULL_DEVICE) return '/dev/null';
     return `host:[${inode.ino}]`;
   }
