@@ -170,12 +170,16 @@ export const IP_MULTICAST_TTL = 33;
 export const IP_MULTICAST_LOOP = 34;
 export const IP_ADD_MEMBERSHIP = 35;
 export const IP_DROP_MEMBERSHIP = 36;
+export const MCAST_JOIN_GROUP = 42;
+export const MCAST_LEAVE_GROUP = 45;
 
 // Options of IPPROTO_IPV6
 export const IPV6_UNICAST_HOPS = 16;
 export const IPV6_MULTICAST_IF = 17;
 export const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_MULTICAST_LOOP = 19;
+export const IPV6_JOIN_GROUP = 20;
+export const IPV6_LEAVE_GROUP = 21;
 export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_MTU = 24;
 export const IPV6_RECVERR = 25;
@@ -247,3 +251,6 @@ export const LINGER_SIZE = 8;
 // Options of SOL_UDPLITE
 export const UDPLITE_SEND_CSCOV = 10;
 export const UDPLITE_RECV_CSCOV = 11;
+
+// Options of SOL_UDP
+export const UDP_CORK = 1;

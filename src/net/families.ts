@@ -19,6 +19,7 @@ import {
 } from '../abi/socket.ts';
 import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
+import { drop } from '../vfs/open-file.ts';
 import { TcpSocket } from './inet/tcp.ts';
 import { UdpSocket } from './inet/udp.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
@@ -53,7 +54,13 @@ export function createSocketPair(
   type: number,
   protocol: number,
 ): [Socket, Socket] | number {
-  if (domain !== AF_UNIX) return domain === 0 ? -EAFNOSUPPORT : -EOPNOTSUPP;
+  if (domain !== AF_UNIX) {
+    // Linux makes the sockets before it finds that they cannot be paired, and so complains of them first.
+    const made = createSocket(task, domain, type, protocol);
+    if (typeof made === 'number') return made;
+    drop(made);
+    return -EOPNOTSUPP;
+  }
   const first = createUnixSocket(task, type, protocol);
   if (typeof first === 'number') return first;
   const second = createUnixSocket(task, type, protocol) as UnixSocket;

@@ -1,6 +1,7 @@
 // Network interfaces: there is one, the loopback. Here are its properties and the ioctls that ask for them
 // (netdevice(7)), which every socket understands.
 
+import { CAP_NET_ADMIN } from '../abi/capability.ts';
 import { EINVAL, ENODEV, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import {
   SIOCETHTOOL,
@@ -23,6 +24,7 @@ import {
 } from '../abi/ioctl.ts';
 import { AF_INET } from '../abi/socket.ts';
 import type { UserAddress } from '../base/brands.ts';
+import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, readBytes, readU64, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
 
@@ -34,6 +36,7 @@ export const LOOPBACK_QUEUE = 1000;
 export const LOOPBACK_FLAGS = 0x49;
 export const ARPHRD_LOOPBACK = 772;
 
+const IFF_UP = 1;
 const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 const ADDRESS = '\x7f\0\0\x01';
@@ -47,7 +50,7 @@ export function interfaceIoctl(task: Task, command: number, argument: UserAddres
     case SIOCSIFADDR:
     case SIOCSIFFLAGS:
     case SIOCSIFMTU:
-      return -EPERM;
+      return confirmInterface(task, command, argument);
     case SIOCETHTOOL:
       return -EOPNOTSUPP;
     case SIOCGIFNAME:
@@ -66,6 +69,19 @@ export function interfaceIoctl(task: Task, command: number, argument: UserAddres
     default:
       return -ENOTTY;
   }
+}
+
+/** Whoever may administer the network may set what is so already ("lo up"); nothing else can be set. */
+function confirmInterface(task: Task, command: number, argument: UserAddress): number {
+  const at = task.memory.in(argument, IFREQ_SIZE);
+  if (at < 0) return at;
+  if (!capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+  const name = readBytes(at, IFNAMSIZ);
+  if (name.slice(0, name.indexOf('\0')) !== LOOPBACK_NAME) return -ENODEV;
+  const value = at + IFNAMSIZ;
+  if (command === SIOCSIFFLAGS) return u16[value >> 1] & IFF_UP ? 0 : -EOPNOTSUPP;
+  if (command === SIOCSIFMTU) return i32[value >> 2] === LOOPBACK_MTU ? 0 : -EOPNOTSUPP;
+  return readBytes(value + 4, 4) === ADDRESS ? 0 : -EOPNOTSUPP;
 }
 
 /** One property of the interface that a struct ifreq names. */

@@ -1,6 +1,7 @@
 // epoll_create(2), epoll_ctl(2), epoll_wait(2) and their variants.
 
 import { EBADF, EINTR, EINVAL, EPERM } from '../abi/errno.ts';
+import { O_PATH } from '../abi/fcntl.ts';
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLL_EVENT_SIZE, POLLIN } from '../abi/poll.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { EpollFile } from '../fs/epoll/epoll.ts';
@@ -35,7 +36,7 @@ export function epoll_ctl(task: Task, epfd: Fd, op: number, fd: Fd, event: UserA
   }
   const epoll = task.files.get(epfd);
   const file = task.files.get(fd);
-  if (!epoll || !file) return -EBADF;
+  if (!epoll || !file || (epoll.flags | file.flags) & O_PATH) return -EBADF;
   if (!file.waitQueue) return -EPERM;
   if (!(epoll instanceof EpollFile)) return -EINVAL;
   switch (op) {

@@ -1,6 +1,7 @@
 // send(2) and recv(2) with their relatives: one buffer, a message of many, or many messages.
 
 import { EBADF, EINVAL, ENOTSOCK } from '../abi/errno.ts';
+import { O_PATH } from '../abi/fcntl.ts';
 import {
   MMSGHDR_SIZE,
   MSG_CMSG_CLOEXEC,
@@ -127,7 +128,7 @@ export function recvmmsg(
 
 function lookup(task: Task, fd: Fd): Socket | number {
   const file = task.files.get(fd);
-  if (!file) return -EBADF;
+  if (!file || file.flags & O_PATH) return -EBADF;
   return file instanceof Socket ? file : -ENOTSOCK;
 }
 

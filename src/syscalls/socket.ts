@@ -1,6 +1,7 @@
 // socket(2), socketpair(2), bind(2), listen(2), accept(2), connect(2), names, options, shutdown(2).
 
 import { EAGAIN, EBADF, ECONNABORTED, EINPROGRESS, EINVAL, ENOTSOCK, ERANGE } from '../abi/errno.ts';
+import { O_PATH } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { SO_PEERGROUPS, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_TYPE_MASK, SOL_SOCKET } from '../abi/socket.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
@@ -156,7 +157,7 @@ export function getsockopt(
 
 function lookup(task: Task, fd: Fd): Socket | number {
   const file = task.files.get(fd);
-  if (!file) return -EBADF;
+  if (!file || file.flags & O_PATH) return -EBADF;
   return file instanceof Socket ? file : -ENOTSOCK;
 }
 

@@ -31,6 +31,7 @@ import {
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
   MSG_DONTWAIT,
+  MSG_MORE,
   MSG_NOSIGNAL,
   MSG_OOB,
   SHUT_WR,
@@ -44,7 +45,9 @@ import {
   SOL_IPV6,
   SOL_SOCKET,
   SOL_TCP,
+  SOL_UDP,
   TCP_NODELAY,
+  UDP_CORK,
 } from '../../src/abi/socket.ts';
 import type { Fd } from '../../src/base/brands.ts';
 import { WAIT } from '../../src/kernel/block.ts';
@@ -372,6 +375,25 @@ test('datagrams', () => {
   assert.equal(file(task, sender).poll() & POLLERR, POLLERR);
   assert.equal(receive(task, sender), -ECONNREFUSED);
   assert.equal(receive(task, sender), -EAGAIN);
+});
+
+test('a datagram in parts', () => {
+  const task = newTask();
+  const [a, b] = [make(task, SOCK_DGRAM), make(task, SOCK_DGRAM)];
+  call(task, sockets.bind, a, ...v4(task, '127.0.0.1', 0));
+  const to = v4(task, '127.0.0.1', portOf(task, a));
+  const more = (text: string): number =>
+    call(task, messages.sendto, b, task.memory.put(text), text.length, MSG_MORE, ...to);
+  assert.equal(more('one '), 4);
+  assert.equal(more('two '), 4);
+  assert.equal(receive(task, a), -EAGAIN);
+  assert.equal(send(task, b, 'three', to), 5);
+  assert.equal(receive(task, a), 'one two three');
+  setOption(task, b, SOL_UDP, UDP_CORK, 1);
+  send(task, b, 'held', to);
+  assert.equal(receive(task, a), -EAGAIN);
+  setOption(task, b, SOL_UDP, UDP_CORK, 0);
+  assert.equal(receive(task, a), 'held');
 });
 
 test('a connected datagram socket hears only its peer, and a full one loses', () => {

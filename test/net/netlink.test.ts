@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ECONNREFUSED, ENODEV, EPERM } from '../../src/abi/errno.ts';
+import { ECONNREFUSED, ENODEV, EOPNOTSUPP, EPERM } from '../../src/abi/errno.ts';
 import { SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFINDEX, SIOCSIFMTU } from '../../src/abi/ioctl.ts';
 import { AF_INET, AF_NETLINK, MSG_DONTWAIT, SOCK_DGRAM, SOCK_RAW } from '../../src/abi/socket.ts';
 import type { Fd, UserAddress } from '../../src/base/brands.ts';
@@ -48,8 +48,10 @@ test('dumps', () => {
 test('refusals', () => {
   const task = newTask();
   const fd = call(task, sockets.socket, AF_NETLINK, SOCK_DGRAM, 0);
-  const change = ask(task, fd, 16, 5, '\0'.repeat(16));
+  const change = ask(task, fd, 20, 5, '\0'.repeat(16));
   assert.deepEqual([change[0].readUInt16LE(4), change[0].readInt32LE(16)], [2, -EPERM]);
+  const up = ask(task, fd, 16, 5, `\0\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0`);
+  assert.equal(up[0].readInt32LE(16), 0, 'it is up already');
   const absent = ask(task, fd, RTM_GETLINK, 1, `\0\0\0\0\x09${'\0'.repeat(11)}`);
   assert.equal(absent[0].readInt32LE(16), -ENODEV);
   const elsewhere = task.memory.put(`\x10\0\0\0\x05\0\0\0\0\0\0\0`);
@@ -73,7 +75,9 @@ test('ioctls on interfaces', () => {
   assert.equal(ioctl(SIOCGIFFLAGS, request), 0);
   assert.equal(view.getUint16(request + 16, true), 0x49);
   assert.equal(ioctl(SIOCGIFFLAGS, task.memory.put(`eth0${'\0'.repeat(36)}`)), -ENODEV);
-  assert.equal(ioctl(SIOCSIFMTU, request), -EPERM);
+  assert.equal(ioctl(SIOCSIFMTU, request), -EOPNOTSUPP);
+  view.setInt32(request + 16, 65536, true);
+  assert.equal(ioctl(SIOCSIFMTU, request), 0, 'what it is anyway');
   const list = task.memory.allocate(16);
   const buffer = task.memory.allocate(80);
   view.setInt32(list, 80, true);

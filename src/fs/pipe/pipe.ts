@@ -26,7 +26,7 @@ export const PIPE_DEFAULT_SIZE = 65536;
 /** /proc/sys/fs/pipe-max-size: what an unprivileged F_SETPIPE_SZ may ask for. */
 export const PIPE_MAX_SIZE = 1 << 20;
 const PAGE = 4096;
-const LARGEST_SIZE = 1 << 30;
+const LARGEST_SIZE = 2 ** 31;
 
 /** What both ends share. */
 export class Pipe {
@@ -237,7 +237,7 @@ export function getPipeSize(file: OpenFile): number {
 /** F_SETPIPE_SZ: sets the capacity, rounded up as Linux does; returns it, or -EBADF, -EINVAL, -EPERM, -EBUSY. */
 export function setPipeSize(file: OpenFile, size: number, privileged: boolean): number {
   if (!(file instanceof PipeFile)) return -EBADF;
-  if (!(size > 0 && size <= LARGEST_SIZE)) return -EINVAL;
+  if (!(size >= 0 && size <= LARGEST_SIZE)) return -EINVAL;
   const rounded = size <= PAGE ? PAGE : 2 ** Math.ceil(Math.log2(size));
   if (rounded > PIPE_MAX_SIZE && rounded > file.pipe.ring.capacity && !privileged) return -EPERM;
   return file.pipe.resize(rounded);

@@ -1,10 +1,21 @@
 // What TCP and UDP sockets share: their local and remote endpoints, binding, and the options of IP.
 
 import { CAP_NET_BIND_SERVICE } from '../../abi/capability.ts';
-import { EACCES, EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOPROTOOPT, ENOTCONN } from '../../abi/errno.ts';
+import {
+  EACCES,
+  EADDRNOTAVAIL,
+  EINVAL,
+  ENETUNREACH,
+  ENODEV,
+  ENOPROTOOPT,
+  ENOTCONN,
+  EOPNOTSUPP,
+} from '../../abi/errno.ts';
 import {
   AF_INET6,
+  IP_ADD_MEMBERSHIP,
   IP_BIND_ADDRESS_NO_PORT,
+  IP_DROP_MEMBERSHIP,
   IP_MTU,
   IP_MTU_DISCOVER,
   IP_MULTICAST_LOOP,
@@ -15,6 +26,8 @@ import {
   IP_RECVTTL,
   IP_TOS,
   IP_TTL,
+  IPV6_JOIN_GROUP,
+  IPV6_LEAVE_GROUP,
   IPV6_MTU,
   IPV6_MTU_DISCOVER,
   IPV6_MULTICAST_HOPS,
@@ -26,6 +39,8 @@ import {
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
+  MCAST_JOIN_GROUP,
+  MCAST_LEAVE_GROUP,
   SOL_IP,
   SOL_IPV6,
 } from '../../abi/socket.ts';
@@ -173,6 +188,7 @@ export abstract class InetSocket extends Socket {
       this.v6only = value !== 0;
       return 0;
     }
+    if (isMembership(level, name)) return JOINS.includes(name) ? -ENODEV : -EADDRNOTAVAIL;
     const range = rangeOf(level, name);
     if (!range) return -ENOPROTOOPT;
     const wanted = level === SOL_IP && name === IP_TTL && value === -1 ? range[2] : value;
@@ -189,10 +205,19 @@ export abstract class InetSocket extends Socket {
     else if (level === SOL_IP ? name === IP_MTU : level === SOL_IPV6 && name === IPV6_MTU) {
       if (!this.remote) return -ENOTCONN;
       value = LOOPBACK_MTU;
-    } else return -ENOPROTOOPT;
+    } else return level === SOL_IP || level === SOL_IPV6 || this.family === AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
     i32[at >> 2] = value;
     return 4;
   }
+}
+
+/** Multicast groups are joined on interfaces that can do it: the loopback is none. */
+const JOINS: readonly number[] = [IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP, MCAST_JOIN_GROUP];
+
+function isMembership(level: number, name: number): boolean {
+  if (name === MCAST_JOIN_GROUP || name === MCAST_LEAVE_GROUP) return level === SOL_IP || level === SOL_IPV6;
+  if (level === SOL_IP) return name === IP_ADD_MEMBERSHIP || name === IP_DROP_MEMBERSHIP;
+  return level === SOL_IPV6 && (name === IPV6_JOIN_GROUP || name === IPV6_LEAVE_GROUP);
 }
 
 function rangeOf(level: number, name: number): readonly [number, number, number] | undefined {

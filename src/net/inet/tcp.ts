@@ -32,6 +32,7 @@ import {
 import {
   AF_UNSPEC,
   IPPROTO_TCP,
+  MSG_ERRQUEUE,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
@@ -376,6 +377,7 @@ export class TcpSocket extends InetSocket {
 
   receive(message: Message): number {
     if (this.state === LISTENING) return -ENOTCONN;
+    if (message.flags & MSG_ERRQUEUE) return -EAGAIN;
     if (message.flags & MSG_OOB) return this.receiveUrgent(message);
     const { ring, peer } = this;
     if (ring.length === 0) return this.atEnd();

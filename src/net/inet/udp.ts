@@ -12,6 +12,7 @@ import {
   IPPROTO_UDPLITE,
   IPV6_RECVERR,
   MSG_ERRQUEUE,
+  MSG_MORE,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
@@ -21,12 +22,14 @@ import {
   SOCK_DGRAM,
   SOL_IP,
   SOL_IPV6,
+  SOL_UDP,
   SOL_UDPLITE,
+  UDP_CORK,
   UDPLITE_RECV_CSCOV,
   UDPLITE_SEND_CSCOV,
 } from '../../abi/socket.ts';
 import type { Task } from '../../kernel/task.ts';
-import { i32 } from '../../platform/arena.ts';
+import { allocateScratch, i32 } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import type { Message } from '../message.ts';
 import type { Socket } from '../socket.ts';
@@ -59,6 +62,10 @@ export class UdpSocket extends InetSocket {
   private readonly ring = new ByteRing(UNBOUNDED);
   private readonly datagrams: Datagram[] = [];
   private shut = 0;
+  /** A datagram that is being put together (MSG_MORE, UDP_CORK): its bytes, and where it goes. */
+  private readonly cork = new ByteRing(UNBOUNDED);
+  private corkTarget: Endpoint | null = null;
+  private corkInfo: PacketInfo | null = null;
   /** Its address was chosen by connect and goes with the connection. */
   private hostByConnect = false;
 
@@ -130,18 +137,41 @@ export class UdpSocket extends InetSocket {
     if (message.length > LONGEST) return -EMSGSIZE;
     if (this.error !== 0) return this.takeError();
     if (this.shut & SEND_SHUT) return -EPIPE;
-    const target = this.targetOf(message);
+    const target = this.corkTarget ?? this.targetOf(message);
     if (typeof target === 'number') return target;
-    const info = describeOutgoing(this, target.host, message.items);
+    const info = this.corkInfo ?? describeOutgoing(this, target.host, message.items);
     if (typeof info === 'number') return info;
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
     if (failed < 0) return failed;
+    const more = (message.flags & MSG_MORE) !== 0 || this.numberOf(SOL_UDP, UDP_CORK, 0) !== 0;
+    if (!more && !this.corkTarget) {
+      this.deliver(message.at, message.length, target, info);
+      return message.length;
+    }
+    if (this.cork.length + message.length > LONGEST) return -EMSGSIZE;
+    this.cork.write(message.at, message.length);
+    this.corkTarget = target;
+    this.corkInfo = info;
+    if (!more) this.uncork();
+    return message.length;
+  }
+
+  /** Sends what was put together. */
+  private uncork(): void {
+    const { length } = this.cork;
+    const at = allocateScratch(length);
+    if (!this.corkTarget || !this.corkInfo || at < 0) return;
+    this.cork.read(at, length);
+    this.deliver(at, length, this.corkTarget, this.corkInfo);
+    this.corkTarget = this.corkInfo = null;
+  }
+
+  private deliver(at: number, length: number, target: Endpoint, info: PacketInfo): void {
     const from = { host: this.sourceFor(target), port: this.localPort };
     const accepts = (socket: InetSocket): number => (socket as UdpSocket).interest(from);
     const receiver = this.table.find(target.host, target.port, accepts) as UdpSocket | null;
-    if (receiver) receiver.push(message, from, info);
+    if (receiver) receiver.push(at, length, from, info);
     else if (this.remote || this.wantsErrors) this.fail(ECONNREFUSED);
-    return message.length;
   }
 
   receive(message: Message): number {
@@ -177,6 +207,7 @@ export class UdpSocket extends InetSocket {
 
   override release(): void {
     this.ring.clear();
+    this.cork.clear();
     this.datagrams.length = 0;
     if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
@@ -194,14 +225,20 @@ export class UdpSocket extends InetSocket {
     return this.remote.host === from.host && this.remote.port === from.port ? 8 : 0;
   }
 
-  private push(message: Message, from: Endpoint, info: PacketInfo): void {
-    if (this.ring.length + (this.datagrams.length + 1) * DATAGRAM_COST + message.length > this.receiveBuffer) return;
-    this.ring.write(message.at, message.length);
-    this.datagrams.push({ length: message.length, from, info });
+  private push(at: number, length: number, from: Endpoint, info: PacketInfo): void {
+    if (this.ring.length + (this.datagrams.length + 1) * DATAGRAM_COST + length > this.receiveBuffer) return;
+    this.ring.write(at, length);
+    this.datagrams.push({ length, from, info });
     this.queue.wake(READABLE);
   }
 
   override setProtocolOption(task: Task, level: number, name: number, at: number, length: number): number {
+    if (level === SOL_UDP && name === UDP_CORK) {
+      if (length < 4) return -EINVAL;
+      this.setNumber(level, name, Number(i32[at >> 2] !== 0));
+      if (i32[at >> 2] === 0) this.uncork();
+      return 0;
+    }
     if (level !== SOL_UDPLITE || !this.hasCoverage(name)) return super.setProtocolOption(task, level, name, at, length);
     if (length < 4) return -EINVAL;
     const value = i32[at >> 2];
@@ -211,7 +248,9 @@ export class UdpSocket extends InetSocket {
   }
 
   override getProtocolOption(level: number, name: number, at: number, length: number): number {
-    if (level !== SOL_UDPLITE || !this.hasCoverage(name)) return super.getProtocolOption(level, name, at, length);
+    const corking = level === SOL_UDP && name === UDP_CORK;
+    const covering = level === SOL_UDPLITE && this.hasCoverage(name);
+    if (!corking && !covering) return super.getProtocolOption(level, name, at, length);
     i32[at >> 2] = this.numberOf(level, name, 0);
     return 4;
   }

@@ -19,6 +19,7 @@ export const NLM_F_ACK = 4;
 export const NLM_F_DUMP = 0x300;
 export const RTM_NEWLINK = 16;
 export const RTM_GETLINK = 18;
+export const RTM_SETLINK = 19;
 export const RTM_NEWADDR = 20;
 export const RTM_GETADDR = 22;
 export const RTM_GETROUTE = 26;

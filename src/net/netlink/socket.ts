@@ -1,12 +1,15 @@
 // AF_NETLINK sockets of NETLINK_ROUTE (netlink(7), rtnetlink(7)): requests are answered at once into the socket's own
 // receive queue. Links and addresses can be listed; nothing can be changed, so nothing is ever announced to groups.
 
+import { CAP_NET_ADMIN } from '../../abi/capability.ts';
 import { EAGAIN, ECONNREFUSED, EINVAL, EMSGSIZE, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
 import { AF_NETLINK, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCKADDR_NL_SIZE, SOL_NETLINK } from '../../abi/socket.ts';
+import { capable } from '../../base/credentials.ts';
+import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
-import { LOOPBACK_INDEX } from '../interfaces.ts';
+import { LOOPBACK_FLAGS, LOOPBACK_INDEX } from '../interfaces.ts';
 import type { Message } from '../message.ts';
 import { Socket } from '../socket.ts';
 import {
@@ -25,6 +28,7 @@ import {
   RTM_GETROUTE,
   RTM_NEWADDR,
   RTM_NEWLINK,
+  RTM_SETLINK,
   u32Bytes,
 } from './messages.ts';
 
@@ -200,8 +204,20 @@ export class NetlinkSocket extends Socket {
     if (dump && type === RTM_GETADDR) return addressBodies(family);
     // The main routing table is empty: the loopback needs no route of it.
     if (dump && type === RTM_GETROUTE) return [];
+    if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.confirmLink(request);
     // Requests to read have numbers of the form 4n + 2; all others would change something.
     return (type & 3) === 2 ? -EOPNOTSUPP : -EPERM;
+  }
+
+  /** As "ip link set lo up" asks: the loopback is up, and stays so. */
+  private confirmLink(request: Buffer): string[] | number {
+    const task = kernel.current;
+    if (!task || !capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+    if (request.length < NLMSG_HEADER + 16) return -EINVAL;
+    if (request.readInt32LE(NLMSG_HEADER + 4) !== LOOPBACK_INDEX) return -ENODEV;
+    const flags = request.readUInt32LE(NLMSG_HEADER + 8);
+    const change = request.readUInt32LE(NLMSG_HEADER + 12);
+    return request.length === NLMSG_HEADER + 16 && ((flags ^ LOOPBACK_FLAGS) & change) === 0 ? [] : -EOPNOTSUPP;
   }
 
   /** NLMSG_ERROR: the error (0 for success) and the request's header. */
