@@ -36,6 +36,14 @@ export function readHostProc(path: string): string | number {
   return text;
 }
 
+/**
+ * Opens the file behind a descriptor of ours again, for reading only: what is mapped from it then can never be made
+ * writable, whatever becomes of the descriptor. -errno when there is no procfs to do it by.
+ */
+export function reopenReadonly(fd: HostFd): HostFd | number {
+  return directory < 0 ? -ENOENT : host.openat2(directory, `self/fd/${fd}`, O_RDONLY, 0, 0);
+}
+
 /** Everything a file says now, from its start. */
 function readAll(fd: HostFd): string | number {
   const mark = markScratch();

@@ -1,7 +1,8 @@
 // Moving data between descriptors: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2).
 
-import { EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, ESPIPE } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, ESPIPE } from '../abi/errno.ts';
 import { O_APPEND, O_PATH, SPLICE_F_GIFT, SPLICE_F_MORE, SPLICE_F_MOVE, SPLICE_F_NONBLOCK } from '../abi/fcntl.ts';
+import { POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SI_KERNEL, SIGXFSZ } from '../abi/signal.ts';
 import { S_IFMT, S_IFREG } from '../abi/stat.ts';
@@ -9,6 +10,7 @@ import { type Fd, NULL, type UserAddress } from '../base/brands.ts';
 import { PipeFile } from '../fs/pipe/pipe.ts';
 import { duplicate, pump } from '../fs/pump.ts';
 import { AT_POSITION, loadVector, RW_MAX, readLoaded, writeLoaded } from '../fs/transfer.ts';
+import { block } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
@@ -26,7 +28,7 @@ function offsetOf(task: Task, file: OpenFile, address: UserAddress): number {
 
 /** Moves the offset on by what was done. Bytes done, or -EFAULT. */
 function advance(task: Task, file: OpenFile, address: UserAddress, offset: number, done: number): number {
-  if (done <= 0) return done;
+  if (done < 0) return done;
   if (address === NULL) {
     if (file.seekable) file.position = file.flags & O_APPEND && file.writable ? file.inode.size : offset + done;
     return done;
@@ -114,6 +116,11 @@ export function copy_file_range(
   return moved < 0 ? moved : advance(task, to, outOffset, target, done);
 }
 
+/** Files that are no streams of bytes (eventfd, epoll, timerfd and their kin, directories) cannot be spliced. */
+function spliceable(file: OpenFile): boolean {
+  return (file.inode.mode & S_IFMT) !== 0 && !file.inode.isDirectory;
+}
+
 const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
 
 /** splice(2): one side at least is a pipe */
@@ -134,6 +141,7 @@ export function splice(
   const fromPipe = from instanceof PipeFile;
   const toPipe = to instanceof PipeFile;
   if (!fromPipe && !toPipe) return -EINVAL;
+  if (!spliceable(from) || !spliceable(to)) return -EINVAL;
   if (fromPipe && toPipe && from.pipe === to.pipe) return -EINVAL;
   if ((inOffset !== NULL && fromPipe) || (outOffset !== NULL && toPipe)) return -ESPIPE;
   if ((inOffset !== NULL && !from.seekable) || (outOffset !== NULL && !to.seekable)) return -EINVAL;
@@ -168,6 +176,10 @@ export function vmsplice(task: Task, fd: Fd, iov: UserAddress, iovcnt: number, f
   const r = loadVector(task, iov, iovcnt);
   if (r <= 0) return r;
   const again = (flags & SPLICE_F_NONBLOCK) !== 0;
-  if (file.writable) return writeLoaded(task, file, AT_POSITION, again);
+  if (file.writable) {
+    // What there is room for is enough; only for the first byte it waits.
+    const n = writeLoaded(task, file, AT_POSITION, true);
+    return n !== -EAGAIN || again || file.nonblocking ? n : block(task, file.waitQueue, POLLOUT);
+  }
   return readLoaded(task, file, AT_POSITION, again);
 }

@@ -4,7 +4,7 @@
 
 import { CAP_IPC_LOCK } from '../abi/capability.ts';
 import { EACCES, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
-import { O_ACCMODE, O_RDWR } from '../abi/fcntl.ts';
+import { O_ACCMODE, O_PATH, O_RDWR } from '../abi/fcntl.ts';
 import {
   MADV_COLD,
   MADV_DODUMP,
@@ -57,6 +57,7 @@ import type { Task } from '../kernel/task.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
 import { order } from '../platform/answer.ts';
 import { ACT_ORDER_RETURN, FD_MAPPING, ORDER_SYSCALL } from '../platform/layout.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
 
 const SYS_MMAP = 9;
 const SYS_MPROTECT = 10;
@@ -120,6 +121,10 @@ export function mmap(
   offset: number,
 ): number {
   const type = flags & MAP_TYPE;
+  if (!(flags & MAP_ANONYMOUS)) {
+    const file = task.files.get(fd);
+    if (!file || file.flags & O_PATH) return -EBADF;
+  }
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
   if (length === 0 || offset % PAGE_SIZE !== 0) return -EINVAL;
   if (type === MAP_SHARED_VALIDATE && flags & ~KNOWN) return -EOPNOTSUPP;
@@ -144,8 +149,7 @@ function mapFile(
   fd: Fd,
   offset: number,
 ): number {
-  const file = task.files.get(fd);
-  if (!file) return -EBADF;
+  const file = task.files.get(fd) as OpenFile;
   if (!(offset >= 0 && offset + length <= Number.MAX_SAFE_INTEGER)) return -EOVERFLOW;
   if (!file.readable) return -EACCES;
   const shared = (flags & MAP_TYPE) === MAP_SHARED;

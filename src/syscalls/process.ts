@@ -1,6 +1,6 @@
 // Processes and threads: making them, executing programs, ending, waiting (clone(2), execve(2), exit(2), wait(2)).
 
-import { E2BIG, EFAULT, EINVAL, EPERM } from '../abi/errno.ts';
+import { E2BIG, EAGAIN, EFAULT, EINVAL, ELOOP, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.ts';
 import {
   CLONE_ARGS_CHILD_TID,
@@ -56,6 +56,8 @@ const PAGE_SIZE = 4096;
 const SYS_SET_TID_ADDRESS = 218;
 const SYS_ARCH_PRCTL = 158;
 const ARCH_SET_FS = 0x1002;
+const ARCH_GET_CPUID = 0x1011;
+const ARCH_SET_CPUID = 0x1012;
 
 export function fork(task: Task): number {
   return cloneTask(task, { flags: 0, exitSignal: SIGCHLD, stack: 0, tls: 0, parentTid: 0, childTid: 0 });
@@ -136,6 +138,7 @@ function executeAt(
   const walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
   const path = resolve(task, dirfd, name, walk);
   if (typeof path === 'number') return path;
+  if (path.dentry.inode?.isSymlink) return -ELOOP;
   const args = readStringArray(task.memory, argv);
   if (typeof args === 'number') return args;
   const environment = readStringArray(task.memory, envp);
@@ -155,6 +158,7 @@ export function exit_group(task: Task, status: number): number {
 
 export function wait4(task: Task, pid: number, status: UserAddress, options: number, usage: UserAddress): number {
   if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) return -EINVAL;
+  if (pid === -(2 ** 31)) return -ESRCH;
   const which = pid > 0 ? WAIT_PID : pid === -1 ? WAIT_ANY : WAIT_PGID;
   const id = pid > 0 ? pid : pid === 0 ? task.group.processGroup.id : -pid;
   const event = waitForChild(task, which, id, options | WEXITED);
@@ -182,6 +186,7 @@ export function waitid(
     return -EINVAL;
   if (!(options & (WEXITED | WUNTRACED | WCONTINUED))) return -EINVAL;
   let which = WAIT_ANY;
+  let impatient = false;
   if (type === P_PID || type === P_PIDFD) which = WAIT_PID;
   else if (type === P_PGID) which = WAIT_PGID;
   else if (type !== P_ALL) return -EINVAL;
@@ -191,9 +196,11 @@ export function waitid(
   if (type === P_PIDFD) {
     const target = pidfdGroup(task, id as Fd);
     if (typeof target === 'number') return target;
+    if (task.files.get(id as Fd)?.nonblocking) impatient = true;
     id = target.pid;
   }
-  const event = waitForChild(task, which, id, options);
+  const event =
+    impatient && !(options & WNOHANG) ? pollChild(task, which, id, options) : waitForChild(task, which, id, options);
   if (typeof event === 'number' && event < 0) return event;
   return writeChildInfo(task, event, info, usage);
 }
@@ -224,14 +231,21 @@ function waitForChild(task: Task, which: number, id: number, options: number): C
   return block(task, task.group.childQueue, 1);
 }
 
+/** As a nonblocking pidfd is waited for: -EAGAIN when nothing has happened. */
+function pollChild(task: Task, which: number, id: number, options: number): ChildEvent | number {
+  return findChildEvent(task.group, which, id, options) ?? -EAGAIN;
+}
+
 export function set_tid_address(task: Task, address: UserAddress): number {
   // The host kernel clears the word and wakes its futex when the host thread ends; the number is ours.
   order(task.memory.slot, ORDER_SYSCALL, SYS_SET_TID_ADDRESS, address);
   return task.tid;
 }
 
-/** Only the base of fs may be set: gs belongs to the stub. */
+/** Only the base of fs may be set: gs belongs to the stub. CPUID never faults here. */
 export function arch_prctl(task: Task, option: number, address: number): number {
+  if (option === ARCH_GET_CPUID) return 1;
+  if (option === ARCH_SET_CPUID) return -ENODEV;
   if (option !== ARCH_SET_FS) return -EINVAL;
   if (!(address >= 0 && address < 0x7ffffffff000)) return -EPERM;
   order(task.memory.slot, ORDER_SYSCALL, SYS_ARCH_PRCTL, ARCH_SET_FS, address);

@@ -1,6 +1,7 @@
 // Signals: dispositions, masks, pending sets, waiting for them, sending them, returning from handlers.
 
 import { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ESRCH } from '../abi/errno.ts';
+import { RLIMIT_SIGPENDING } from '../abi/resource.ts';
 import {
   MINSIGSTKSZ,
   SI_TKILL,
@@ -11,6 +12,7 @@ import {
   SIG_SETMASK,
   SIG_UNBLOCK,
   SIGKILL,
+  SIGRTMIN,
   SIGSTOP,
   SS_AUTODISARM,
   SS_DISABLE,
@@ -258,8 +260,24 @@ function killAll(task: Task, groups: ThreadGroup[], info: SignalInfo): number {
 
 function sendChecked(task: Task, group: ThreadGroup, info: SignalInfo): number {
   if (!mayKill(task, group.leader, info.signo)) return -EPERM;
-  if (info.signo !== ANY_SIGNAL) sendSignalToGroup(group, info);
+  if (info.signo === ANY_SIGNAL) return 0;
+  // kill(2) itself does not fail for want of room: the signal loses what it carries.
+  if (info.signo >= SIGRTMIN && info.code !== SI_USER && queueFull(group.leader)) return -EAGAIN;
+  sendSignalToGroup(group, info);
   return 0;
+}
+
+/** Whether as many signals are queued for the target's user as RLIMIT_SIGPENDING allows. */
+function queueFull(target: Task): boolean {
+  const limit = target.group.limits.soft[RLIMIT_SIGPENDING];
+  const { uid } = target.credentials;
+  let queued = 0;
+  for (const group of kernel.groups.values()) {
+    if (group.leader.credentials.uid !== uid) continue;
+    queued += group.pending.queue.length;
+    for (const thread of group.threads) queued += thread.pending.queue.length;
+  }
+  return queued >= limit;
 }
 
 function userSignal(task: Task, signo: number, code: number): SignalInfo {
@@ -280,14 +298,17 @@ function sendToThread(task: Task, pid: number, tid: number, info: SignalInfo): n
   const target = kernel.tasks.get(tid as Task['tid']);
   if (!target || (pid !== 0 && target.group.pid !== pid)) return -ESRCH;
   if (!mayKill(task, target, info.signo)) return -EPERM;
-  if (info.signo !== ANY_SIGNAL) sendSignalToTask(target, info);
+  if (info.signo === ANY_SIGNAL) return 0;
+  if (info.signo >= SIGRTMIN && queueFull(target)) return -EAGAIN;
+  sendSignalToTask(target, info);
   return 0;
 }
 
 export function rt_sigqueueinfo(task: Task, pid: number, signo: number, address: UserAddress): number {
   const info = readInfo(task, signo, address);
   if (typeof info === 'number') return info;
-  const group = kernel.groups.get(pid as Task['tid']);
+  // A thread's number stands for its process.
+  const group = kernel.groups.get(pid as Task['tid']) ?? kernel.tasks.get(pid as Task['tid'])?.group;
   if (!group) return -ESRCH;
   if ((info.code >= 0 || info.code === SI_TKILL) && group !== task.group) return -EPERM;
   if (signo < 0 || signo > NSIG) return -EINVAL;

@@ -12,7 +12,7 @@ import {
   W_OK,
   X_OK,
 } from '../abi/fcntl.ts';
-import { MS_NOEXEC } from '../abi/mount.ts';
+import { MS_NOEXEC, MS_NOSYMFOLLOW } from '../abi/mount.ts';
 import {
   S_IFDIR,
   S_IFLNK,
@@ -202,6 +202,7 @@ export function fstatfs(task: Task, fd: Fd, buf: UserAddress): number {
 }
 
 const MOUNT_FLAGS = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_SYNCHRONOUS | ST_NOATIME | ST_NODIRATIME;
+const ST_NOSYMFOLLOW = 0x2000;
 
 function statMount(task: Task, path: Path, buf: UserAddress): number {
   const { superblock, flags } = path.mount;
@@ -214,7 +215,12 @@ function statMount(task: Task, path: Path, buf: UserAddress): number {
     files: 0,
     filesFree: 0,
     nameMax: 255,
-    flags: (flags & MOUNT_FLAGS) | ST_VALID | ST_RELATIME | (superblock.readonly ? ST_RDONLY : 0),
+    flags:
+      (flags & MOUNT_FLAGS) |
+      (flags & MS_NOSYMFOLLOW ? ST_NOSYMFOLLOW : 0) |
+      ST_VALID |
+      ST_RELATIME |
+      (superblock.readonly ? ST_RDONLY : 0),
   };
   const r = superblock.statfs(numbers);
   if (r < 0) return r;

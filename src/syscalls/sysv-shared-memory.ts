@@ -35,8 +35,8 @@ import {
 import { RLIMIT_MEMLOCK } from '../abi/resource.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
-import { host } from '../host/calls.ts';
 import { sysctlNumber } from '../fs/proc/sysctl.ts';
+import { host } from '../host/calls.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED } from '../kernel/block.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC, nowSeconds } from '../kernel/ipc/ids.ts';

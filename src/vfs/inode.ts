@@ -226,8 +226,11 @@ export abstract class Inode {
   allocateData(_mode: number, _offset: number, _length: number): number {
     return -EOPNOTSUPP;
   }
-  /** A host descriptor whose pages back a mapping with this protection and these MAP_* flags, or -errno. */
-  mapData(_protection: number, _flags: number): HostFd | number {
+  /**
+   * A host descriptor whose pages back a mapping with this protection, or -errno. Unless the mapping `mayWrite` to the
+   * file (now, or after an mprotect that the host alone sees), it must be one that cannot.
+   */
+  mapData(_protection: number, _mayWrite: boolean): HostFd | number {
     return -ENODEV;
   }
   syncData(_dataOnly: boolean): number {

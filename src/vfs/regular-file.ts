@@ -7,6 +7,7 @@ import {
   O_APPEND,
   O_DSYNC,
   O_RDONLY,
+  O_RDWR,
   O_SYNC,
   SEEK_CUR,
   SEEK_DATA,
@@ -14,6 +15,7 @@ import {
   SEEK_HOLE,
   SEEK_SET,
 } from '../abi/fcntl.ts';
+import { MAP_PRIVATE, MAP_TYPE } from '../abi/mman.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
@@ -56,7 +58,8 @@ export class RegularFile extends OpenFile {
   }
 
   override mapping(protection: number, flags: number): HostFd | number {
-    return this.inode.mapData(protection, flags);
+    const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
+    return this.inode.mapData(protection, shared && (this.flags & O_ACCMODE) === O_RDWR);
   }
 
   override truncate(length: number): number {

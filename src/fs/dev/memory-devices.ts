@@ -8,6 +8,7 @@ import type { HostFd, UserAddress } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import type { Task } from '../../kernel/task.ts';
 import { IO_CHUNK, i32, u8 } from '../../platform/arena.ts';
+import { reopenReadonly } from '../../platform/host-proc.ts';
 import { registerDevice } from '../../vfs/devices.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
 
@@ -69,9 +70,13 @@ export class ZeroFile extends MemoryDevice {
       host.close(fd);
       return r;
     }
-    this.backing = fd;
+    // Opened for reading only, it is never to be written to, whatever mprotect(2) is asked.
+    const mapped = shared && this.writable ? fd : (reopenReadonly(fd) as HostFd);
+    if (mapped !== fd) host.close(fd);
+    if (mapped < 0) return mapped;
+    this.backing = mapped;
     this.backingShared = shared;
-    return fd;
+    return mapped;
   }
 
   override release(): void {

@@ -77,6 +77,7 @@ import {
   writeU64,
 } from '../../platform/arena.ts';
 import type { Path } from '../../vfs/dentry.ts';
+import { isKnownDevice } from '../../vfs/devices.ts';
 import { type AttributeChange, type DirectorySink, Inode } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { inheritedGroup, inheritedMode } from '../../vfs/permission.ts';
@@ -343,8 +344,11 @@ export class HostInode extends Inode {
     const directory = this.descriptor();
     if (directory < 0) return directory;
     const type = mode & S_IFMT;
+    const isDevice = type === S_IFCHR || type === S_IFBLK;
+    // Whatever the sandbox makes of it, on the host it would be a device of the host. Number 0 is an overlay's whiteout.
+    if (isDevice && rdev !== 0 && !isKnownDevice(type, rdev)) return -EPERM;
     const bits = inheritedMode(this, mode, owner);
-    const r = host.mknodat(directory, name, bits, type === S_IFCHR || type === S_IFBLK ? rdev : 0);
+    const r = host.mknodat(directory, name, bits, isDevice ? rdev : 0);
     return r < 0 ? r : this.made(name, bits, owner, NONE);
   }
 

@@ -513,8 +513,8 @@ export class OverlayInode extends Inode {
     return this.pulled((this.upper as Inode).allocateData(mode, offset, length));
   }
 
-  override mapData(protection: number, flags: number): HostFd | number {
-    return this.data.mapData(protection, flags);
+  override mapData(protection: number, mayWrite: boolean): HostFd | number {
+    return this.data.mapData(protection, mayWrite);
   }
 
   override syncData(dataOnly: boolean): number {

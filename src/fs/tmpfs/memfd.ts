@@ -1,7 +1,7 @@
 // memfd_create(2): a nameless file of a tmpfs that is mounted nowhere, with seals (fcntl(2) F_ADD_SEALS).
 
 import { EBUSY, EINVAL, EPERM } from '../../abi/errno.ts';
-import { F_ADD_SEALS, F_GET_SEALS, O_RDWR } from '../../abi/fcntl.ts';
+import { F_ADD_SEALS, F_GET_SEALS, FALLOC_FL_PUNCH_HOLE, O_RDWR } from '../../abi/fcntl.ts';
 import {
   F_SEAL_EXEC,
   F_SEAL_FUTURE_WRITE,
@@ -70,7 +70,7 @@ class MemfdInode extends TmpfsInode {
   }
 
   override allocateData(mode: number, offset: number, length: number): number {
-    if (this.seals & NO_WRITES) return -EPERM;
+    if (this.seals & NO_WRITES && mode & FALLOC_FL_PUNCH_HOLE) return -EPERM;
     if (this.seals & F_SEAL_GROW && offset + length > this.size) return -EPERM;
     return super.allocateData(mode, offset, length);
   }
