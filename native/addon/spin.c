@@ -11,7 +11,7 @@
 #define SPIN_NS        40000l   // without a call for so long, the sentry goes to sleep
 #define LOOK_NS        6000l    // the listener and other events are looked at so often meanwhile
 #define PAUSE_LEAST_NS 1000000l // after a watch without success; doubles up to
-#define PAUSE_MOST_NS  256000000l
+#define PAUSE_MOST_NS  16000000l
 #define WORTH_CALLS    8 // a watch that brought so many calls was a success
 
 static u32 watched[WATCH_MAX];
