@@ -4,7 +4,7 @@
 
 import { EAGAIN } from '../abi/errno.ts';
 import { ADDR_NO_RANDOMIZE } from '../abi/misc.ts';
-import { PROT_EXEC } from '../abi/mman.ts';
+import { PROT_EXEC, PROT_READ } from '../abi/mman.ts';
 import { MS_NOSUID } from '../abi/mount.ts';
 import { RLIMIT_STACK } from '../abi/resource.ts';
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
@@ -362,13 +362,16 @@ function becomeLeader(task: Task): void {
   kernel.tasks.set(task.tid, task);
 }
 
+/** Protection of text: the stub gives a patched page just this back. */
+export const TEXT = PROT_READ | PROT_EXEC;
+
 /** Whether call sites are patched at all (--no-patch). */
 export const patching = { enabled: true };
 
 /** The text of an image is where its call sites may be patched. */
 function noteText(mm: AddressSpace, image: ElfImage, base: number): void {
   for (const { address, fileSize, protection } of image.segments) {
-    if (protection & PROT_EXEC) mm.sites?.addText(base + address, fileSize);
+    if (protection === TEXT) mm.sites?.addText(base + address, fileSize);
   }
 }
 

@@ -53,6 +53,7 @@ import type { Fd, HostFd } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED } from '../kernel/block.ts';
+import { TEXT } from '../kernel/exec.ts';
 import type { Task } from '../kernel/task.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
 import { order } from '../platform/answer.ts';
@@ -165,7 +166,7 @@ function mapFile(
     task.sentDescriptorAs = FD_MAPPING;
     noteMapping(mm, hostFd as HostFd, file.path);
   }
-  if (flags & MAP_FIXED && protection & PROT_EXEC && !shared) mm.sites?.addText(address, length);
+  if (flags & MAP_FIXED && protection === TEXT && !shared) mm.sites?.addText(address, length);
   return native(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
 }
 
