@@ -87,6 +87,8 @@ static int answer_at_once(u32 index) {
 
 // ---- receiving ----
 
+static u32 calls_since_look; // since other events were looked at
+
 /** What a ring is to us. */
 enum ring { RING_REFUSED, RING_NEW, RING_WITHHELD, RING_WANTED, RING_ANSWERED };
 
@@ -127,6 +129,7 @@ static int receive(void) {
     return NEXT_GONE;
   }
   addon_info[INFO_PID] = notification.pid;
+  calls_since_look++; // refused ones too: those who ring in vain must not keep other events away
   u32 index = notification.data.args[0];
   switch (judge(&notification)) {
   case RING_NEW: return index;
@@ -153,7 +156,7 @@ static int receive(void) {
 static bool has_tick;
 static int tick_timer;
 static volatile sig_atomic_t ticked;
-static u32 calls_since_look, calls_since_tick, fast_calls;
+static u32 calls_since_tick, fast_calls;
 
 static void on_tick(int signal) {
   (void)signal;
@@ -192,7 +195,6 @@ static void end_burst(void) {
 
 static int count_call(int slot) {
   s64 now = clock_monotonic();
-  calls_since_look++;
   calls_since_tick++;
   if (!in_burst && has_tick) {
     fast_calls = now - (s64)addon_clock[0] < BURST_DISTANCE ? fast_calls + 1 : 0;
@@ -266,6 +268,8 @@ static int next(s64 timeout) {
     if (result != RECEIVE_AGAIN) return finish_wait(result, clock_monotonic());
     // Woken for nothing: whatever it was, the next look must see it.
     if (blind && !ticked) calls_since_look = LOOK_INTERVAL;
+    s64 now = clock_monotonic();
+    if (deadline >= 0 && now >= deadline) return finish_wait(NEXT_TIMEOUT, now);
   }
 }
 

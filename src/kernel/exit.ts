@@ -82,7 +82,8 @@ export function killOtherThreads(task: Task): void {
 export function addressSpaceDied(tasks: Iterable<Task>): void {
   for (const task of [...tasks]) {
     if (task.state === DEAD) continue;
-    if (task.group.exitStatus < 0) terminate(task.group, SIGKILL, null);
+    // One that was told to end has nothing more to say; its group may go on elsewhere (exec).
+    if (!task.doomed && task.group.exitStatus < 0) terminate(task.group, SIGKILL, null);
     if ((task.state as number) !== DEAD) release(task);
   }
 }
