@@ -70,9 +70,7 @@ static void garble_block(void) {
   for (int i = 0; i < 64; i++) MAIN_BLOCK[i] = random64();
   getppid();
 }
-static void unmap_all(void) {
-  RAW(SYS_munmap, 0x10000, STUB_TEXT - 0x10000);
-}
+static void unmap_all(void) { RAW(SYS_munmap, 0x10000, STUB_TEXT - 0x10000); }
 static void close_all(void) {
   for (int fd = 0; fd < 64; fd++) RAW(SYS_close, fd);
   for (int i = 0; i < 20; i++) {
@@ -89,9 +87,8 @@ static void destroy(void) {
     const char *name;
     void (*attack)(void);
   } attacks[] = {
-      {"unmap the stub", unmap_stub},     {"overwrite the stub", overwrite_stub},
-      {"unmap the slot", unmap_slot},     {"unmap the blocks", unmap_blocks},
-      {"garble the block", garble_block}, {"unmap everything", unmap_all},
+      {"unmap the stub", unmap_stub},       {"overwrite the stub", overwrite_stub}, {"unmap the slot", unmap_slot},
+      {"unmap the blocks", unmap_blocks},   {"garble the block", garble_block},     {"unmap everything", unmap_all},
       {"close all descriptors", close_all},
   };
   for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
@@ -110,9 +107,9 @@ static volatile int stop_scribbling;
 
 static void *scribble(void *slot_address) {
   volatile u32 *slot = slot_address;
-  static const u32 INTERESTING[] = {0,          1,          7,          8,          0x3fff,     0x4000,     0x13ff8,
-                                    0x1fff8,    0x1fffc,    0x1ffff,    0x20000,    0x7fffffff, 0x80000000, 0xffffffff,
-                                    0xfffffff0, 0xffffff00, 0x10000,    192,        193,        32,         33};
+  static const u32 INTERESTING[] = {0,          1,          7,       8,       0x3fff,     0x4000,     0x13ff8,
+                                    0x1fff8,    0x1fffc,    0x1ffff, 0x20000, 0x7fffffff, 0x80000000, 0xffffffff,
+                                    0xfffffff0, 0xffffff00, 0x10000, 192,     193,        32,         33};
   u64 state = (u64)slot_address ^ random_state;
   while (!stop_scribbling) {
     for (int burst = 0; burst < 64; burst++) {
@@ -168,7 +165,13 @@ static void many_calls(void) {
   }
 }
 
+/** Random calls by root could end the rest of the sandbox quite legitimately. */
+static void become_nobody(void) {
+  must(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0, "setresuid");
+}
+
 static void scribbled(void) {
+  become_nobody();
   pthread_t thread;
   if (pthread_create(&thread, NULL, scribble, (void *)block_slot(MAIN_BLOCK))) _exit(9);
   many_calls();
@@ -197,7 +200,8 @@ static void ring_everywhere(void) {
   static const u64 strange[] = {MAX_SLOTS, 0xffffffff, 0x100000000, 0x8000000000000000, ~0ul};
   for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
     must(RAW(DOORBELL, strange[i], slot[H_SEQ]) == -ENOSYS, "a ring for no slot is refused");
-    must(RAW(DOORBELL, own | (strange[i] & 0xffffffff00000000), slot[H_SEQ] + 1) == -ENOSYS, "a wrong number is refused");
+    must(RAW(DOORBELL, own | (strange[i] & 0xffffffff00000000), slot[H_SEQ] + 1) == -ENOSYS,
+         "a wrong number is refused");
   }
   printf("refused everywhere\n");
 }
@@ -210,6 +214,7 @@ static void replay(void) {
 
 static u32 forged_kind;
 static void forge(void) {
+  become_nobody();
   volatile u32 *slot = block_slot(MAIN_BLOCK);
   if (below(2)) {
     pid_t pid = below(2) ? fork() : vfork(); // a pending object of the right class
