@@ -1,0 +1,121 @@
+// Python's own tests of its operating system modules, natively and in the sandbox, compared test by test. Run as a
+// program (npm run test:python [MODULE…]) it does whole modules and prints the differences; python-suite.test.ts runs
+// what is quick of them.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CLOISTER } from '../cli/cloister.ts';
+import { needPackages } from './packages.ts';
+
+/** All modules that are compared; the longest takes a minute. */
+const MODULES = [
+  'test_os',
+  'test_pipes',
+  'test_subprocess',
+  'test_signal',
+  'test_threading',
+  'test_mmap',
+  'test_tempfile',
+  'test_shutil',
+  'test_epoll',
+  'test_selectors',
+  'test_posix',
+  'test_fcntl',
+  'test_pty',
+  'test_fork1',
+  'test_wait3',
+  'test_wait4',
+  'test_poll',
+  'test_select',
+  'test_eintr',
+  'test_faulthandler',
+  'test_ioctl',
+  'test_resource',
+  'test_fileio',
+  'test_io',
+  'test_pathlib',
+  'test_mailbox',
+  'test_socket',
+  'test_asyncio',
+  'test_multiprocessing_fork',
+  'test_concurrent_futures',
+];
+
+/** What is known to differ, and why. */
+export const KNOWN_DIFFERENCES: Readonly<Record<string, string>> = {
+  'test.test_fcntl.TestFcntl.test_fcntl_64_bit': 'F_NOTIFY (dnotify, before inotify) is not implemented',
+};
+
+export const PYTHON_PACKAGES = ['python3', 'libpython3.11-testsuite'];
+const PATIENCE = 400_000;
+
+/** Outcome of each test by its name: completed, skipped, failure or error; null when the run gave none. */
+export type Outcomes = ReadonlyMap<string, string> | null;
+
+/** Runs `python3 -m test` with these arguments natively. */
+export function runNatively(args: readonly string[]): Outcomes {
+  return run([], args);
+}
+
+/** Runs `python3 -m test` with these arguments in a sandbox. */
+export function runInside(args: readonly string[]): Outcomes {
+  return run([CLOISTER, 'do', '--'], args);
+}
+
+/** The report goes to standard output: a file in the sandbox ends with it. */
+const SCRIPT = '/usr/bin/python3 -m test --junit-xml report.xml "$@" >log 2>&1; cat report.xml';
+
+function run(prefix: readonly string[], args: readonly string[]): Outcomes {
+  const cwd = mkdtempSync(join(tmpdir(), 'cloister-python-'));
+  const [program, ...rest] = [...prefix, 'sh', '-c', SCRIPT, 'sh', ...args];
+  const { stdout } = spawnSync(program, rest, {
+    cwd,
+    encoding: 'utf8',
+    timeout: PATIENCE,
+    killSignal: 'SIGKILL',
+    maxBuffer: 64 << 20,
+    env: { PATH: process.env.PATH, HOME: '/root', LC_ALL: 'C.UTF-8', TERM: 'dumb' },
+  });
+  rmSync(cwd, { recursive: true });
+  return parseReport(stdout);
+}
+
+const CASE = /<testcase name="([^"]*)" status="run" result="([a-z]*)"[^>]*?(?:\/>|>(?:<(failure|error)?)?)/g;
+
+function parseReport(report: string): Outcomes {
+  const outcomes = new Map<string, string>();
+  for (const [, name, result, trouble] of report.matchAll(CASE)) outcomes.set(name, trouble ?? result);
+  return outcomes.size > 0 ? outcomes : null;
+}
+
+/** One line for each test whose outcome inside is not the native one. */
+export function differences(native: Outcomes, inside: Outcomes): string[] {
+  if (native === null) return [];
+  if (inside === null) return ['the run in the sandbox gave no report'];
+  const lines: string[] = [];
+  for (const [name, outcome] of native) {
+    const other = inside.get(name) ?? 'missing';
+    const reason = KNOWN_DIFFERENCES[name];
+    if (other !== outcome) lines.push(`${name}: natively ${outcome}, inside ${other}${reason ? ` (${reason})` : ''}`);
+  }
+  return lines;
+}
+
+function main(names: readonly string[]): void {
+  const reason = needPackages(...PYTHON_PACKAGES);
+  if (reason) throw new Error(reason);
+  let unknown = 0;
+  for (const module of names.length > 0 ? names : MODULES) {
+    const native = runNatively([module]);
+    const inside = runInside([module]);
+    const lines = differences(native, inside);
+    console.log(`${module}: ${native?.size ?? 0} tests, ${lines.length} differ`);
+    for (const line of lines) console.log(`  ${line}`);
+    unknown += lines.filter((line) => !(line.split(':')[0] in KNOWN_DIFFERENCES)).length;
+  }
+  process.exitCode = unknown > 0 ? 1 : 0;
+}
+
+if (import.meta.main) main(process.argv.slice(2));
