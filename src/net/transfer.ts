@@ -4,7 +4,15 @@
 import { EAGAIN, EINTR, EMSGSIZE, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { SI_USER, SIGPIPE } from '../abi/signal.ts';
-import { MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL, SOCK_STREAM } from '../abi/socket.ts';
+import {
+  MSG_DONTWAIT,
+  MSG_ERRQUEUE,
+  MSG_NOSIGNAL,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_WAITALL,
+  SOCK_STREAM,
+} from '../abi/socket.ts';
 import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
@@ -109,7 +117,8 @@ export function receiveMessage(
     const at = task.memory.reserve(room);
     if (at < 0) return at;
     const n = socket.receive(message.set(at, room, flags));
-    if (n === -EAGAIN && !socket.nonblocking && !(flags & MSG_DONTWAIT)) {
+    // Nobody waits for errors.
+    if (n === -EAGAIN && !socket.nonblocking && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE))) {
       task.progress = step + got;
       const waiting = waitForSocket(task, socket, POLLIN, socket.receiveTimeout);
       return waiting === WAIT || got === 0 ? waiting : got;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  EACCES,
   EADDRINUSE,
   EAGAIN,
   EBADF,
@@ -12,6 +13,7 @@ import {
   EINVAL,
   EISCONN,
   EMSGSIZE,
+  ENOENT,
   ENOTCONN,
   ENOTSOCK,
   EPERM,
@@ -19,7 +21,7 @@ import {
   EPROTOTYPE,
   ETOOMANYREFS,
 } from '../../src/abi/errno.ts';
-import { O_NONBLOCK } from '../../src/abi/fcntl.ts';
+import { O_CREAT, O_NONBLOCK, O_RDWR } from '../../src/abi/fcntl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM } from '../../src/abi/poll.ts';
 import { RLIMIT_NOFILE } from '../../src/abi/resource.ts';
 import { SIGPIPE } from '../../src/abi/signal.ts';
@@ -57,6 +59,7 @@ import * as sockets from '../../src/syscalls/socket.ts';
 import * as messages from '../../src/syscalls/socket-message.ts';
 import { drop, type OpenFile } from '../../src/vfs/open-file.ts';
 import { call, type FakeTask, isWoken, newTask, passTime, retry } from '../support/fake-guest.ts';
+import { Guest, memoryTree, setUpHost } from '../support/file-tree.ts';
 
 function pair(task: FakeTask, type: number): [number, number] {
   const at = task.memory.allocate(8);
@@ -388,7 +391,7 @@ test('a datagram receiver that is full', () => {
   assert.equal(sent, 11);
   assert.equal(file(task, sender).poll() & POLLOUT, 0);
   let woken = 0;
-  const entry = { wake: () => woken++ };
+  const entry = { wake: () => void woken++ };
 
   file(task, sender).waitQueue?.add(new WaitEntry(entry), POLLOUT);
   receive(task, receiver, 1);
@@ -566,4 +569,39 @@ test('what is refused', () => {
   assert.deepEqual(option(task, a, SO_ERROR), [0]);
   assert.equal(option(task, a, 9999), -92);
   assert.equal(file(task, a).poll() & POLLRDNORM, 0);
+});
+
+test('sockets with a path', () => {
+  setUpHost();
+  const guest = new Guest(memoryTree());
+  const { task } = guest;
+  const listener = call(task, sockets.socket, AF_UNIX, SOCK_STREAM, 0);
+  assert.equal(call(task, sockets.bind, listener, ...name(task, '/none/s')), -ENOENT);
+  assert.equal(call(task, sockets.bind, listener, ...name(task, '/s')), 0);
+  const mode = task.fs.root.dentry.children?.get('s')?.inode?.mode ?? 0;
+  assert.equal(mode, 0o140755, 'with the umask');
+  const other = call(task, sockets.socket, AF_UNIX, SOCK_STREAM, 0);
+  assert.equal(call(task, sockets.bind, other, ...name(task, '/s\0junk')), -EADDRINUSE);
+  assert.equal(call(task, sockets.bind, other, ...name(task, `/${'x'.repeat(108)}`)), -EINVAL);
+  call(task, sockets.listen, listener, 5);
+  assert.equal(call(task, sockets.connect, other, ...name(task, '/absent')), -ENOENT);
+  assert.equal(guest.open('/plain', O_CREAT | O_RDWR) >= 0, true);
+  assert.equal(call(task, sockets.connect, other, ...name(task, '/plain')), -ECONNREFUSED);
+
+  const weak = Guest.beside(guest, { uid: 5, euid: 5, fsuid: 5, fsgid: 5, effective: { low: 0, high: 0 } }).task;
+  const denied = call(weak, sockets.socket, AF_UNIX, SOCK_STREAM, 0);
+  assert.equal(call(weak, sockets.connect, denied, ...name(weak, '/s')), -EACCES);
+  assert.equal(call(weak, sockets.bind, denied, ...name(weak, '/t')), -EACCES);
+
+  assert.equal(call(task, sockets.connect, other, ...name(task, '/s')), 0);
+  const at = task.memory.allocate(128);
+  const length = task.memory.allocate(4);
+  task.memory.view.setUint32(length, 128, true);
+  assert.equal(call(task, sockets.getpeername, other, at, length), 0);
+  assert.equal(task.memory.get(at, task.memory.view.getUint32(length, true)), '\x01\0/s\0');
+  const late = call(task, sockets.socket, AF_UNIX, SOCK_STREAM, 0);
+  close(task, listener);
+  assert.equal(call(task, sockets.connect, late, ...name(task, '/s')), -ECONNREFUSED, 'the name outlives it');
+  const again = call(task, sockets.socket, AF_UNIX, SOCK_STREAM, 0);
+  assert.equal(call(task, sockets.bind, again, ...name(task, '/s')), -EADDRINUSE);
 });
