@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <termios.h>
@@ -95,6 +96,8 @@ static const struct host_call CALLS[] = {
     {"getsockname", SYS_getsockname, "ipp", {0}},
     {"getpeername", SYS_getpeername, "ipp", {0}},
     {"getsockopt", SYS_getsockopt, "iiipp", {0}},
+    // the control socket
+    {"accept4", SYS_accept4, "ikki", {0, 0}},
     // terminals and pipes: single requests, no generic ioctl
     {"tcgets", SYS_ioctl, "ikp", {TCGETS}},
     {"tcsets", SYS_ioctl, "ikp", {TCSETS}},
@@ -265,6 +268,38 @@ static napi_value host_poll(napi_env env, napi_callback_info info) {
   return number_value(env, result < 0 ? result : entry.revents);
 }
 
+#define MAX_DESCRIPTORS 253
+
+/**
+ * receive(fd, offset, length, descriptors): recvmsg(2) without waiting, with the descriptors that came along. Their
+ * number and they themselves (close-on-exec) go to an arena offset with room for 254 s32. Bytes, 0 at the end, -errno.
+ */
+static napi_value host_receive(napi_env env, napi_callback_info info) {
+  struct arguments a;
+  s64 fd, length;
+  void *place, *descriptors;
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
+  } control;
+  get_arguments(env, info, &a);
+  if (!get_number(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) ||
+      !get_pointer(env, &a, 3, &descriptors) || !descriptors)
+    return number_value(env, -EINVAL);
+  struct iovec vector = {place, length};
+  struct msghdr message = {
+      .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+  s64 result = retry(SYS_recvmsg, (u64[6]){fd, (u64)&message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC});
+  s32 *out = descriptors;
+  out[0] = 0;
+  struct cmsghdr *header = result > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+    out[0] = (s32)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(out + 1, CMSG_DATA(header), out[0] * sizeof(int));
+  }
+  return number_value(env, result);
+}
+
 /** clock_gettime(clock): ns, exact up to 2^53, or -EINVAL. */
 static napi_value host_clock_gettime(napi_env env, napi_callback_info info) {
   struct arguments a;
@@ -304,6 +339,7 @@ void host_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "getxattrat", host_xattrat, (void *)&GETXATTRAT);
   export_method(env, exports, "setxattrat", host_xattrat, (void *)&SETXATTRAT);
   export_method(env, exports, "poll", host_poll, NULL);
+  export_method(env, exports, "receive", host_receive, NULL);
   export_method(env, exports, "clock_gettime", host_clock_gettime, NULL);
   export_method(env, exports, "prctl_set_name", host_set_name, NULL);
   export_method(env, exports, "exit", host_exit, NULL);

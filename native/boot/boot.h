@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,8 @@
 #define MAX_RUNTIME  64
 #define MAX_ID_MAPS  64
 #define MAX_NODE_ARG 32
+#define MAX_CGROUPS  32
+#define MAX_PASSED   253 // what one message of descriptors holds
 
 #define MACHINE_FILES 4
 
@@ -45,8 +48,22 @@ struct id_map {
   unsigned inside, outside, count;
 };
 
+/** A descriptor of the caller's that the guest program has under another number. */
+struct passed {
+  int fd, inside;
+};
+
 struct options {
   const char *rootfs, *stub, *node, *script, *hostname, *netns;
+  const char *control_directory; // of the container's state, or NULL: there the sentry is asked for things
+  const char *console_socket;    // who gets the master of the container's terminal, or NULL
+  bool is_exec;                  // one more program in a running sandbox
+  bool new_session;              // away from the caller's terminal and job
+  bool remove;                   // the state and the cgroups go away at the end
+  const char *cgroup[MAX_CGROUPS];
+  int cgroups;
+  struct passed passed[MAX_PASSED];
+  int passed_count;
   bool rootfs_read_only;
   struct bind bind[MAX_BINDS];
   struct runtime_file runtime[MAX_RUNTIME];
@@ -54,6 +71,7 @@ struct options {
   const char *node_arg[MAX_NODE_ARG];
   int binds, runtime_files, uid_maps, gid_maps, node_args;
   int spec_fd, log_fd, trace_fd; // the last two: -1 if not given
+  int sync_fd;                   // to whoever waits for the container to be there; -1: nobody does
   uint64_t capabilities;
 };
 
@@ -64,7 +82,7 @@ struct state {
   int control_outer, control_sentry;
   int terminal; // our controlling terminal, or -1
   bool background;
-  int stub, slot0, proc;
+  int stub, slot0, proc, listener;
   int machine[MACHINE_FILES]; // the host's MACHINE_FILE, or -1
   int sync[2];                // outer tells init that its ids are mapped
   bool own_network;
@@ -77,7 +95,31 @@ int open_null(void);
  * the descriptors above 2 only these stay. */
 void keep_only(int null, const int *keep, size_t count);
 
+void close_others(const int *keep, size_t count);
+int double_stream(int fd);
+sigset_t forwarded_signals(void);
+
+// ---- container.c ----
+/** Puts a process (0: ourselves) into the container's cgroups. */
+void join_cgroups(const struct options *options, pid_t pid);
+/** A terminal whose master goes to the console socket becomes our standard streams and our controlling terminal. */
+void open_console(const char *socket_path);
+/** The listening socket in the container's directory. */
+int listen_control(const char *directory);
+/** A connection to the sentry of the container with this directory. */
+int connect_control(const char *directory);
+/** The end of a container that nobody else will delete: its cgroups and its directory. */
+void remove_container(const struct options *options);
+
+// ---- exec.c ----
+/** Has the sentry of a running container start a program, and stands for that program. */
+void stand_for_program(struct options *options) __attribute__((noreturn));
+
 // ---- message.c ----
+/** Where messages go: standard error at first. */
+extern int message_fd;
+/** What is to be cleaned up when this process dies of an error, or NULL. */
+extern void (*before_death)(void);
 /** "cloister: <message>: <errno's text>", a hint on the next line unless it is NULL, and exit status 125. */
 void die(const char *hint, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -115,6 +157,7 @@ void reset_signals(void);
 void forbid_core_dumps(void);
 
 // ---- init.c, zygote.c, sentry.c ----
+void loopback_up(void);
 void run_init(struct options *options, struct state *state) __attribute__((noreturn));
 pid_t start_zygote(const struct options *options, const struct state *state);
 pid_t start_sentry(const struct options *options, const struct state *state, pid_t zygote, int init_fd);

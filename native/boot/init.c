@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-static void loopback_up(void) {
+void loopback_up(void) {
   struct ifreq request;
   memset(&request, 0, sizeof request);
   strcpy(request.ifr_name, "lo");
@@ -53,7 +53,9 @@ void run_init(struct options *options, struct state *state) {
   enter_first_root(options);
   pid_t sentry = start_sentry(options, state, zygote, pair[1]);
   close(pair[1]);
-  keep_only(null, &pair[0], 1);
+  if (options->sync_fd >= 0 && options->log_fd >= 0) message_fd = options->log_fd;
+  int keep[2] = {pair[0], message_fd};
+  keep_only(null, keep, 2);
   hand_over(pair[0]);
   close(pair[0]);
 

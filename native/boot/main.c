@@ -62,8 +62,16 @@ static void parse_map(struct id_map *maps, int *count, const char *text) {
   (*count)++;
 }
 
+/** INSIDE:FD */
+static void parse_passed(struct options *options, char *text) {
+  char *colon = strchr(text, ':');
+  if (!colon || options->passed_count == MAX_PASSED) usage("bad --pass-fd, or too many", text);
+  *colon = 0;
+  options->passed[options->passed_count++] = (struct passed){.fd = parse_fd(colon + 1), .inside = atoi(text)};
+}
+
 static void parse_options(struct options *options, char **argv) {
-  options->spec_fd = options->log_fd = options->trace_fd = -1;
+  options->spec_fd = options->log_fd = options->trace_fd = options->sync_fd = -1;
   options->hostname = "cloister";
   options->netns = "none";
   for (int i = 1; argv[i]; i++) {
@@ -83,15 +91,28 @@ static void parse_options(struct options *options, char **argv) {
     else if ((value = option_value(argv[i], "--uidmap"))) parse_map(options->uid_map, &options->uid_maps, value);
     else if ((value = option_value(argv[i], "--gidmap"))) parse_map(options->gid_map, &options->gid_maps, value);
     else if ((value = option_value(argv[i], "--caps"))) options->capabilities = strtoull(value, NULL, 16);
+    else if ((value = option_value(argv[i], "--control-directory"))) options->control_directory = value;
+    else if ((value = option_value(argv[i], "--console-socket"))) options->console_socket = value;
+    else if ((value = option_value(argv[i], "--sync-fd"))) options->sync_fd = parse_fd(value);
+    else if ((value = option_value(argv[i], "--pass-fd"))) parse_passed(options, value);
+    else if ((value = option_value(argv[i], "--cgroup")) && options->cgroups < MAX_CGROUPS)
+      options->cgroup[options->cgroups++] = value;
+    else if (!strcmp(argv[i], "--exec")) options->is_exec = true;
+    else if (!strcmp(argv[i], "--remove")) options->remove = true;
+    else if (!strcmp(argv[i], "--new-session")) options->new_session = true;
     else if ((value = option_value(argv[i], "--node-arg")) && options->node_args < MAX_NODE_ARG)
       options->node_arg[options->node_args++] = value;
     else usage("unknown option", argv[i]);
+  }
+  if (options->spec_fd < 0) usage("missing option", "--spec-fd");
+  if (options->is_exec) {
+    if (!options->control_directory) usage("missing option", "--control-directory");
+    return;
   }
   if (!options->rootfs) usage("missing option", "--rootfs");
   if (!options->stub) usage("missing option", "--stub");
   if (!options->node) usage("missing option", "--node");
   if (!options->script) usage("missing option", "--script");
-  if (options->spec_fd < 0) usage("missing option", "--spec-fd");
 }
 
 // ---- descriptors ----------------------------------------------------------------------------------
@@ -103,8 +124,8 @@ static void close_between(unsigned first, unsigned last) {
 static int by_number(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
 /** Closes everything above 2 but these. */
-static void close_others(const int *keep, size_t count) {
-  int sorted[4];
+void close_others(const int *keep, size_t count) {
+  int sorted[MAX_PASSED + 8];
   unsigned from = 3;
   memcpy(sorted, keep, count * sizeof *keep);
   qsort(sorted, count, sizeof *sorted, by_number);
@@ -123,15 +144,17 @@ int open_null(void) {
 }
 
 void keep_only(int null, const int *keep, size_t count) {
-  if (dup2(null, 0) < 0 || dup2(null, 1) < 0) die(NULL, "cannot let go of the standard streams");
+  if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || (message_fd != 2 && dup2(null, 2) < 0))
+    die(NULL, "cannot let go of the standard streams");
   close_others(keep, count);
 }
 
 /** Nothing that the caller happened to have open may reach the sandbox. */
 static void close_strange_descriptors(const struct options *options) {
-  int keep[3] = {options->spec_fd, options->log_fd, options->trace_fd};
-  close_others(keep, 3);
-  for (int i = 0; i < 3; i++)
+  int keep[MAX_PASSED + 4] = {options->spec_fd, options->log_fd, options->trace_fd, options->sync_fd}, count = 4;
+  for (int i = 0; i < options->passed_count; i++) keep[count++] = options->passed[i].fd;
+  close_others(keep, count);
+  for (int i = 0; i < count; i++)
     if (keep[i] >= 3 && fcntl(keep[i], F_SETFD, FD_CLOEXEC)) die(NULL, "descriptor %d", keep[i]);
 }
 
@@ -145,7 +168,7 @@ static void fill_standard_descriptors(void) {
  * A non-blocking double of a pipe or terminal. O_NONBLOCK belongs to the open file, which we share with the
  * caller and its other children, so it is opened again.
  */
-static int double_stream(int fd) {
+int double_stream(int fd) {
   struct stat status;
   char path[32];
   if (fstat(fd, &status) || !(S_ISFIFO(status.st_mode) || isatty(fd))) return -1;
@@ -202,6 +225,7 @@ static void open_all(const struct options *options, struct state *state) {
   state->control_sentry = pair[1];
   state->stub = copy_stub(options->stub);
   state->slot0 = make_slot0();
+  state->listener = options->control_directory ? listen_control(options->control_directory) : -1;
 }
 
 // ---- namespaces -----------------------------------------------------------------------------------
@@ -209,6 +233,12 @@ static void open_all(const struct options *options, struct state *state) {
 static unsigned long network_namespace(const struct options *options, struct state *state) {
   if (!strcmp(options->netns, "host")) return 0;
   if (!strcmp(options->netns, "none")) {
+    // Hooks and clients look for a container's network at the process that they know, which is this one.
+    if (options->control_directory && can_mount()) {
+      if (unshare(CLONE_NEWNET)) die(NULL, "cannot make a network namespace");
+      loopback_up();
+      return 0;
+    }
     state->own_network = true;
     return CLONE_NEWNET;
   }
@@ -240,7 +270,7 @@ static pid_t clone_init(unsigned long network) {
 // ---- standing for the sandbox ---------------------------------------------------------------------
 
 /** All signals that can be forwarded; the others kill, stop or report a fault of our own. */
-static sigset_t forwarded_signals(void) {
+sigset_t forwarded_signals(void) {
   static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE};
   sigset_t set;
   sigfillset(&set);
@@ -248,19 +278,20 @@ static sigset_t forwarded_signals(void) {
   return set;
 }
 
-static void leave_if_gone(pid_t init) {
+static void leave_if_gone(const struct options *options, pid_t init) {
   int status;
   if (waitpid(init, &status, WNOHANG) != init) return;
+  if (options->remove) remove_container(options);
   if (WIFEXITED(status)) exit(WEXITSTATUS(status));
   say("the sandbox was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
   exit(128 + WTERMSIG(status));
 }
 
-static void forward(const struct state *state, int signals, pid_t init) {
+static void forward(const struct options *options, const struct state *state, int signals, pid_t init) {
   struct signalfd_siginfo info;
   if (read(signals, &info, sizeof info) != sizeof info) return;
   if (info.ssi_signo == SIGCHLD) {
-    leave_if_gone(init);
+    leave_if_gone(options, init);
     return;
   }
   unsigned char number = info.ssi_signo;
@@ -276,11 +307,11 @@ static void want_terminal(const struct state *state) {
   else send(state->control_outer, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void stand_for_sandbox(const struct state *state, int signals, pid_t init) {
+static void stand_for_sandbox(const struct options *options, const struct state *state, int signals, pid_t init) {
   struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {state->control_outer, POLLIN, 0}};
   for (;;) {
     if (poll(poll_set, 2, -1) < 0) continue;
-    if (poll_set[0].revents) forward(state, signals, init);
+    if (poll_set[0].revents) forward(options, state, signals, init);
     if (!poll_set[1].revents) continue;
     char request;
     ssize_t length = recv(state->control_outer, &request, 1, MSG_DONTWAIT);
@@ -290,8 +321,11 @@ static void stand_for_sandbox(const struct state *state, int signals, pid_t init
   }
 }
 
+static struct options options;
+
+static void remove_this_container(void) { remove_container(&options); }
+
 int main(int argc, char **argv) {
-  static struct options options;
   static struct state state;
   (void)argc;
   fill_standard_descriptors();
@@ -300,6 +334,12 @@ int main(int argc, char **argv) {
   umask(022);
   sigset_t forwarded = forwarded_signals();
   sigprocmask(SIG_SETMASK, &forwarded, NULL);
+  if (options.sync_fd >= 0) message_fd = options.sync_fd;
+  if (options.new_session) setsid(); // whoever made the container goes away
+  if (options.remove) before_death = remove_this_container;
+  if (options.console_socket) open_console(options.console_socket);
+  if (options.is_exec) stand_for_program(&options);
+  if (!options.remove) join_cgroups(&options, 0);
   default_maps(&options);
   open_all(&options, &state);
   // With the caller's own right to mount: an id map that leaves the caller out would close paths to the sandbox's root.
@@ -307,16 +347,19 @@ int main(int argc, char **argv) {
   unsigned long network = network_namespace(&options, &state);
   pid_t init = clone_init(network);
   if (!init) {
+    before_death = NULL;
     close(state.sync[1]);
     close(state.control_outer);
     run_init(&options, &state);
   }
   close(state.sync[0]);
+  if (options.remove) join_cgroups(&options, init);
   write_maps(&options, init);
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");
-  int keep[4] = {state.sync[1], state.control_outer, signals, state.terminal};
-  keep_only(open_null(), keep, state.terminal < 0 ? 3 : 4);
+  if (options.log_fd >= 0 && options.sync_fd >= 0) message_fd = options.log_fd;
+  int keep[5] = {state.sync[1], state.control_outer, signals, message_fd, state.terminal};
+  keep_only(open_null(), keep, 5);
   if (write(state.sync[1], "", 1) != 1) die(NULL, "the sandbox did not start");
-  stand_for_sandbox(&state, signals, init);
+  stand_for_sandbox(&options, &state, signals, init);
 }

@@ -1,12 +1,15 @@
 // What the user reads when the sandbox cannot be built.
 #include "boot.h"
 
+int message_fd = 2;
+void (*before_death)(void);
+
 static void print(const char *format, va_list arguments) {
   char text[2 * PATH_MAX];
   int length = vsnprintf(text, sizeof text, format, arguments);
   if (length < 0) return;
   if ((size_t)length >= sizeof text) length = sizeof text - 1;
-  dprintf(2, "cloister: %.*s", length, text);
+  dprintf(message_fd, "cloister: %.*s", length, text);
 }
 
 void say(const char *format, ...) {
@@ -14,7 +17,7 @@ void say(const char *format, ...) {
   va_start(arguments, format);
   print(format, arguments);
   va_end(arguments);
-  dprintf(2, "\n");
+  dprintf(message_fd, "\n");
 }
 
 void die(const char *hint, const char *format, ...) {
@@ -23,8 +26,9 @@ void die(const char *hint, const char *format, ...) {
   va_start(arguments, format);
   print(format, arguments);
   va_end(arguments);
-  if (error) dprintf(2, ": %s", strerror(error));
-  dprintf(2, "\n");
-  if (hint) dprintf(2, "cloister: %s\n", hint);
+  if (error) dprintf(message_fd, ": %s", strerror(error));
+  dprintf(message_fd, "\n");
+  if (hint) dprintf(message_fd, "cloister: %s\n", hint);
+  if (before_death) before_death();
   _exit(125);
 }

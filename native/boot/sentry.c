@@ -23,7 +23,7 @@ static void forbid_io_uring(void) {
     die("the kernel needs CONFIG_SECCOMP_FILTER.", "cannot install the first filter");
 }
 
-#define MAX_ARGV (MAX_BINDS + MAX_NODE_ARG + 24)
+#define MAX_ARGV (MAX_BINDS + MAX_NODE_ARG + MAX_PASSED + 24)
 struct argv {
   char *value[MAX_ARGV];
   int count;
@@ -71,6 +71,10 @@ static void run_sentry(const struct options *options, const struct state *state,
   add_fd(&argv, init_fd, "--init-fd=");
   add_fd(&argv, options->spec_fd, "--spec-fd=");
   if (options->log_fd >= 0) add_fd(&argv, options->log_fd, "--log-fd=");
+  if (options->sync_fd >= 0) add_fd(&argv, options->sync_fd, "--sync-fd=");
+  if (state->listener >= 0) add_fd(&argv, state->listener, "--listen-fd=");
+  for (int i = 0; i < options->passed_count; i++)
+    add_fd(&argv, options->passed[i].fd, "--pass-fd=%d:", options->passed[i].inside);
   // No argument: the spec names it.
   if (options->trace_fd >= 0 && fcntl(options->trace_fd, F_SETFD, 0)) die(NULL, "the descriptor of the trace");
   for (int i = 0; i < 3; i++)

@@ -4,15 +4,21 @@
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { isLaunchError } from '../oci/launch.ts';
+import { isLaunchError } from '../oci/launch-error.ts';
 import { callerArguments, print } from './caller.ts';
 import { addDoCommand } from './do.ts';
-import { addRunCommand } from './run.ts';
+import { addExecCommand } from './exec.ts';
+import { addGlobalOptions, log, readGlobalOptions } from './globals.ts';
+import { addInspectCommands } from './inspect.ts';
+import { addLifecycleCommands } from './lifecycle.ts';
+import { addResourceCommands } from './resources.ts';
 import { addSyscallsCommand } from './syscalls.ts';
 import { VERSION } from './version.ts';
 
 /** What containers' users know from docker: the failure is Cloister's, not the program's. */
 const EXIT_OWN_FAILURE = 125;
+/** Verbs whose exit status is otherwise the program's; all others fail with 1, as clients of OCI runtimes expect. */
+const FAILURE_STATUS: Readonly<Record<string, number>> = { do: EXIT_OWN_FAILURE, run: EXIT_OWN_FAILURE, exec: 255 };
 
 function buildProgram(dist: string): Command {
   const program = new Command('cloister')
@@ -22,17 +28,23 @@ function buildProgram(dist: string): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => print(1, text), writeErr: (text) => print(2, text) });
   addDoCommand(program, dist);
-  addRunCommand(program, dist);
+  addGlobalOptions(program);
+  program.hook('preAction', () => readGlobalOptions(program));
+  addLifecycleCommands(program, dist);
+  addExecCommand(program, dist);
+  addInspectCommands(program);
+  addResourceCommands(program);
   addSyscallsCommand(program);
   return program;
 }
 
 /** Exit status for what a verb threw, after having told the user about it. */
-function report(error: unknown): number {
+function report(error: unknown, verb: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_OWN_FAILURE;
   if (isLaunchError(error)) {
+    log('error', error.message);
     print(2, `cloister: ${error.message}\n`);
-    return EXIT_OWN_FAILURE;
+    return error.status ?? FAILURE_STATUS[verb] ?? 1;
   }
   // Node ignores SIGPIPE; anything else that printed into a closed pipe would have died of it.
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 128 + constants.signals.SIGPIPE;
@@ -42,10 +54,14 @@ function report(error: unknown): number {
 
 async function main(): Promise<void> {
   const dist = dirname(process.argv[1] ?? '');
+  let verb = '';
   try {
-    await buildProgram(dist).parseAsync(callerArguments(), { from: 'user' });
+    const program = buildProgram(dist).hook('preAction', (_, action) => {
+      verb = action.name();
+    });
+    await program.parseAsync(callerArguments(), { from: 'user' });
   } catch (error) {
-    process.exitCode = report(error);
+    process.exitCode = report(error, verb);
   }
 }
 

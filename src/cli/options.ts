@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import type { SandboxSpec } from '../base/spec.ts';
-import { duplicateStderr, LaunchError, openTraceLog } from '../oci/launch.ts';
+import { duplicateStderr, openTraceLog } from '../oci/launch.ts';
+import { LaunchError } from '../oci/launch-error.ts';
 
 export interface TraceOptions {
   readonly strace?: true;

@@ -108,6 +108,15 @@ export interface HostCalls {
   getpeername(fd: HostFd, at: number, lengthAt: number): number;
   getsockopt(fd: HostFd, level: number, name: number, at: number, lengthAt: number): number;
 
+  // ---- the control socket ----
+  /** Without the peer's address. */
+  accept4(fd: HostFd, flags: number): number;
+  /**
+   * recvmsg(2) without waiting. How many descriptors came along, and they (all close-on-exec), are written to
+   * `descriptorsAt` as s32: room for 254.
+   */
+  receive(fd: HostFd, at: number, length: number, descriptorsAt: number): number;
+
   // ---- terminals, pipes ----
   /** Fills the kernel's struct termios (36 bytes). */
   tcgets(fd: HostFd, at: number): number;

@@ -239,7 +239,8 @@ function hangUpOrphans(group: ThreadGroup): void {
 /** SIGCHLD (or the child's exit signal) and a wake-up for wait(2); a parent that ignores children reaps at once. */
 function notifyParent(group: ThreadGroup): void {
   const { parent } = group;
-  if (!parent) return;
+  // Started from outside: nobody inside waits for it.
+  if (!parent) return reap(group);
   const action = parent.actions.get(SIGCHLD);
   const autoReap = group.exitSignal === SIGCHLD && (action.handler === SIG_IGN || (action.flags & SA_NOCLDWAIT) !== 0);
   if (group.exitSignal > 0 && !(autoReap && action.handler === SIG_IGN)) {

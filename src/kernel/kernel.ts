@@ -11,6 +11,8 @@ export interface Kernel {
   readonly processGroups: Map<Pid, ProcessGroup>;
   readonly sessions: Map<Pid, Session>;
   init: ThreadGroup | null;
+  /** The first process is a container's pid 1: signals that it does not handle are lost on it (pid_namespaces(7)). */
+  initUnkillable: boolean;
   /** The task whose call is being served: for files that mean their opener (/proc/self, /dev/tty, terminals). */
   current: Task | null;
   hostname: string;
@@ -31,6 +33,7 @@ export const kernel: Kernel = {
   processGroups: new Map(),
   sessions: new Map(),
   init: null,
+  initUnkillable: false,
   current: null,
   hostname: 'cloister',
   domainname: '(none)',

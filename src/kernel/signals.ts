@@ -17,6 +17,7 @@ import {
 import { host } from '../host/calls.ts';
 import { INTERRUPT_SIGNAL } from '../platform/layout.ts';
 import { killGroup } from './exit.ts';
+import { kernel } from './kernel.ts';
 import { makeRunnable } from './run-queue.ts';
 import type { ProcessGroup } from './sessions.ts';
 import { bitHigh, bitLow, type SignalInfo, sanitizeMaskLow } from './signal-state.ts';
@@ -73,6 +74,7 @@ function discardEverywhere(group: ThreadGroup, low: number): void {
 
 /** Ignored signals vanish unless somebody blocks them (and may change their mind, or read a signalfd). */
 function isDropped(group: ThreadGroup, task: Task | null, signo: number): boolean {
+  if (group === kernel.init && kernel.initUnkillable && group.actions.get(signo).handler === SIG_DFL) return true;
   if (signo === SIGKILL || signo === SIGSTOP) return false;
   const { handler } = group.actions.get(signo);
   if (handler !== SIG_IGN && !(handler === SIG_DFL && ignoredByDefault(signo))) return false;

@@ -13,6 +13,7 @@ import {
   SIGTTOU,
 } from '../abi/signal.ts';
 import { resumeStopped } from './answer.ts';
+import { kernel } from './kernel.ts';
 import { isOrphaned } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup } from './signals.ts';
@@ -38,7 +39,7 @@ export function stopGroup(group: ThreadGroup, signo: number): boolean {
   group.continueReported = true;
   for (const task of group.threads) if (task.state === RUNNING) interruptTask(task);
   tellParent(group, CLD_STOPPED, signo);
-  if (!group.parent) onInitStopped?.();
+  if (group === kernel.init) onInitStopped?.();
   return true;
 }
 

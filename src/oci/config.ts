@@ -2,7 +2,7 @@
 // fields are ignored; as every Go client expects, null counts as absent. What a field does here is convert.ts's matter.
 
 import { z } from 'zod';
-import { LaunchError } from './launch.ts';
+import { LaunchError } from './launch-error.ts';
 
 /** 64-bit values beyond 2^53 lose their low bits in JSON.parse; only limits meaning "none" are that large. */
 const integer = (minimum: number, maximum: number) =>
@@ -321,16 +321,30 @@ function fieldName(path: readonly PropertyKey[]): string {
 
 /** Parses and validates the text of a config.json. The LaunchError it throws has a line for each field at fault. */
 export function parseConfig(text: string): OciConfig {
-  const result = configSchema.safeParse(parseJson(text));
+  return parse(configSchema, text, 'config.json');
+}
+
+/** The same for a process alone, as exec is given one. */
+export function parseProcess(text: string): OciProcess {
+  return parse(process, text, 'process');
+}
+
+/** The same for linux.resources alone, as update is given them. */
+export function parseResources(text: string): NonNullable<OciLinux['resources']> {
+  return parse(resources, text, 'resources');
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string, what: string): T {
+  const result = schema.safeParse(parseJson(text, what));
   if (result.success) return result.data;
-  const lines = result.error.issues.map(({ path, message }) => `config.json: ${fieldName(path)}: ${message}`);
+  const lines = result.error.issues.map(({ path, message }) => `${what}: ${fieldName(path)}: ${message}`);
   throw new LaunchError(lines.join('\n'));
 }
 
-function parseJson(text: string): unknown {
+function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text, (_key, value: unknown) => (value === null ? undefined : value));
   } catch (error) {
-    throw new LaunchError(`config.json: not JSON: ${(error as SyntaxError).message}`);
+    throw new LaunchError(`${what}: not JSON: ${(error as SyntaxError).message}`);
   }
 }

@@ -21,7 +21,7 @@ import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
 import { RLIMITS } from './defaults.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
 import type { Bind, Sandbox } from './launch.ts';
-import { LaunchError } from './launch.ts';
+import { LaunchError } from './launch-error.ts';
 
 export interface ConversionOptions {
   readonly id: string;
@@ -42,7 +42,9 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   if (root === undefined) throw new LaunchError('config.json: root: required');
   if (process === undefined) throw new LaunchError('config.json: process: required');
   const linux = config.linux ?? {};
-  refuseUnsupported(config, linux);
+  refuseUnsupported(linux);
+  if (config.hooks?.startContainer?.length)
+    refuse('hooks.startContainer', 'hooks inside the container are not run yet');
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], options.bundle);
@@ -85,10 +87,7 @@ function namespacePath(linux: OciLinux, type: string): string | null {
   return path === undefined || path === '' ? null : bytesOfText(path);
 }
 
-function refuseUnsupported(config: OciConfig, linux: OciLinux): void {
-  for (const [name, list] of Object.entries(config.hooks ?? {})) {
-    if (list !== undefined && list.length > 0) refuse(`hooks.${name}`, 'hooks are not run yet');
-  }
+function refuseUnsupported(linux: OciLinux): void {
   const seen = new Set<string>();
   for (const [index, { type, path }] of (linux.namespaces ?? []).entries()) {
     const field = `linux.namespaces[${index}]`;
@@ -105,12 +104,6 @@ function refuseUnsupported(config: OciConfig, linux: OciLinux): void {
 
 function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: string) => void): void {
   const ignored: string[] = [];
-  const resources = Object.entries(linux.resources ?? {});
-  for (const [name, value] of resources) {
-    // Device nodes of the host never appear in a sandbox, so any rule about them is kept already.
-    if (value !== undefined && name !== 'devices') ignored.push(`linux.resources.${name}`);
-  }
-  if (linux.cgroupsPath) ignored.push('linux.cgroupsPath');
   if (linux.seccomp !== undefined) ignored.push('linux.seccomp');
   if (linux.intelRdt !== undefined) ignored.push('linux.intelRdt');
   if (linux.memoryPolicy !== undefined) ignored.push('linux.memoryPolicy');
@@ -141,7 +134,7 @@ function convertMapping(mapping: { containerID: number; hostID: number; size: nu
   return { inside: mapping.containerID, outside: mapping.hostID, count: mapping.size };
 }
 
-function convertProcess(process: OciProcess, warn: (message: string) => void): ProcessSpec {
+export function convertProcess(process: OciProcess, warn: (message: string) => void): ProcessSpec {
   const { user } = process;
   if (process.args === undefined || process.args.length === 0) refuse('process.args', 'names no program');
   if (!process.cwd.startsWith('/')) refuse('process.cwd', 'must be an absolute path');

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { SandboxSpec } from '../base/spec.ts';
 import { pathOf, textOfBytes } from './bytes.ts';
 import type { Identity } from './identity.ts';
+import { LaunchError } from './launch-error.ts';
 
 /** A host directory or file that the launcher takes into the sandbox's root under a name. */
 export interface Bind {
@@ -24,18 +25,6 @@ export interface Sandbox {
   readonly networkNamespace: string | null;
 }
 
-/** Something the user can mend: its message is all they need. */
-export class LaunchError extends Error {
-  override readonly name = LAUNCH_ERROR;
-}
-
-/** By name, because bundles that are loaded one after the other each have a class of their own. */
-export function isLaunchError(error: unknown): error is LaunchError {
-  return error instanceof Error && error.name === LAUNCH_ERROR;
-}
-
-const LAUNCH_ERROR = 'LaunchError';
-
 /** What the launcher's root holds of Node, found when Cloister was built. */
 interface Runtime {
   readonly node: string;
@@ -44,6 +33,7 @@ interface Runtime {
 
 /** The host calls of the addon that this side needs too: Node opens nothing that survives exec. */
 interface DescriptorCalls {
+  flock(fd: number, operation: number): number;
   memfd_create(name: string, flags: number): number;
   fcntl(fd: number, command: number, argument: number): number;
 }
@@ -72,17 +62,20 @@ export function duplicateStderr(dist: string): number {
   return fd;
 }
 
-/** Becomes the launcher of this sandbox. `dist` is the folder of the built programs. Throws a LaunchError. */
-export function launch(dist: string, sandbox: Sandbox): never {
+/**
+ * Becomes the launcher of this sandbox. `dist` is the folder of the built programs, `more` are further options of the
+ * launcher. Throws a LaunchError.
+ */
+export function launch(dist: string, sandbox: Sandbox, more: readonly string[] = []): never {
   const boot = join(dist, 'boot');
-  const args = bootArguments(dist, sandbox);
+  const args = [...bootArguments(dist, sandbox), ...more];
   args.push(`--spec-fd=${writeSpec(dist, sandbox.spec)}`, `--log-fd=${duplicateStderr(dist)}`);
   process.execve?.(boot, [boot, ...args], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' });
   throw new Error(`${boot} could not be run`);
 }
 
 /** The launcher's command line, without its own name and what is opened for it. */
-function bootArguments(dist: string, sandbox: Sandbox): string[] {
+export function bootArguments(dist: string, sandbox: Sandbox): string[] {
   const runtime = JSON.parse(readFileSync(join(dist, 'runtime.json'), 'utf8')) as Runtime;
   const { spec, identity } = sandbox;
   const readonlyTree = spec.root.readonly || spec.root.overlay !== 'none';
@@ -106,21 +99,25 @@ function bootArguments(dist: string, sandbox: Sandbox): string[] {
 }
 
 /** Writes the spec into an anonymous file that the launcher inherits, and returns its descriptor. */
-function writeSpec(dist: string, spec: SandboxSpec): number {
-  const fd = descriptorCalls(dist).memfd_create('sandbox-spec', 0);
+export function writeSpec(dist: string, spec: SandboxSpec): number {
+  return anonymousFile(dist, 'sandbox-spec', Buffer.from(JSON.stringify(spec), 'utf8'));
+}
+
+/** An anonymous file with these contents, which programs that we start inherit. */
+export function anonymousFile(dist: string, name: string, json: Buffer): number {
+  const fd = descriptorCalls(dist).memfd_create(name, 0);
   if (fd < 0) throw new Error(`memfd_create: errno ${-fd}`);
-  const json = Buffer.from(JSON.stringify(spec), 'utf8');
   for (let done = 0; done < json.length; ) done += writeSync(fd, json, done, json.length - done, done);
   return fd;
 }
 
-function descriptorCalls(dist: string): DescriptorCalls {
+export function descriptorCalls(dist: string): DescriptorCalls {
   const addon = createRequire(join(dist, 'cli.js'))('./cloister.node') as { readonly host: DescriptorCalls };
   return addon.host;
 }
 
 /** A byte string for the launcher's command line, which Node writes as UTF-8. */
-function bootArgument(bytes: string): string {
+export function bootArgument(bytes: string): string {
   const text = textOfBytes(bytes);
   if (text === null) throw new LaunchError(`${JSON.stringify(bytes)}: host paths and names must be UTF-8`);
   return text;

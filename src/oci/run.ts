@@ -1,41 +1,71 @@
-// Running a bundle in the foreground: read its config.json, convert it, start it.
+// Running a bundle in the foreground. Nothing of the outside stays resident: this process becomes the launcher, which
+// also removes the container's traces at the end. Only hooks need us to stay.
 
-import { readFileSync } from 'node:fs';
-import { posix } from 'node:path';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { pathOf } from './bytes.ts';
-import { parseConfig } from './config.ts';
-import type { ConversionOptions } from './convert.ts';
-import { sandboxOfConfig } from './convert.ts';
-import { LaunchError, launch } from './launch.ts';
+import { cgroupDirectories } from './cgroups.ts';
+import { type CreateOptions, claim, createContainer, limit, prepare } from './create.ts';
+import { destroy } from './delete.ts';
+import { runLateHooks } from './hooks.ts';
+import { launch } from './launch.ts';
+import { LaunchError } from './launch-error.ts';
+import { startContainer } from './start.ts';
+import { processStartTime, saveState, stateDirectory } from './state.ts';
 
-export interface RunOptions extends ConversionOptions {
-  /** What a relative `bundle` starts from. */
-  readonly directory: string;
+export interface RunOptions extends CreateOptions {
+  /** The state stays when the program has ended. */
+  readonly keep: boolean;
 }
 
-/** Becomes the launcher of the bundle's sandbox. Throws a LaunchError. */
-export function runBundle(dist: string, options: RunOptions): never {
-  if (!/^[\w+.-]+$/.test(options.id)) {
-    throw new LaunchError(`${options.id}: a container's id is made of letters, digits and _+-.`);
-  }
-  const bundle = posix.resolve(options.directory, options.bundle);
-  const config = parseConfig(readConfig(bundle));
-  const sandbox = sandboxOfConfig(config, { ...options, bundle });
-  if (sandbox.spec.process.terminal && !isatty(0)) {
+/** Runs the container and resolves to its exit status, unless this process became the container. */
+export async function runContainer(dist: string, options: RunOptions): Promise<number> {
+  const prepared = prepare(options);
+  const { sandbox, state } = prepared;
+  if (sandbox.spec.process.terminal && options.consoleSocket === null && !isatty(0)) {
     throw new LaunchError('config.json: process.terminal: standard input is not a terminal');
   }
-  launch(dist, sandbox);
+  const { root, id } = options;
+  if (Object.values(state.hooks).some((list) => list !== undefined && list.length > 0) || options.keep) {
+    return stay(dist, options);
+  }
+  claim(prepared, options, dist);
+  try {
+    limit(prepared);
+    const self = { pid: process.pid, startTime: processStartTime(process.pid) };
+    saveState(stateDirectory(root, id), { ...state, ...self });
+    if (options.pidFile !== null) writeFileSync(pathOf(options.pidFile), String(process.pid));
+    const more = [`--control-directory=${stateDirectory(root, id)}`, '--remove'];
+    for (const cgroup of cgroupDirectories(state.cgroups)) more.push(`--cgroup=${cgroup}`);
+    if (options.consoleSocket !== null) more.push(`--console-socket=${options.consoleSocket}`);
+    return launch(dist, sandbox, more);
+  } catch (error) {
+    destroy(root, state);
+    throw error;
+  }
 }
 
-function readConfig(bundle: string): string {
-  const path = posix.join(bundle, 'config.json');
-  try {
-    return readFileSync(pathOf(path), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      throw new LaunchError(`${path} does not exist: ${bundle} is not a bundle`);
-    }
-    throw new LaunchError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+async function stay(dist: string, options: RunOptions): Promise<number> {
+  const { root, id, warn } = options;
+  for (const name of ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+    // At a terminal the launcher, which is in our job, gets its own.
+    process.on(name, () => {
+      if (!isatty(0) || name === 'SIGTERM' || name.startsWith('SIGUSR')) launcher?.kill(name);
+    });
   }
+  const { state, launcher } = await createContainer(dist, options, true);
+  const ended = once(launcher, 'exit');
+  try {
+    await startContainer(root, id, warn);
+  } catch (error) {
+    launcher.kill('SIGKILL');
+    destroy(root, state);
+    throw error;
+  }
+  const [status, signal] = (await ended) as [number | null, NodeJS.Signals | null];
+  if (!options.keep) destroy(root, state);
+  runLateHooks(root, state, 'poststop', warn);
+  return status ?? 128 + (signal === null ? 0 : constants.signals[signal]);
 }

@@ -25,6 +25,12 @@ export interface SentryArguments {
   init: HostFd;
   spec: HostFd;
   log: HostFd;
+  /** Whoever makes the container waits here until it is there; -1 when nobody does. */
+  sync: HostFd;
+  /** The listening control socket of a container, or -1. */
+  listen: HostFd;
+  /** More descriptors for the program, by the number it has them under. */
+  passed: Map<number, HostFd>;
   /** Non-blocking re-openings of the standard streams, -1 where the inherited one serves. */
   stdio: HostFd[];
 }
@@ -43,6 +49,9 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     init: none,
     spec: none,
     log: 2 as HostFd,
+    sync: none,
+    listen: none,
+    passed: new Map(),
     stdio: [none, none, none],
   };
   for (const argument of argv) parseArgument(result, argument);
@@ -88,6 +97,15 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--log-fd':
       result.log = fd;
+      break;
+    case '--sync-fd':
+      result.sync = fd;
+      break;
+    case '--listen-fd':
+      result.listen = fd;
+      break;
+    case '--pass-fd':
+      result.passed.set(Number(value.slice(0, colon)), fd);
       break;
     case '--stdio-fd':
       result.stdio[Number(value.slice(0, colon))] = fd;

@@ -22,6 +22,7 @@ import { setInitStoppedHook } from '../kernel/stop.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, markScratch, releaseScratch, u8 } from '../platform/arena.ts';
 import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
+import { endedBeforeStart } from './control.ts';
 import { endHooks } from './end.ts';
 
 const TERMIOS_SIZE = 64;
@@ -52,17 +53,26 @@ export function attachConsole(
   const input = isTerminal(descriptors[0]) ? descriptors[0] : terminals[0];
   const made = createConsole(devpts, input, terminals[terminals.length - 1], background);
   if (typeof made === 'number') return null;
-  const { processGroup } = task.group;
-  made.tty.session = processGroup.session;
-  made.tty.foreground = processGroup;
-  processGroup.session.terminal = made.tty;
+  giveToSession(made, task);
   endHooks.push(restoreConsole);
   return made;
 }
 
-/** Listens to the launcher: each byte is a signal it caught. */
-export function watchControl(control: HostFd): void {
+/** The terminal controls the session that the task leads. */
+export function giveToSession({ tty }: HostConsole, task: Task): void {
+  const { processGroup } = task.group;
+  tty.session = processGroup.session;
+  tty.foreground = processGroup;
+  processGroup.session.terminal = tty;
+}
+
+/**
+ * Listens to the launcher: each byte is a signal it caught. The launcher of a container (`alone`) has nobody who would
+ * want to see it stop.
+ */
+export function watchControl(control: HostFd, alone: boolean): void {
   watchHostFd(control, POLLIN, { ready: () => readControl(control) });
+  if (alone) return;
   setInitStoppedHook(() => {
     suspendConsole();
     request(control, CONTROL_STOP);
@@ -82,7 +92,7 @@ function readControl(control: HostFd): void {
 function forward(byte: number): void {
   const { init } = kernel;
   const signo = byte & ~CONTROL_BACKGROUND;
-  if (!init || signo < 1 || signo > 31) return;
+  if (!init || signo < 1 || signo > 31 || endedBeforeStart(signo)) return;
   if (signo === SIGWINCH && resizeConsole()) return;
   if (signo === SIGCONT) {
     resumeConsole((byte & CONTROL_BACKGROUND) !== 0);

@@ -17,13 +17,22 @@ export const endHooks: (() => void)[] = [];
 /** Arranges for the end. */
 export function prepareEnd(args: SentryArguments, spec: SandboxSpec): void {
   const hostCounts = spec.stats ? countHostCalls() : null;
-  const end = (code: number): never => {
-    for (const hook of endHooks) hook();
+  endHooks.push(() => {
     if (hostCounts) writeSync(args.log, report(hostCounts));
-    return host.exit(code);
-  };
-  setSandboxEndHook((status) => end(status & 0x7f ? 128 + (status & 0x7f) : status >> 8));
-  setGuestsGoneHook(() => end(KILLED));
+  });
+  setSandboxEndHook((status) => endSandbox(exitStatus(status)));
+  setGuestsGoneHook(() => endSandbox(KILLED));
+}
+
+/** Ends the sandbox, and whatever is still in it. */
+export function endSandbox(code: number): never {
+  for (const hook of endHooks.toReversed()) hook();
+  return host.exit(code);
+}
+
+/** A wait status as shells and container runtimes report it. */
+export function exitStatus(status: number): number {
+  return status & 0x7f ? 128 + (status & 0x7f) : status >> 8;
 }
 
 /** Puts a counter before each host call. Only done for --stats: the calls are a little slower with it. */

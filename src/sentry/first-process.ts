@@ -17,16 +17,18 @@ import { execTask } from '../kernel/exec.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { allocatePid, kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
-import { joinProcessGroup, ProcessGroup, Session } from '../kernel/sessions.ts';
+import { startSession } from '../kernel/sessions.ts';
 import { SignalActions } from '../kernel/signal-state.ts';
 import { Task } from '../kernel/task.ts';
 import { AddressSpace } from '../mm/address-space.ts';
 import { FsContext, type Path } from '../vfs/dentry.ts';
 import { FdTable } from '../vfs/fd-table.ts';
+import { checkAccess, MAY_EXECUTE } from '../vfs/permission.ts';
 import { resolvePath } from '../vfs/walk.ts';
 import type { SentryArguments } from './arguments.ts';
 import { attachConsole, isTerminal } from './console.ts';
-import { type Mounts, mountAll } from './mounts.ts';
+import { withHome } from './home.ts';
+import { type Mounts, makeDirectory, mountAll } from './mounts.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Exit statuses of shells and container runtimes. */
@@ -63,21 +65,30 @@ export class StartError extends Error {
   }
 }
 
-/** Makes pid 1 and executes its program. Throws StartError when that cannot be. */
-export function startFirstProcess(args: SentryArguments, spec: SandboxSpec, mounts: Mounts): void {
+/** Makes pid 1, ready to execute its program. Throws StartError when that cannot be. */
+export function prepareFirstProcess(args: SentryArguments, spec: SandboxSpec, mounts: Mounts): Task {
   const { process } = spec;
-  const task = makeInit(process, mounts.root);
+  const task = makeProcess(process, mounts.root);
+  kernel.init = task.group;
   registerDevices();
   mountAll(args, spec, mounts, task);
   installStreams(task, args, process.terminal ? mounts.devpts : null);
+  settle(task, process);
+  return task;
+}
+
+/** The process becomes who it is meant to be. Throws StartError when its directory or its program is not there. */
+export function settle(task: Task, process: ProcessSpec): void {
+  makeDirectory(task, process.cwd);
   task.credentials = credentialsFromSpec(process);
   const cwd = resolvePath(task, process.cwd);
   if (typeof cwd === 'number') throw new StartError(`working directory ${process.cwd}: ${errnoName(-cwd)}`, NOT_FOUND);
   task.fs.cwd = cwd;
-  execute(task, process);
+  findProgram(task, process, (path) => checkProgram(path, task.credentials));
 }
 
-function makeInit(process: ProcessSpec, root: Path): Task {
+/** A process without a parent, in a session of its own. */
+export function makeProcess(process: ProcessSpec, root: Path): Task {
   const mm = new AddressSpace();
   const fs = new FsContext(root, root, process.umask);
   const task = new Task(allocatePid(), null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
@@ -92,12 +103,7 @@ function makeInit(process: ProcessSpec, root: Path): Task {
   watchCpuLimit(group);
   kernel.tasks.set(task.tid, task);
   kernel.groups.set(group.pid, group);
-  kernel.init = group;
-  const session = new Session(group.pid);
-  const processGroup = new ProcessGroup(group.pid, session);
-  kernel.sessions.set(session.id, session);
-  kernel.processGroups.set(processGroup.id, processGroup);
-  joinProcessGroup(group, processGroup);
+  startSession(group);
   return task;
 }
 
@@ -117,36 +123,54 @@ function registerDevices(): void {
 /** Streams that are the host's terminal become the console of `devpts`; the others pass through. */
 function installStreams(task: Task, args: SentryArguments, devpts: DevptsSuperblock | null): void {
   const descriptors = [0, 1, 2].map((fd) => (args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
+  for (const [fd, passed] of args.passed) installStream(task, fd, passed);
   const made = devpts ? attachConsole(task, descriptors, devpts, args.background) : null;
   for (let fd = 0; fd < 3; fd++) {
-    const file = made && isTerminal(descriptors[fd]) ? openConsole(task, made) : openInherited(descriptors[fd]);
+    if (!made || !isTerminal(descriptors[fd])) {
+      installStream(task, fd, descriptors[fd]);
+      continue;
+    }
+    const file = openConsole(task, made);
     if (typeof file !== 'number') task.files.replace(fd as Fd, file, false);
   }
 }
 
-function execute(task: Task, process: ProcessSpec): void {
+/** A host descriptor becomes one of the process's own. */
+export function installStream(task: Task, fd: number, descriptor: HostFd): void {
+  const file = openInherited(descriptor);
+  if (typeof file !== 'number') task.files.replace(fd as Fd, file, false);
+}
+
+/** Executes the program of a process that was settled. Throws StartError when that cannot be. */
+export function execute(task: Task, process: ProcessSpec): void {
+  const environment = withHome(task, process.env);
+  findProgram(task, process, (path, name) => execTask(task, path, name, [...process.args], environment));
+}
+
+/** Tries each place where the program may be until `attempt` is content (0). Throws StartError when it never is. */
+function findProgram(task: Task, process: ProcessSpec, attempt: (path: Path, name: string) => number): void {
   const [name] = process.args;
   let failure = ENOENT;
   for (const candidate of candidates(name, process.env)) {
     const path = resolvePath(task, candidate);
-    const r = typeof path === 'number' ? path : tryCandidate(task, path, candidate, process);
+    const r = typeof path === 'number' ? path : attempt(path, candidate);
     if (r === 0) return;
     if (-r !== ENOENT && -r !== ENOTDIR) failure = -r;
   }
   if (failure === ENOENT) {
     const where = name.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH';
-    throw new StartError(`${name}: ${where}`, NOT_FOUND);
+    throw new StartError(`exec: "${name}": ${where}`, NOT_FOUND);
   }
   const reason =
     failure === ENOEXEC ? 'exec format error' : failure === EACCES ? 'permission denied' : errnoName(failure);
-  throw new StartError(`${name}: ${reason}`, NOT_EXECUTABLE);
+  throw new StartError(`exec: "${name}": ${reason}`, NOT_EXECUTABLE);
 }
 
-/** 0 if the program runs. */
-function tryCandidate(task: Task, path: Path, name: string, process: ProcessSpec): number {
-  const inode = path.dentry.inode;
+/** 0 if the path is a file that may be executed. */
+function checkProgram({ dentry }: Path, credentials: Credentials): number {
+  const { inode } = dentry;
   if (!inode || (inode.mode & S_IFMT) !== S_IFREG) return -EACCES;
-  return execTask(task, path, name, [...process.args], [...process.env]);
+  return checkAccess(inode, credentials, MAY_EXECUTE);
 }
 
 /** A name with a slash as it is, else below each directory of PATH. */

@@ -3,12 +3,12 @@
 
 import { closeSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { startupSnapshot } from 'node:v8';
+import type { HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
 import { hostUsageReader } from '../fs/proc/host-usage.ts';
 import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
-import { complete } from '../kernel/answer.ts';
 import { patching, setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { installTimerHooks } from '../kernel/process-timers.ts';
@@ -21,8 +21,10 @@ import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts
 import { Unimplemented } from '../trace/unimplemented.ts';
 import { parseSentryArguments, type SentryArguments } from './arguments.ts';
 import { watchControl } from './console.ts';
+import { awaitStart, serveControl } from './control.ts';
 import { prepareEnd } from './end.ts';
-import { StartError, startFirstProcess } from './first-process.ts';
+import { execFailed } from './exec.ts';
+import { execute, prepareFirstProcess, StartError } from './first-process.ts';
 import { startLoop } from './loop.ts';
 import { mountRoot } from './mounts.ts';
 import { Strace } from './strace.ts';
@@ -35,7 +37,8 @@ type Log = (line: string) => void;
 
 function main(): void {
   const args = parseSentryArguments(process.argv.slice(2));
-  const log: Log = (line) => writeSync(args.log, `cloister: ${line}\n`);
+  let logFd = args.sync >= 0 ? args.sync : args.log;
+  const log: Log = (line) => writeSync(logFd, `cloister: ${line}\n`);
   try {
     const spec = parseSandboxSpec(readFileSync(args.spec, 'utf8'));
     closeSync(args.spec);
@@ -44,8 +47,18 @@ function main(): void {
     const mounts = mountRoot(args, spec);
     handshake(args);
     prepareEnd(args, spec);
-    startFirstProcess(args, spec, mounts);
-    watchControl(args.control);
+    const task = prepareFirstProcess(args, spec, mounts);
+    const start = () => execute(task, spec.process);
+    kernel.initUnkillable = args.listen >= 0;
+    if (args.listen >= 0) serveControl(args.listen, mounts);
+    if (args.sync >= 0) {
+      announce(args.sync);
+      logFd = args.log;
+      awaitStart(start);
+    } else {
+      start();
+    }
+    watchControl(args.control, args.sync >= 0);
     startLoop();
   } catch (error) {
     if (error instanceof StartError) {
@@ -83,8 +96,15 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   // What programs ask for in vain is news for those who debug, and noise among a program's own output.
   if (spec.debug || strace) setDispatchLog(log, (name) => unimplemented.note(name));
   else setDispatchLog(log, () => {});
-  setExecFailureHook(complete);
+  setExecFailureHook(execFailed);
   if (strace) setTracer(new Strace((line) => writeSync(strace.fd, line)));
+}
+
+/** The container is there, its program still to come. Whoever makes it must say that this is known. */
+function announce(sync: HostFd): void {
+  writeSync(sync, 'created\n');
+  if (readSync(sync, Buffer.alloc(8)) <= 0) throw new Error('whoever made the container is gone');
+  closeSync(sync);
 }
 
 /** Everything is loaded: init takes the root away from under us, and from then on holds no privilege either. */

@@ -155,6 +155,12 @@ function mountPoint(task: Task, destination: string, isDirectory: boolean): Path
   return topmost(path);
 }
 
+/** A directory that has to be there; what cannot be made is found missing later. */
+export function makeDirectory(task: Task, name: string): void {
+  const parts = name.split('/').filter((part) => part !== '');
+  for (let i = 1; i <= parts.length; i++) ensure(task, `/${parts.slice(0, i).join('/')}`, true);
+}
+
 function ensure(task: Task, name: string, isDirectory: boolean): void {
   const found = resolve(task, AT_FDCWD as Fd, name, WALK_FOLLOW);
   if (found !== -ENOENT) return;

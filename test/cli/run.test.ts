@@ -118,8 +118,8 @@ test('masked and read-only paths', () => {
 });
 
 test('what has no effect yet is said', () => {
-  const linux = { namespaces: ALL_NAMESPACES, resources: { pids: { limit: 5 } } };
+  const linux = { namespaces: ALL_NAMESPACES, mountLabel: 'label' };
   const { status, stderr } = run('true', { linux });
   assert.equal(status, 0);
-  assert.equal(stderr, 'cloister: warning: config.json: linux.resources.pids has no effect yet\n');
+  assert.equal(stderr, 'cloister: warning: config.json: linux.mountLabel has no effect yet\n');
 });

@@ -81,5 +81,5 @@ test('bad bundles: the message names the file or the field', () => {
   const terminal = bundleOf(JSON.stringify({ ...config, process: { ...config.process, terminal: true } }));
   mkdirSync(join(terminal, 'rootfs'));
   fails(['run', '-b', terminal, 'box'], /config.json: process.terminal: standard input is not a terminal/);
-  fails(['run', '-b', terminal, '../box'], /^cloister: ..\/box: a container's id/);
+  fails(['run', '-b', terminal, '../box'], /^cloister: invalid container ID format: "..\/box"/);
 });

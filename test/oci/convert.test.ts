@@ -151,7 +151,7 @@ test('what is missing from the configuration or from the disk is named', () => {
 });
 
 test('what is not supported is refused where it matters, and warned about where it does not', () => {
-  refuses({ hooks: { prestart: [{ path: '/bin/true' }] } }, /^config.json: hooks.prestart: /);
+  refuses({ hooks: { startContainer: [{ path: '/bin/true' }] } }, /^config.json: hooks.startContainer: /);
   refuses(
     { mounts: [{ destination: '/a', type: 'ext4', source: '/dev/vda' }] },
     /^config.json: mounts\[0\].type: ext4/,
@@ -164,14 +164,13 @@ test('what is not supported is refused where it matters, and warned about where 
   refuses({ linux: { personality: { domain: 'LINUX32' } } }, /^config.json: linux.personality.domain: /);
   const { warnings } = convert({
     process: { ...PROCESS, apparmorProfile: 'x' },
-    linux: { namespaces: [{ type: 'pid' }], cgroupsPath: '/a', resources: { pids: { limit: 5 }, devices: [] } },
+    linux: { namespaces: [{ type: 'pid' }], mountLabel: 'a', resources: { devices: [] } },
   });
-  assert.deepEqual(warnings.slice(0, 3), [
-    'config.json: linux.resources.pids has no effect yet',
-    'config.json: linux.cgroupsPath has no effect yet',
+  assert.deepEqual(warnings.slice(0, 2), [
+    'config.json: linux.mountLabel has no effect yet',
     'config.json: process.apparmorProfile has no effect yet',
   ]);
-  assert.match(warnings[3] ?? '', /the host's mount namespace cannot be shared/);
+  assert.match(warnings[2] ?? '', /the host's mount namespace cannot be shared/);
 });
 
 test('limits are checked', () => {

@@ -71,6 +71,8 @@ export class HostConsole implements TtyPeer {
   /** The host terminal's settings as they were, while it is raw. */
   private saved: Uint8Array | null = null;
   private state = SUSPENDED;
+  /** What waits for the last output to be out. */
+  private onFinished: (() => void) | null = null;
 
   constructor(instance: DevptsSuperblock, tty: Tty, inputFd: HostFd, outputFd: HostFd) {
     this.instance = instance;
@@ -184,6 +186,20 @@ export class HostConsole implements TtyPeer {
     this.output.listen(POLLOUT, false);
     this.instance.free(this.tty);
     this.tty.closePeer();
+    this.finished();
+  }
+
+  /** The program it was made for has ended: when its last output is out, the host's terminal is let go of for good. */
+  finish(done: () => void): void {
+    this.onFinished = done;
+    if (this.state === LOST) this.finished();
+    else this.outputAdded();
+  }
+
+  private finished(): void {
+    const done = this.onFinished;
+    this.onFinished = null;
+    done?.();
   }
 
   // ---- guest to host ----
@@ -208,6 +224,10 @@ export class HostConsole implements TtyPeer {
     }
     this.output.listen(POLLOUT, output.length > 0);
     if (taken > 0) this.tty.outputTaken();
+    if (this.onFinished && output.length === 0) {
+      this.suspend();
+      this.lost();
+    }
   }
 
   private writeSome(at: number): number {
@@ -255,6 +275,16 @@ export function createConsole(
   }
   registerDevice(S_IFCHR, 5, 1, (path, inode, flags) => openTty(path, inode, flags | O_NOCTTY, tty));
   console = made;
+  return made;
+}
+
+/** Makes a terminal like the console for one more program: /dev/console stays what it is. -errno if there is no pts. */
+export function createTerminal(instance: DevptsSuperblock, input: HostFd, output: HostFd): HostConsole | number {
+  const tty = instance.allocate(false);
+  if (typeof tty === 'number') return tty;
+  const made = new HostConsole(instance, tty, input, output);
+  made.adoptSettings();
+  made.toForeground();
   return made;
 }
 

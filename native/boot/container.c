@@ -1,0 +1,116 @@
+// What makes a sandbox a container that others look after: its cgroups, its terminal, the socket at which the sentry is
+// asked for things.
+#include "boot.h"
+
+#include <dirent.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+// ---- cgroups --------------------------------------------------------------------------------------
+
+void join_cgroups(const struct options *options, pid_t pid) {
+  for (int i = 0; i < options->cgroups; i++) {
+    char path[PATH_MAX], number[16];
+    snprintf(path, sizeof path, "%s/cgroup.procs", options->cgroup[i]);
+    int length = snprintf(number, sizeof number, "%d", pid);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, number, length) != length) die(NULL, "cannot join the cgroup %s", options->cgroup[i]);
+    close(fd);
+  }
+}
+
+static void remove_directory(const char *path) {
+  DIR *directory = opendir(path);
+  if (!directory) return;
+  for (struct dirent *entry; (entry = readdir(directory));) unlinkat(dirfd(directory), entry->d_name, 0);
+  closedir(directory);
+  rmdir(path);
+}
+
+void remove_container(const struct options *options) {
+  for (int i = 0; i < options->cgroups; i++) rmdir(options->cgroup[i]);
+  if (options->control_directory) remove_directory(options->control_directory);
+}
+
+// ---- sockets --------------------------------------------------------------------------------------
+
+static int unix_socket(struct sockaddr_un *address, const char *path) {
+  address->sun_family = AF_UNIX;
+  if (strlen(path) >= sizeof address->sun_path) {
+    errno = ENAMETOOLONG;
+    die(NULL, "%s", path);
+  }
+  strcpy(address->sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) die(NULL, "cannot make a socket");
+  return fd;
+}
+
+/** The control socket below an open directory: names of state directories are often too long for an address. */
+static int control_socket(struct sockaddr_un *address, const char *directory, int *directory_fd) {
+  char path[64];
+  *directory_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (*directory_fd < 0) die(NULL, "%s", directory);
+  snprintf(path, sizeof path, "/proc/self/fd/%d/control.sock", *directory_fd);
+  return unix_socket(address, path);
+}
+
+int listen_control(const char *directory) {
+  struct sockaddr_un address;
+  int directory_fd, fd = control_socket(&address, directory, &directory_fd);
+  mode_t mask = umask(077);
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 64) || fcntl(fd, F_SETFL, O_NONBLOCK))
+    die(NULL, "cannot listen in %s", directory);
+  umask(mask);
+  close(directory_fd);
+  return fd;
+}
+
+int connect_control(const char *directory) {
+  struct sockaddr_un address;
+  int directory_fd, fd = control_socket(&address, directory, &directory_fd);
+  if (connect(fd, (struct sockaddr *)&address, sizeof address)) die(NULL, "the container does not run");
+  close(directory_fd);
+  return fd;
+}
+
+// ---- the terminal ---------------------------------------------------------------------------------
+
+/** Sends a descriptor with its name, as clients of a console socket expect it. */
+static void send_descriptor(int fd, const char *socket_path, int sent, const char *name) {
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct iovec text = {(void *)name, strlen(name)};
+  struct msghdr message = {
+      .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+  control.header.cmsg_level = SOL_SOCKET;
+  control.header.cmsg_type = SCM_RIGHTS;
+  control.header.cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(&control.header), &sent, sizeof sent);
+  if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0) die(NULL, "cannot send the terminal to %s", socket_path);
+}
+
+void open_console(const char *socket_path) {
+  struct sockaddr_un address;
+  int client = unix_socket(&address, socket_path);
+  if (connect(client, (struct sockaddr *)&address, sizeof address))
+    die(NULL, "cannot connect to the console socket %s", socket_path);
+  int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  char name[64];
+  if (master < 0 || grantpt(master) || unlockpt(master) || ptsname_r(master, name, sizeof name))
+    die(NULL, "cannot make a pseudo-terminal");
+  int slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (slave < 0) die(NULL, "%s", name);
+  send_descriptor(client, socket_path, master, name);
+  close(master);
+  close(client);
+  setsid();
+  // Changes of its size are signalled to the session that it controls.
+  if (ioctl(slave, TIOCSCTTY, 0)) die(NULL, "cannot make %s the controlling terminal", name);
+  for (int fd = 0; fd < 3; fd++)
+    if (dup2(slave, fd) < 0) die(NULL, "cannot place the terminal");
+  close(slave);
+}

@@ -1,0 +1,92 @@
+// One more program in a running sandbox. This process takes the request and its own standard streams to the sentry,
+// and stands for the program from then on: it forwards signals, and exits as the program does. If it is killed, the
+// sentry sees its connection closed and kills the program.
+#include "boot.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+/** Sends the descriptors with the first byte of the request. */
+static void send_descriptors(int connection, const int *fds, int count, const char *first) {
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE((MAX_PASSED) * sizeof(int))];
+  } control = {0};
+  struct iovec text = {(void *)first, 1};
+  struct msghdr message = {
+      .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+  control.header.cmsg_level = SOL_SOCKET;
+  control.header.cmsg_type = SCM_RIGHTS;
+  control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+  memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+  if (sendmsg(connection, &message, MSG_NOSIGNAL) != 1) die(NULL, "cannot reach the sandbox");
+}
+
+static void send_request(const struct options *options, int connection) {
+  int fds[MAX_PASSED], count = 0;
+  for (int fd = 0; fd < 3; fd++) {
+    int twin = double_stream(fd);
+    fds[count++] = twin < 0 ? fd : twin;
+  }
+  for (int i = 0; i < options->passed_count && count < MAX_PASSED; i++) fds[count++] = options->passed[i].fd;
+  char text[16384];
+  ssize_t length = pread(options->spec_fd, text, 1, 0);
+  if (length != 1) die(NULL, "cannot read the request");
+  send_descriptors(connection, fds, count, text);
+  for (off_t done = 1; (length = pread(options->spec_fd, text, sizeof text, done)) > 0; done += length)
+    if (send(connection, text, length, MSG_NOSIGNAL) != length) die(NULL, "cannot reach the sandbox");
+}
+
+/** One line of the sentry's: "started", "exit STATUS" or "error STATUS TEXT". */
+static void obey(const struct options *options, char *line) {
+  int status = 0, skip = 0;
+  if (!strcmp(line, "started")) {
+    if (options->sync_fd < 0) return;
+    if (write(options->sync_fd, "created\n", 8) != 8) return;
+    close(options->sync_fd);
+    message_fd = 2;
+  } else if (sscanf(line, "exit %d", &status) == 1) {
+    _exit(status);
+  } else if (sscanf(line, "error %d %n", &status, &skip) == 1) {
+    say("%s", line + skip);
+    _exit(status);
+  }
+}
+
+static void listen_to(const struct options *options, int connection) {
+  static char text[PATH_MAX];
+  static size_t used;
+  ssize_t length = recv(connection, text + used, sizeof text - 1 - used, 0);
+  if (length < 0 && errno == EINTR) return;
+  if (length <= 0) _exit(137); // the sandbox has ended, and its first process took the others along
+  used += length;
+  for (char *end; (end = memchr(text, '\n', used));) {
+    *end = 0;
+    obey(options, text);
+    used -= end + 1 - text;
+    memmove(text, end + 1, used);
+  }
+}
+
+void stand_for_program(struct options *options) {
+  int connection = connect_control(options->control_directory);
+  join_cgroups(options, 0);
+  send_request(options, connection);
+  sigset_t forwarded = forwarded_signals();
+  int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
+  if (signals < 0) die(NULL, "signalfd");
+  int keep[3] = {connection, signals, options->sync_fd};
+  keep_only(open_null(), keep, 3);
+  struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {connection, POLLIN, 0}};
+  for (;;) {
+    if (poll(poll_set, 2, -1) < 0) continue;
+    struct signalfd_siginfo info;
+    if (poll_set[0].revents && read(signals, &info, sizeof info) == sizeof info) {
+      char text[64];
+      int length = snprintf(text, sizeof text, "{\"verb\":\"signal\",\"signal\":%u}\n", info.ssi_signo);
+      send(connection, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    if (poll_set[1].revents) listen_to(options, connection);
+  }
+}

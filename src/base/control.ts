@@ -1,0 +1,31 @@
+// What is asked over a container's control socket: one line of JSON each. The outside (oci) and native/boot write them,
+// the sentry reads them. Byte strings as in spec.ts.
+
+import type { ProcessSpec } from './spec.ts';
+
+export type ControlRequest =
+  /** Execute the container's program. */
+  | { readonly verb: 'start' }
+  /** A signal to the first process, or to all. On the connection of an exec: to that program. */
+  | { readonly verb: 'signal'; readonly signal: number; readonly all?: boolean }
+  /** List the processes. */
+  | { readonly verb: 'ps' }
+  /**
+   * Execute one more program. With its first byte come the standard streams and a descriptor for each number in
+   * `passed`. Answered by lines of text: "started" and "exit STATUS", or "error STATUS TEXT".
+   */
+  | { readonly verb: 'exec'; readonly process: ProcessSpec; readonly passed: readonly number[] };
+
+/** Except to exec, the answer is one line of JSON. */
+export type ControlAnswer =
+  | { readonly ok: true; readonly processes?: readonly ProcessEntry[] }
+  | { readonly error: string };
+
+export interface ProcessEntry {
+  readonly pid: number;
+  readonly parent: number;
+  /** In the pid namespace of the sentry. */
+  readonly hostPid: number;
+  readonly uid: number;
+  readonly name: string;
+}

@@ -1,0 +1,65 @@
+// Options that stand before the verb, as clients of OCI runtimes give them, and the log file among them.
+
+import { appendFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { pathOf } from '../oci/bytes.ts';
+import { defaultRoot } from '../oci/state.ts';
+
+interface GlobalOptions {
+  readonly root?: string;
+  readonly log?: string;
+  readonly logFormat: 'text' | 'json';
+  readonly debug?: true;
+  readonly systemdCgroup?: true;
+}
+
+export function addGlobalOptions(program: Command): void {
+  program
+    .option('--root <dir>', 'directory of the state of containers (default: /run/cloister, or below XDG_RUNTIME_DIR)')
+    .option('--log <file>', 'file to write errors and warnings to, too')
+    .addOption(new Option('--log-format <format>', 'format of the log file').choices(['text', 'json']).default('text'))
+    .option('--debug', 'have sandboxes say more in their logs')
+    .option('--systemd-cgroup', 'make cgroups through systemd (not supported)')
+    .addOption(new Option('--rootless <value>', 'for compatibility, has no effect').hideHelp())
+    .addOption(new Option('--criu <path>', 'for compatibility, has no effect').hideHelp());
+}
+
+let options: GlobalOptions = { logFormat: 'text' };
+
+/** Before any verb runs. */
+export function readGlobalOptions(program: Command): void {
+  options = program.opts<GlobalOptions>();
+}
+
+/** Where containers' states are, as text. */
+export function stateRoot(): string {
+  return options.root === undefined ? defaultRoot() : Buffer.from(options.root, 'latin1').toString('utf8');
+}
+
+export function isDebug(): boolean {
+  return options.debug ?? false;
+}
+
+export function wantsSystemd(): boolean {
+  return options.systemdCgroup ?? false;
+}
+
+export function hasLog(): boolean {
+  return options.log !== undefined;
+}
+
+/** Appends a line to the log file, if there is one. */
+export function log(level: 'error' | 'warning', message: string): void {
+  if (options.log === undefined) return;
+  const time = new Date().toISOString();
+  const line =
+    options.logFormat === 'json'
+      ? JSON.stringify({ level, msg: message, time })
+      : `time="${time}" level=${level} msg=${JSON.stringify(message)}`;
+  try {
+    appendFileSync(pathOf(options.log), `${line}\n`);
+  } catch {
+    // What cannot be logged is still said on standard error.
+  }
+}

@@ -1,0 +1,247 @@
+// Making a container: everything is there but its program has not been executed. The launcher is started in a session of
+// its own and goes on without us; until we have written down that it is there, it waits for our word, and it ends when
+// we die. So whatever happens to us, either the state tells of the container or there is none.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { userInfo } from 'node:os';
+import { join, posix } from 'node:path';
+import { bytesOfText, pathOf } from './bytes.ts';
+import { applyResources } from './cgroup-resources.ts';
+import { cgroupDirectories, makeCgroups, NO_CGROUPS, planCgroups } from './cgroups.ts';
+import { type OciConfig, parseConfig } from './config.ts';
+import { type ConversionOptions, sandboxOfConfig } from './convert.ts';
+import { destroy } from './delete.ts';
+import { runHooks } from './hooks.ts';
+import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
+import { LaunchError } from './launch-error.ts';
+import {
+  type ContainerState,
+  checkId,
+  createdMark,
+  makeStateDirectory,
+  processStartTime,
+  STATE_VERSION,
+  saveState,
+} from './state.ts';
+
+export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' | 'warn'> {
+  /** Directory of all containers' states. */
+  readonly root: string;
+  readonly id: string;
+  /** The bundle's directory. A relative one starts from `directory`. Byte strings. */
+  readonly bundle: string;
+  readonly directory: string;
+  readonly consoleSocket: string | null;
+  readonly pidFile: string | null;
+  /** How many descriptors above 2 the program gets. */
+  readonly preserveFds: number;
+  readonly warn: (message: string) => void;
+}
+
+/** A bundle that was read and found to be in order. */
+export interface Prepared {
+  readonly config: OciConfig;
+  readonly sandbox: Sandbox;
+  readonly state: ContainerState;
+}
+
+const LOCK_EX = 2;
+const LISTEN_FDS_START = 3;
+
+/** Reads and converts the bundle. Nothing is made yet. Throws a LaunchError. */
+export function prepare(options: CreateOptions): Prepared {
+  checkId(options.id);
+  const bundle = posix.resolve(options.directory, options.bundle);
+  const config = parseConfig(readConfig(bundle));
+  const sandbox = sandboxOfConfig(config, { ...options, bundle });
+  const { hooks = {}, annotations = {}, linux } = config;
+  const cgroups = needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
+  return {
+    config,
+    sandbox,
+    state: {
+      version: STATE_VERSION,
+      id: options.id,
+      ociVersion: config.ociVersion,
+      bundle: bootArgument(bundle),
+      rootfs: bootArgument(sandbox.spec.root.path),
+      created: new Date().toISOString(),
+      owner: ownerName(),
+      annotations,
+      pid: 0,
+      startTime: 0,
+      cgroups,
+      hooks,
+      process: sandbox.spec.process,
+    },
+  };
+}
+
+/** An ordinary user who asked for nothing in particular has no cgroup to put it in. */
+function needsCgroups(linux: OciConfig['linux']): boolean {
+  return process.geteuid?.() === 0 || linux?.cgroupsPath !== undefined || linux?.resources !== undefined;
+}
+
+function ownerName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.geteuid?.());
+  }
+}
+
+function readConfig(bundle: string): string {
+  const path = posix.join(bundle, 'config.json');
+  try {
+    return readFileSync(pathOf(path), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new LaunchError(`${path} does not exist: ${bundle} is not a bundle`);
+    }
+    throw new LaunchError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Writes down that there will be a container. Returns its directory. Throws when there is one of that name. */
+export function claim({ state }: Prepared, { root, id }: CreateOptions, dist: string): string {
+  const directory = makeStateDirectory(root, id);
+  lock(dist, directory);
+  saveState(directory, state);
+  return directory;
+}
+
+/** Makes the container's cgroups and sets its limits. */
+export function limit({ config, state }: Prepared): void {
+  makeCgroups(state.cgroups);
+  if (config.linux?.resources !== undefined) applyResources(state.cgroups, config.linux.resources);
+}
+
+/** Only one at a time makes or deletes a container; the lock is let go of when this process ends. */
+function lock(dist: string, directory: string): void {
+  const fd = openSync(directory, 'r');
+  descriptorCalls(dist).flock(fd, LOCK_EX);
+}
+
+/** Makes the container. Resolves to its state and its launcher. Throws a LaunchError, and leaves nothing behind then. */
+export async function createContainer(
+  dist: string,
+  options: CreateOptions,
+  inForeground = false,
+): Promise<{ state: ContainerState; launcher: ChildProcess }> {
+  const prepared = prepare(options);
+  checkTerminal(prepared, options, inForeground);
+  const { state } = prepared;
+  const directory = claim(prepared, options, dist);
+  try {
+    writeFileSync(createdMark(options.root, options.id), '');
+    limit(prepared);
+    const launcher = startLauncher(dist, prepared, options, directory, inForeground);
+    try {
+      return { state: await complete(launcher, state, options, directory), launcher };
+    } catch (error) {
+      launcher.kill('SIGKILL');
+      throw error;
+    }
+  } catch (error) {
+    destroy(options.root, state);
+    throw error;
+  }
+}
+
+function checkTerminal({ sandbox }: Prepared, { consoleSocket }: CreateOptions, inForeground: boolean): void {
+  const { terminal } = sandbox.spec.process;
+  if (terminal && consoleSocket === null && !inForeground) {
+    throw new LaunchError('cannot allocate tty if cloister will detach without setting console socket');
+  }
+  if (!terminal && consoleSocket !== null) {
+    throw new LaunchError('cannot use console socket if the process has no terminal');
+  }
+}
+
+async function complete(
+  launcher: ChildProcess,
+  state: ContainerState,
+  { root, pidFile }: CreateOptions,
+  directory: string,
+): Promise<ContainerState> {
+  const sync = launcher.stdio[3] as Socket;
+  const failure = await waitForSandbox(launcher, sync);
+  if (failure !== null) throw failure;
+  const pid = launcher.pid as number;
+  const complete = { ...state, pid, startTime: processStartTime(pid) };
+  saveState(directory, complete);
+  for (const name of ['prestart', 'createRuntime', 'createContainer'] as const) {
+    runHooks(root, complete, name, 'creating');
+  }
+  if (pidFile !== null) writeFileSync(pathOf(pidFile), String(pid));
+  await new Promise<void>((resolve) => sync.end('ok\n', resolve));
+  return complete;
+}
+
+/** Null when the sandbox is there, else why it is not. */
+async function waitForSandbox(launcher: ChildProcess, sync: Socket): Promise<LaunchError | null> {
+  let text = '';
+  sync.setEncoding('utf8');
+  const failed = once(launcher, 'exit');
+  for await (const data of sync.iterator({ destroyOnReturn: false })) {
+    text += data;
+    if (text.endsWith('created\n')) return null;
+  }
+  const [status, signal] = (await failed) as [number | null, string | null];
+  const reason = text.trim().replace(/^cloister: /gm, '') || `the sandbox ended at its start (${signal ?? status})`;
+  return new LaunchError(reason, status === 126 || status === 127 ? status : null);
+}
+
+function startLauncher(
+  dist: string,
+  { sandbox, state }: Prepared,
+  options: CreateOptions,
+  directory: string,
+  inForeground: boolean,
+): ChildProcess {
+  const passed = passedDescriptors(options.preserveFds);
+  const { spec } = sandbox;
+  const environment = [...spec.process.env, ...listenVariables()];
+  const args = bootArguments(dist, sandbox);
+  args.push('--sync-fd=3', '--spec-fd=4', '--log-fd=5', `--control-directory=${directory}`);
+  if (!inForeground) args.push('--new-session');
+  for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);
+  if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);
+  for (const [index, fd] of passed.entries()) args.push(`--pass-fd=${fd}:${6 + index}`);
+  const specFd = writeSpec(dist, { ...spec, process: { ...spec.process, env: environment } });
+  const logFd = openSync(join(directory, 'sandbox.log'), 'a', 0o600);
+  const launcher = spawn(join(dist, 'boot'), args, {
+    stdio: [0, 1, 2, 'pipe', specFd, logFd, ...passed],
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    cwd: '/',
+  });
+  closeSync(specFd);
+  closeSync(logFd);
+  return launcher;
+}
+
+/** Descriptors above 2 that the program gets: those of --preserve-fds, and sockets of sd_listen_fds(3). */
+function passedDescriptors(preserveFds: number): number[] {
+  const count = Math.max(preserveFds, listenCount());
+  const passed = Array.from({ length: count }, (_, index) => LISTEN_FDS_START + index);
+  for (const fd of passed) {
+    try {
+      fstatSync(fd);
+    } catch {
+      throw new LaunchError(`--preserve-fds: descriptor ${fd} is not open`);
+    }
+  }
+  return passed;
+}
+
+function listenCount(): number {
+  const count = Number(process.env.LISTEN_FDS ?? 0);
+  return Number.isInteger(count) && count > 0 ? count : 0;
+}
+
+function listenVariables(): string[] {
+  return listenCount() === 0 ? [] : [`LISTEN_FDS=${listenCount()}`, 'LISTEN_PID=1'].map(bytesOfText);
+}

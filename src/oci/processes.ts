@@ -1,0 +1,97 @@
+// The processes of a container as the host sees them, and signals to them.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { ProcessEntry } from '../base/control.ts';
+import { setFrozen } from './cgroups.ts';
+import { ask } from './control.ts';
+import { LaunchError } from './launch-error.ts';
+import { type ContainerState, isAlive, stateDirectory, statusOf } from './state.ts';
+
+/** A signal by number, or by name with or without SIG. */
+export function parseSignal(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : signalNumber(text.toUpperCase());
+  if (!(number >= 0 && number <= 64)) throw new LaunchError(`unknown signal ${JSON.stringify(text)}`);
+  return number;
+}
+
+function signalNumber(name: string): number {
+  const full = name.startsWith('SIG') ? name : `SIG${name}`;
+  const realTime = /^SIGRT(MIN|MAX)(?:([+-])(\d+))?$/.exec(full);
+  if (realTime) return (realTime[1] === 'MIN' ? 34 : 64) + Number(`${realTime[2] ?? '+'}${realTime[3] ?? 0}`);
+  return (constants.signals as Record<string, number>)[full] ?? Number.NaN;
+}
+
+/** Signals the container's first process, or all its processes. */
+export async function signalContainer(
+  root: string,
+  state: ContainerState,
+  signal: number,
+  all: boolean,
+): Promise<void> {
+  if (!isAlive(state)) {
+    if (all) return;
+    throw new LaunchError('container not running');
+  }
+  const paused = statusOf(root, state) === 'paused';
+  if (signal === constants.signals.SIGKILL || (paused && signal !== 0)) {
+    // To the launcher: SIGKILL works whatever state the sandbox is in, others are forwarded when it goes on.
+    process.kill(state.pid, signal);
+    if (paused && signal === constants.signals.SIGKILL) setFrozen(state.cgroups, false);
+    return;
+  }
+  if (signal !== 0) await ask(stateDirectory(root, state.id), { verb: 'signal', signal, all });
+}
+
+export interface HostProcess extends ProcessEntry {
+  /** Its pid in our own pid namespace. */
+  readonly ownPid: number;
+}
+
+/** The container's processes. */
+export async function containerProcesses(root: string, state: ContainerState): Promise<HostProcess[]> {
+  if (!isAlive(state)) throw new LaunchError('container not running');
+  const { processes = [] } = await ask(stateDirectory(root, state.id), { verb: 'ps' });
+  const own = sandboxPids(state.pid);
+  return processes.flatMap((entry) => {
+    const ownPid = own.get(entry.hostPid);
+    return ownPid === undefined ? [] : [{ ...entry, ownPid }];
+  });
+}
+
+/** Pids of the sandbox's processes: from the number in the sentry's namespace to the one in ours. */
+function sandboxPids(launcher: number): Map<number, number> {
+  const parents = new Map<number, number>();
+  const levels = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const status = readStatus(Number(name));
+    if (status === null) continue;
+    parents.set(Number(name), status.parent);
+    levels.set(Number(name), status.levels);
+  }
+  const init = [...parents].find(([, parent]) => parent === launcher)?.[0];
+  const depth = init === undefined ? -1 : (levels.get(init) as number[]).length - 1;
+  const found = new Map<number, number>();
+  for (const [pid, numbers] of levels) {
+    const inside = numbers[depth];
+    if (inside !== undefined && isBelow(pid, init as number, parents)) found.set(inside, pid);
+  }
+  return found;
+}
+
+function isBelow(pid: number, ancestor: number, parents: ReadonlyMap<number, number>): boolean {
+  for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at))
+    if (at === ancestor) return true;
+  return false;
+}
+
+function readStatus(pid: number): { parent: number; levels: number[] } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const levels = /^NSpid:\s*(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/).map(Number) ?? [];
+    return { parent: Number(/^PPid:\s*(\d+)/m.exec(text)?.[1]), levels };
+  } catch {
+    return null; // it has ended meanwhile
+  }
+}

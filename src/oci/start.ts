@@ -1,0 +1,19 @@
+// Starting a created container's program.
+
+import { rmSync } from 'node:fs';
+import { ask } from './control.ts';
+import { LaunchError } from './launch-error.ts';
+import { createdMark, requireState, stateDirectory, statusOf } from './state.ts';
+
+/** Throws a LaunchError when it has been started already, or its program cannot be executed. */
+export async function startContainer(root: string, id: string, warn: (message: string) => void): Promise<void> {
+  const state = requireState(root, id);
+  const status = statusOf(root, state);
+  if (status === 'stopped') throw new LaunchError('cannot start a container that has stopped');
+  if (status !== 'created') throw new LaunchError(`cannot start an already ${status} container`);
+  await ask(stateDirectory(root, id), { verb: 'start' });
+  rmSync(createdMark(root, id), { force: true });
+  if (state.hooks.poststart === undefined) return;
+  const { runLateHooks } = await import('./hooks.ts');
+  runLateHooks(root, state, 'poststart', warn);
+}

@@ -1,0 +1,184 @@
+// The control server: whoever owns the container's state directory connects to its socket and asks for things, one line
+// of JSON each (base/control.ts). The answer to an exec, and the program's end, come as lines of plain text, because a
+// small native process reads them (native/boot/exec.c).
+
+import { O_CLOEXEC, O_NONBLOCK } from '../abi/fcntl.ts';
+import { POLLIN } from '../abi/poll.ts';
+import { SI_USER, SIGCHLD, SIGCONT, SIGURG, SIGWINCH } from '../abi/signal.ts';
+import type { HostFd } from '../base/brands.ts';
+import type { ControlRequest, ProcessEntry } from '../base/control.ts';
+import { host } from '../host/calls.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { signalInfo } from '../kernel/signal-state.ts';
+import { sendSignalToGroup } from '../kernel/signals.ts';
+import { isStopSignal } from '../kernel/stop.ts';
+import type { ThreadGroup } from '../kernel/task.ts';
+import { allocateScratch, buffer, i32, markScratch, releaseScratch } from '../platform/arena.ts';
+import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
+import { endSandbox } from './end.ts';
+import { type ExecutedProgram, startProgram } from './exec.ts';
+import { StartError } from './first-process.ts';
+import type { Mounts } from './mounts.ts';
+
+const CHUNK = 1 << 16;
+const DESCRIPTORS_SIZE = 254 * 4;
+/** A request with all arguments and the environment of a program. */
+const MAX_REQUEST = 8 << 20;
+
+let startHook: (() => void) | null = null;
+
+/** The first program is executed when that is asked for. */
+export function awaitStart(start: () => void): void {
+  startHook = start;
+}
+
+/** Before its start a container that a signal would end just ends. True when there is nothing to send it to. */
+export function endedBeforeStart(signo: number): boolean {
+  if (!startHook) return false;
+  const harmless = isStopSignal(signo) || [SIGCHLD, SIGCONT, SIGURG, SIGWINCH].includes(signo);
+  if (!harmless) endSandbox(128 + signo);
+  return true;
+}
+
+/** Serves a listening socket. */
+export function serveControl(listener: HostFd, mounts: Mounts): void {
+  watchHostFd(listener, POLLIN, {
+    ready() {
+      const fd = host.accept4(listener, O_NONBLOCK | O_CLOEXEC);
+      if (fd >= 0) new Connection(fd as HostFd, mounts).open();
+    },
+  });
+}
+
+class Connection {
+  private readonly fd: HostFd;
+  private readonly mounts: Mounts;
+  private text = '';
+  private readonly descriptors: HostFd[] = [];
+  private program: ExecutedProgram | null = null;
+
+  constructor(fd: HostFd, mounts: Mounts) {
+    this.fd = fd;
+    this.mounts = mounts;
+  }
+
+  open(): void {
+    watchHostFd(this.fd, POLLIN, this);
+  }
+
+  ready(): void {
+    const mark = markScratch();
+    const at = allocateScratch(CHUNK);
+    const descriptorsAt = allocateScratch(DESCRIPTORS_SIZE);
+    const n = host.receive(this.fd, at, CHUNK, descriptorsAt);
+    const word = descriptorsAt >> 2;
+    if (n > 0) {
+      for (let i = 1; i <= i32[word]; i++) this.descriptors.push(i32[word + i] as HostFd);
+      this.text += buffer.latin1Slice(at, at + n);
+    }
+    releaseScratch(mark);
+    if (n <= 0 || this.text.length > MAX_REQUEST) this.close();
+    else this.serveLines();
+  }
+
+  private serveLines(): void {
+    for (let end = this.text.indexOf('\n'); end >= 0; end = this.text.indexOf('\n')) {
+      const line = this.text.slice(0, end);
+      this.text = this.text.slice(end + 1);
+      this.serve(JSON.parse(line) as ControlRequest);
+    }
+  }
+
+  private serve(request: ControlRequest): void {
+    switch (request.verb) {
+      case 'start':
+        return this.start();
+      case 'signal':
+        if (this.program) return sendToProgram(this.program, request.signal);
+        this.reply('{"ok":true}'); // before it, because it may be the end
+        return sendToAll(request.signal, request.all ?? false);
+      case 'ps':
+        return this.reply(JSON.stringify({ ok: true, processes: [...kernel.groups.values()].flatMap(processEntry) }));
+      case 'exec':
+        return this.exec(request);
+    }
+  }
+
+  private start(): void {
+    const start = startHook;
+    if (!start) return this.reply('{"error":"the container has been started already"}');
+    startHook = null;
+    try {
+      start();
+      this.reply('{"ok":true}');
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      this.reply(JSON.stringify({ error: error.message }));
+      endSandbox(error.status);
+    }
+  }
+
+  private exec(request: Extract<ControlRequest, { verb: 'exec' }>): void {
+    const descriptors = this.descriptors.splice(0);
+    try {
+      if (startHook) throw new StartError('the container has not been started', 1);
+      if (descriptors.length !== 3 + request.passed.length) throw new StartError('descriptors are missing', 1);
+      this.program = startProgram(request.process, descriptors, request.passed, this.mounts, (status) => {
+        this.program = null;
+        this.reply(`exit ${status}`);
+      });
+      this.reply('started');
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      for (const fd of descriptors) host.close(fd);
+      this.reply(`error ${error.status} ${error.message}`);
+    }
+  }
+
+  /** A peer that does not read its answers is not waited for. */
+  private reply(line: string): void {
+    const mark = markScratch();
+    const bytes = `${line}\n`;
+    for (let done = 0; done < bytes.length; ) {
+      const at = allocateScratch(CHUNK);
+      const length = buffer.write(bytes.slice(done, done + CHUNK), at, 'latin1');
+      releaseScratch(mark);
+      const n = host.write(this.fd, at, length);
+      if (n <= 0) return;
+      done += n;
+    }
+  }
+
+  private close(): void {
+    unwatchHostFd(this.fd);
+    host.close(this.fd);
+    for (const fd of this.descriptors) host.close(fd);
+    this.program?.kill();
+  }
+}
+
+function sendToProgram({ group, terminal }: ExecutedProgram, signo: number): void {
+  if (signo === SIGWINCH && terminal) terminal.resized();
+  else sendSignalToGroup(group, signalInfo(signo, SI_USER));
+}
+
+function sendToAll(signo: number, all: boolean): void {
+  if (endedBeforeStart(signo)) return;
+  for (const group of all ? [...kernel.groups.values()] : [kernel.init]) {
+    if (group && group.status < 0) sendSignalToGroup(group, signalInfo(signo, SI_USER));
+  }
+}
+
+function processEntry(group: ThreadGroup): ProcessEntry[] {
+  if (group.status >= 0 || group.leader.mm.hostPid === 0) return [];
+  const { leader } = group;
+  return [
+    {
+      pid: group.pid,
+      parent: group.parent?.pid ?? 0,
+      hostPid: leader.mm.hostPid,
+      uid: leader.credentials.uid,
+      name: leader.name,
+    },
+  ];
+}

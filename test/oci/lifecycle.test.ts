@@ -1,0 +1,196 @@
+// The life of containers from end to end: create, start, state, exec, kill, delete, as clients call them.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CLOISTER } from '../cli/cloister.ts';
+import { makeBusyboxRoot } from '../cli/rootfs.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'cloister-life-'));
+const bundle = join(scratch, 'bundle');
+const root = join(scratch, 'state');
+const output = join(scratch, 'output');
+
+before(() => {
+  mkdirSync(join(bundle, 'rootfs'), { recursive: true });
+  makeBusyboxRoot(join(bundle, 'rootfs'));
+});
+after(() => rmSync(scratch, { recursive: true }));
+afterEach(() => {
+  for (const id of existsSync(root) ? readdirSync(root) : []) run('delete', '--force', id);
+});
+
+/** Standard output and error of what goes on in the background go to a file: a pipe would be waited for. */
+function run(...args: string[]): { status: number | null; text: string } {
+  const fd = openSync(output, 'w');
+  const { status } = spawnSync(CLOISTER, ['--root', root, ...args], {
+    stdio: ['ignore', fd, fd],
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
+  });
+  closeSync(fd);
+  return { status, text: readFileSync(output, 'utf8') };
+}
+
+function succeed(...args: string[]): string {
+  const { status, text } = run(...args);
+  assert.equal(status, 0, `${args.join(' ')}: ${text}`);
+  return text;
+}
+
+function writeConfig(args: readonly string[], changes: object = {}): void {
+  const config = {
+    ociVersion: '1.2.0',
+    root: { path: 'rootfs' },
+    process: { args, cwd: '/', env: ['PATH=/bin'] },
+    mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+    linux: { namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type })) },
+    ...changes,
+  };
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
+}
+
+interface State {
+  readonly status: string;
+  readonly pid: number;
+}
+
+function state(id: string): State {
+  return JSON.parse(succeed('state', id)) as State;
+}
+
+async function reaches(id: string, status: string): Promise<void> {
+  for (let tries = 0; tries < 200 && state(id).status !== status; tries++) await sleep(20);
+  assert.equal(state(id).status, status);
+}
+
+test('create, start, kill, delete', async () => {
+  writeConfig(['sh', '-c', 'trap "exit 0" TERM; echo ran >/tmp/mark; while :; do sleep 0.1; done']);
+  const mark = join(bundle, 'rootfs/tmp/mark');
+  const pidFile = join(scratch, 'pid');
+  succeed('create', '--bundle', bundle, '--pid-file', pidFile, 'one');
+  const created = state('one');
+  assert.equal(created.status, 'created');
+  assert.equal(readFileSync(pidFile, 'utf8'), String(created.pid));
+  assert.equal(existsSync(mark), false);
+  assert.match(run('create', '--bundle', bundle, 'one').text, /already exists/);
+  assert.equal(state('one').status, 'created');
+
+  succeed('start', 'one');
+  assert.equal(state('one').status, 'running');
+  assert.deepEqual(run('start', 'one'), { status: 1, text: 'cloister: cannot start an already running container\n' });
+  assert.equal(run('delete', 'one').status, 1);
+  while (!existsSync(mark)) await sleep(20);
+  assert.match(succeed('list'), /^ID .*\none +\d+ +running /);
+  succeed('kill', 'one', '15');
+  await reaches('one', 'stopped');
+  assert.equal(run('kill', 'one', 'KILL').status, 1);
+  succeed('delete', 'one');
+  assert.equal(run('state', 'one').status, 1);
+  assert.deepEqual(readdirSync(root), []);
+});
+
+test('what is not there', () => {
+  const missing = 'cloister: container "none" does not exist\n';
+  assert.deepEqual(run('delete', 'none'), { status: 1, text: missing });
+  assert.deepEqual(run('state', 'none'), { status: 1, text: missing });
+  assert.deepEqual(run('kill', 'none', '9'), { status: 1, text: missing });
+  succeed('delete', '--force', 'none');
+});
+
+test('a program that is not there fails at create, on standard error and in the log', () => {
+  writeConfig(['nonesuch']);
+  const log = join(scratch, 'log.json');
+  const message = 'exec: "nonesuch": executable file not found in $PATH';
+  const { status, text } = run('--log', log, '--log-format', 'json', 'create', '--bundle', bundle, 'bad');
+  assert.deepEqual({ status, text }, { status: 127, text: `cloister: ${message}\n` });
+  const { level, msg } = JSON.parse(readFileSync(log, 'utf8').trim().split('\n').at(-1) ?? '') as Record<
+    string,
+    string
+  >;
+  assert.deepEqual({ level, msg }, { level: 'error', msg: message });
+  assert.deepEqual(readdirSync(root), []);
+});
+
+test("pid 1's signals: what it does not handle is lost on it, SIGKILL is not", async () => {
+  writeConfig(['sleep', '100']);
+  succeed('run', '--detach', '--bundle', bundle, 'sleeper');
+  succeed('kill', 'sleeper', 'TERM');
+  await sleep(100);
+  assert.equal(state('sleeper').status, 'running');
+  succeed('kill', 'sleeper', 'KILL');
+  await reaches('sleeper', 'stopped');
+});
+
+test('exec: status, user, environment, directory, detached', async () => {
+  writeConfig(['sleep', '100']);
+  succeed('run', '-d', '-b', bundle, 'host');
+  assert.equal(run('exec', 'host', 'sh', '-c', 'exit 7').status, 7);
+  const flags = ['--user', '1000:1000', '--cwd', '/tmp', '--env', 'A=b'];
+  assert.equal(
+    succeed('exec', ...flags, 'host', 'sh', '-c', 'id -u; id -g; pwd; echo $A $PPID'),
+    '1000\n1000\n/tmp\nb 0\n',
+  );
+  assert.deepEqual(run('exec', 'host', 'nonesuch'), {
+    status: 127,
+    text: 'cloister: exec: "nonesuch": executable file not found in $PATH\n',
+  });
+  const pidFile = join(scratch, 'exec-pid');
+  succeed('exec', '-d', '--pid-file', pidFile, 'host', 'sleep', '50');
+  const pid = Number(readFileSync(pidFile, 'utf8'));
+  assert.match(succeed('exec', 'host', 'ps'), /sleep 50/);
+  process.kill(pid, 'SIGKILL');
+  await sleep(100);
+  assert.doesNotMatch(succeed('exec', 'host', 'ps'), /sleep 50/);
+  const listed = JSON.parse(succeed('ps', '--format', 'json', 'host')) as number[];
+  assert.equal(listed.length, 1);
+});
+
+test('hooks: state on standard input; one that fails before the start undoes the container', () => {
+  const seen = join(scratch, 'seen');
+  const hook = (script: string) => [{ path: '/bin/sh', args: ['sh', '-c', script], env: ['PATH=/bin:/usr/bin'] }];
+  const append = hook(`cat >>${seen}; echo >>${seen}`);
+  writeConfig(['true'], {
+    hooks: { prestart: append, createRuntime: append, poststart: append, poststop: append },
+  });
+  succeed('run', '-b', bundle, 'hooked');
+  const states = readFileSync(seen, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as State);
+  assert.deepEqual(
+    states.map(({ status }) => status),
+    ['creating', 'creating', 'running', 'stopped'],
+  );
+  writeConfig(['true'], { hooks: { prestart: hook('echo no >&2; exit 3') } });
+  const { status, text } = run('create', '-b', bundle, 'hooked');
+  assert.equal(status, 1);
+  assert.match(text, /error running prestart hook #0: \/bin\/sh: exit status 3: no/);
+  assert.deepEqual(readdirSync(root), []);
+});
+
+test('whoever makes a container and dies leaves nothing that delete --force does not remove', async () => {
+  writeConfig(['sleep', '100'], { hooks: { prestart: [{ path: '/bin/sleep', args: ['sleep', '100'] }] } });
+  const script = `timeout -s KILL 1 ${CLOISTER} --root ${root} create -b ${bundle} torn`;
+  spawnSync('sh', ['-c', script], { stdio: 'ignore' });
+  const { pid } = JSON.parse(readFileSync(join(root, 'torn/state.json'), 'utf8')) as State;
+  assert.ok(pid > 0);
+  for (let tries = 0; tries < 200 && existsSync(`/proc/${pid}`); tries++) await sleep(20);
+  assert.equal(state('torn').status, 'stopped');
+  succeed('delete', '--force', 'torn');
+  assert.deepEqual(readdirSync(root), []);
+});
