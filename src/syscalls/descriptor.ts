@@ -3,6 +3,7 @@
 import { CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import { EAGAIN, EBADF, EINVAL, ESPIPE } from '../abi/errno.ts';
 import {
+  F_CREATED_QUERY,
   F_DUPFD,
   F_DUPFD_CLOEXEC,
   F_DUPFD_QUERY,
@@ -10,14 +11,10 @@ import {
   F_GETFL,
   F_GETLEASE,
   F_GETLK,
-  F_GETOWN,
-  F_GETOWN_EX,
   F_GETPIPE_SZ,
-  F_GETSIG,
   F_OFD_GETLK,
   F_OFD_SETLK,
   F_OFD_SETLKW,
-  F_OWNER_PID,
   F_SETFD,
   F_SETFL,
   F_SETLK,
@@ -41,18 +38,29 @@ import {
   SYNC_FILE_RANGE_WAIT_BEFORE,
   SYNC_FILE_RANGE_WRITE,
 } from '../abi/fcntl.ts';
-import { FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD } from '../abi/ioctl.ts';
+import {
+  FIOASYNC,
+  FIOCLEX,
+  FIOGETOWN,
+  FIONBIO,
+  FIONCLEX,
+  FIONREAD,
+  FIOSETOWN,
+  SIOCGPGRP,
+  SIOCSPGRP,
+} from '../abi/ioctl.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
-import { S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
+import { asyncChanged, ownerCommand, ownerIoctl } from '../fs/async-signals.ts';
 import { getPipeSize, setPipeSize } from '../fs/pipe/pipe.ts';
 import { fcntlLock } from '../fs/record-locks.ts';
 import { block } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
-import { i32, u32 } from '../platform/arena.ts';
+import { i32 } from '../platform/arena.ts';
 import { lockQueue, setWholeLock } from '../vfs/locks.ts';
 import { drop, type OpenFile, retain } from '../vfs/open-file.ts';
 
@@ -101,13 +109,15 @@ export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
       return task.files.setCloseOnExec(fd, (arg & FD_CLOEXEC) !== 0);
     case F_GETFL:
       return file.flags;
+    case F_CREATED_QUERY:
+      return file.created ? 1 : 0;
     case F_DUPFD_QUERY:
       return task.files.get(arg as Fd) === file ? 1 : 0;
   }
   if (file.flags & O_PATH) return -EBADF;
   switch (cmd) {
     case F_SETFL:
-      return setFlags(file, arg);
+      return setFlags(file, fd, arg);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -115,12 +125,6 @@ export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
       return fcntlLock(task, file, cmd, arg as UserAddress);
-    // Nobody owns a file's signals until somebody could be sent them.
-    case F_GETOWN:
-    case F_GETSIG:
-      return 0;
-    case F_GETOWN_EX:
-      return getOwnerEx(task, arg as UserAddress);
     case F_GETPIPE_SZ:
       return getPipeSize(file);
     case F_SETPIPE_SZ:
@@ -128,16 +132,8 @@ export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
     case F_GETLEASE:
       return F_UNLCK;
     default:
-      return file.fcntl(task, cmd, arg);
+      return ownerCommand(task, file, cmd, arg) ?? file.fcntl(task, cmd, arg);
   }
-}
-
-function getOwnerEx(task: Task, address: UserAddress): number {
-  const at = task.memory.out(address, 8);
-  if (at < 0) return at;
-  u32[at >>> 2] = F_OWNER_PID;
-  u32[(at >>> 2) + 1] = 0;
-  return 0;
 }
 
 function duplicateFrom(task: Task, file: OpenFile, from: number, closeOnExec: boolean): number {
@@ -148,9 +144,11 @@ function duplicateFrom(task: Task, file: OpenFile, from: number, closeOnExec: bo
   return fd;
 }
 
-function setFlags(file: OpenFile, flags: number): number {
+function setFlags(file: OpenFile, fd: Fd, flags: number): number {
   if (flags & O_DIRECT && !file.seekable && (file.inode.mode & S_IFMT) !== S_IFIFO) return -EINVAL;
-  file.flags = (file.flags & ~SETTABLE_FLAGS) | (flags & SETTABLE_FLAGS);
+  const before = file.flags;
+  file.flags = (before & ~SETTABLE_FLAGS) | (flags & SETTABLE_FLAGS);
+  if ((file.flags ^ before) & O_ASYNC) asyncChanged(file, fd);
   file.flagsChanged();
   return 0;
 }
@@ -165,20 +163,27 @@ export function ioctl(task: Task, fd: Fd, request: number, arg: number): number 
     case FIONCLEX:
       return task.files.setCloseOnExec(fd, false);
     case FIONBIO:
-      return setFlagFrom(task, file, arg as UserAddress, O_NONBLOCK);
+      return setFlagFrom(task, file, fd, arg as UserAddress, O_NONBLOCK);
     case FIOASYNC:
-      return setFlagFrom(task, file, arg as UserAddress, O_ASYNC);
+      return setFlagFrom(task, file, fd, arg as UserAddress, O_ASYNC);
     case FIONREAD:
       if ((file.inode.mode & S_IFMT) === S_IFREG) return unread(task, file, arg as UserAddress);
+      break;
+    case FIOSETOWN:
+    case FIOGETOWN:
+    case SIOCSPGRP:
+    case SIOCGPGRP:
+      if ((file.inode.mode & S_IFMT) === S_IFSOCK) return ownerIoctl(task, file, request, arg as UserAddress);
   }
   return file.ioctl(task, request, arg as UserAddress);
 }
 
-function setFlagFrom(task: Task, file: OpenFile, address: UserAddress, flag: number): number {
+function setFlagFrom(task: Task, file: OpenFile, fd: Fd, address: UserAddress, flag: number): number {
   const at = task.memory.in(address, 4);
   if (at < 0) return at;
   const before = file.flags;
   file.flags = i32[at >>> 2] ? before | flag : before & ~flag;
+  if ((file.flags ^ before) & O_ASYNC) asyncChanged(file, fd);
   if (file.flags !== before) file.flagsChanged();
   return 0;
 }

@@ -26,8 +26,12 @@ export abstract class OpenFile {
   /** Access mode and status flags (O_APPEND, O_NONBLOCK, O_DIRECT, …) as F_GETFL shows them. */
   flags: number;
   position = 0;
+  /** The open that made it made the file, too (F_CREATED_QUERY). */
+  created = false;
   readonly inode: Inode;
-  /** Epoll registrations of this file; null while there are none. */
+  /** Who is sent signals about it (fs/async-signals.ts); null for nobody. */
+  owner: FileWatch | null = null;
+  /** Epoll registrations and the like of this file; null while there are none. */
   watches: Set<FileWatch> | null = null;
   /** Where it was opened; anonymous files (pipes, sockets) have a path in a pseudo mount. */
   readonly path: Path;
