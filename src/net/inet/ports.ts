@@ -41,7 +41,7 @@ export class PortTable {
       if (other === socket || !overlaps(socket, host, other)) continue;
       const samePort = socket.hasSwitch(SO_REUSEPORT) && other.hasSwitch(SO_REUSEPORT);
       const sameAddress = socket.hasSwitch(SO_REUSEADDR) && other.hasSwitch(SO_REUSEADDR);
-      if (samePort && socket.owner === other.owner) continue;
+      if (samePort && socket.ownerUid === other.ownerUid) continue;
       if (sameAddress && !(other.listening && socket.exclusiveListener)) continue;
       return true;
     }

@@ -95,14 +95,14 @@ export abstract class InetSocket extends Socket {
   localPort = 0;
   remote: Endpoint | null = null;
   /** User who made it: only sockets of one user share a port (SO_REUSEPORT). */
-  readonly owner: number;
+  readonly ownerUid: number;
   private v6only = false;
   /** Numbers that were set, by level and name. */
   private readonly numbers = new Map<number, number>();
 
   constructor(family: number, type: number, protocol: number, task: Task) {
     super(family, type, protocol, task.credentials);
-    this.owner = task.credentials.euid;
+    this.ownerUid = task.credentials.euid;
     this.localHost = family === AF_INET6 ? ANY6 : ANY4;
   }
 
