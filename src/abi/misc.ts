@@ -112,3 +112,23 @@ export const SYSINFO_FREEHIGH = 96; // u64
 export const SYSINFO_MEM_UNIT = 104; // u32
 
 export const MQ_PRIO_MAX = 32768;
+
+// kcmp(2)
+export const KCMP_FILE = 0;
+export const KCMP_VM = 1;
+export const KCMP_FILES = 2;
+export const KCMP_FS = 3;
+export const KCMP_SIGHAND = 4;
+export const KCMP_IO = 5;
+export const KCMP_SYSVSEM = 6;
+export const KCMP_EPOLL_TFD = 7;
+
+// syslog(2)
+export const SYSLOG_ACTION_READ = 2;
+export const SYSLOG_ACTION_READ_CLEAR = 4;
+export const SYSLOG_ACTION_CONSOLE_LEVEL = 8;
+export const SYSLOG_ACTION_SIZE_BUFFER = 10;
+
+// ustat(2): s32 free blocks, u64 free inodes, names of 6 bytes each
+export const USTAT_SIZE = 32;
+export const USTAT_TINODE = 8;

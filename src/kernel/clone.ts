@@ -2,7 +2,8 @@
 // thread or a vfork child is one more host thread in the same process. The parent's stub does it, by order; the new
 // slot's descriptor travels with that answer, and the child's first ring (its hello) tells its host thread id.
 
-import { EAGAIN, EINVAL } from '../abi/errno.ts';
+import { CAP_SYS_ADMIN } from '../abi/capability.ts';
+import { EAGAIN, EINVAL, EPERM } from '../abi/errno.ts';
 import {
   CLONE_CHILD_CLEARTID,
   CLONE_CHILD_SETTID,
@@ -28,6 +29,7 @@ import {
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
+import { type Credentials, capable } from '../base/credentials.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { order } from '../platform/answer.ts';
 import { i32 } from '../platform/arena.ts';
@@ -40,6 +42,7 @@ import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { allocatePid, kernel } from './kernel.ts';
 import { exceedsProcessLimit } from './limits.ts';
+import { enterNewNamespace } from './mount-namespaces.ts';
 import { holdForChild } from './placement.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
@@ -54,15 +57,9 @@ export interface CloneArguments {
   childTid: number;
 }
 
-const NAMESPACE_FLAGS =
-  CLONE_NEWNS |
-  CLONE_NEWCGROUP |
-  CLONE_NEWUTS |
-  CLONE_NEWIPC |
-  CLONE_NEWUSER |
-  CLONE_NEWPID |
-  CLONE_NEWNET |
-  CLONE_NEWTIME;
+const OTHER_NAMESPACES =
+  CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
+const NAMESPACE_FLAGS = OTHER_NAMESPACES | CLONE_NEWNS;
 /** What every thread of an address space is on the host: VM | FS | FILES | SIGHAND | THREAD | SYSVSEM. */
 const HOST_THREAD_FLAGS = 0x50f00;
 /** Slots that are kept for executing programs, whatever tasks there are. */
@@ -70,9 +67,12 @@ const RESERVED_SLOTS = 16;
 const SYS_ARCH_PRCTL = 158;
 const ARCH_SET_FS = 0x1002;
 
-/** -EINVAL for combinations that Linux refuses, and for namespaces, which are not implemented. */
-function checkFlags({ flags, exitSignal }: CloneArguments): number {
-  if (flags & NAMESPACE_FLAGS) return -EINVAL;
+/** -EINVAL for combinations that Linux refuses, and for namespaces other than of mounts, which are not implemented. */
+function checkFlags({ flags, exitSignal }: CloneArguments, credentials: Credentials): number {
+  if (flags & NAMESPACE_FLAGS) {
+    if (!capable(credentials, CAP_SYS_ADMIN)) return -EPERM;
+    if (flags & OTHER_NAMESPACES || flags & CLONE_FS) return -EINVAL;
+  }
   if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND)) return -EINVAL;
   if (flags & CLONE_SIGHAND && !(flags & CLONE_VM)) return -EINVAL;
   if (flags >= CLONE_CLEAR_SIGHAND && flags & CLONE_SIGHAND) return -EINVAL;
@@ -85,7 +85,7 @@ function checkFlags({ flags, exitSignal }: CloneArguments): number {
  * the child before the answer goes out: clone3's pidfd is made there; -errno from it undoes the clone.
  */
 export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child: Task) => number): number {
-  const r = checkFlags(args);
+  const r = checkFlags(args, parent.credentials);
   if (r < 0) return r;
   if (exceedsProcessLimit(parent)) return -EAGAIN;
   const sharesMemory = (args.flags & CLONE_VM) !== 0;
@@ -129,6 +129,7 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments): Task {
   if (files === parent.files) files.users++;
   const fs = flags & CLONE_FS ? parent.fs : parent.fs.copy();
   if (fs === parent.fs) fs.users++;
+  if (flags & CLONE_NEWNS) enterNewNamespace(fs);
   const group = flags & CLONE_THREAD ? parent.group : null;
   const child = new Task(allocatePid(), group, mm, files, fs, parent.credentials, parent.name);
   child.memory.hostPid = mm.hostPid;

@@ -20,6 +20,7 @@ import { buryAddressSpace, buryThread, expectEnd, killAddressSpace } from './add
 import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
 import { kernel } from './kernel.ts';
+import { leaveNamespace } from './mount-namespaces.ts';
 import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
@@ -182,7 +183,7 @@ export function abandonTask(task: Task): void {
 }
 
 function releaseFiles(task: Task): void {
-  task.fs.users--;
+  if (--task.fs.users === 0) leaveNamespace(task.fs);
   if (--task.files.users > 0) return;
   const files = task.files.takeForClose(true);
   for (const file of files) file.flush(task);

@@ -238,6 +238,7 @@ export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len:
   const type = file.inode.mode & S_IFMT;
   if (type === S_IFIFO) return -ESPIPE;
   if (type === S_IFDIR || type !== S_IFREG) return -ENODEV;
+  if (offset + len >= 2 ** 63) return -EFBIG;
   if (!(mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))) {
     const r = withinLimit(task, offset + len);
     if (r < 0) return r;

@@ -3,6 +3,7 @@
 import { EBADF, EINVAL, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import {
   O_APPEND,
+  O_PATH,
   RWF_APPEND,
   RWF_DONTCACHE,
   RWF_DSYNC,
@@ -37,7 +38,7 @@ export function pread64(task: Task, fd: Fd, buf: UserAddress, count: number, off
   if (offset < 0) return -EINVAL;
   const file = task.files.get(fd);
   if (!file) return -EBADF;
-  if (!file.seekable) return file.readable ? -ESPIPE : -EBADF;
+  if (!file.seekable && !(file.flags & O_PATH)) return -ESPIPE;
   if (!file.readable) return -EBADF;
   loadBuffer(buf, count);
   return readLoaded(task, file, offset);
@@ -48,8 +49,8 @@ export function pwrite64(task: Task, fd: Fd, buf: UserAddress, count: number, of
   if (offset < 0) return -EINVAL;
   const file = task.files.get(fd);
   if (!file) return -EBADF;
+  if (!file.seekable && !(file.flags & O_PATH)) return -ESPIPE;
   if (!file.writable) return -EBADF;
-  if (!file.seekable) return -ESPIPE;
   loadBuffer(buf, count);
   return writeLoaded(task, file, offset);
 }
@@ -116,8 +117,9 @@ const WRITE_FLAGS = READ_FLAGS | RWF_APPEND | RWF_NOAPPEND;
 function readVector(task: Task, fd: Fd, iov: UserAddress, iovcnt: number, offset: number, flags: number): number {
   if (flags & ~READ_FLAGS) return -EOPNOTSUPP;
   const file = task.files.get(fd);
-  if (!file?.readable) return -EBADF;
+  if (!file || file.flags & O_PATH) return -EBADF;
   if (offset >= 0 && !file.seekable) return -ESPIPE;
+  if (!file.readable) return -EBADF;
   const r = loadVector(task, iov, iovcnt);
   return r < 0 ? r : readLoaded(task, file, offset, (flags & RWF_NOWAIT) !== 0);
 }
@@ -126,8 +128,9 @@ function writeVector(task: Task, fd: Fd, iov: UserAddress, iovcnt: number, offse
   if (flags & ~WRITE_FLAGS) return -EOPNOTSUPP;
   if (flags & RWF_APPEND && flags & RWF_NOAPPEND) return -EINVAL;
   const file = task.files.get(fd);
-  if (!file?.writable) return -EBADF;
+  if (!file || file.flags & O_PATH) return -EBADF;
   if (offset >= 0 && !file.seekable) return -ESPIPE;
+  if (!file.writable) return -EBADF;
   const r = loadVector(task, iov, iovcnt);
   if (r < 0) return r;
   const n = withAppend(file, flags, () => writeLoaded(task, file, offset, (flags & RWF_NOWAIT) !== 0));

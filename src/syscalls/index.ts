@@ -10,12 +10,15 @@ import * as directory from './directory.ts';
 import * as epoll from './epoll.ts';
 import * as eventfd from './eventfd.ts';
 import * as file from './file.ts';
+import * as filesystem from './filesystem.ts';
 import * as futex from './futex.ts';
+import * as inspect from './inspect.ts';
 import * as intervalTimer from './interval-timer.ts';
 import * as limits from './limits.ts';
 import * as memory from './memory.ts';
 import * as memoryFiles from './memory-files.ts';
 import * as mount from './mount.ts';
+import * as namespace from './namespace.ts';
 import * as open from './open.ts';
 import * as pidfd from './pidfd.ts';
 import * as pipe from './pipe.ts';
@@ -48,11 +51,14 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...epoll,
   ...eventfd,
   ...file,
+  ...filesystem,
   ...futex,
+  ...inspect,
   ...intervalTimer,
   ...limits,
   ...memory,
   ...mount,
+  ...namespace,
   ...open,
   ...pidfd,
   ...pipe,

@@ -114,8 +114,8 @@ function readOptions(task: Task, address: UserAddress): string[] | number {
 }
 
 function keptFlags(flags: number): number {
-  const relatime = flags & (MS_NOATIME | MS_STRICTATIME) ? 0 : MS_RELATIME;
-  return (flags & KEPT) | relatime;
+  const times = flags & MS_NOATIME ? 0 : flags & MS_STRICTATIME ? MS_STRICTATIME : MS_RELATIME;
+  return (flags & KEPT) | times;
 }
 
 function mountNew(path: Path, type: string, source: string, flags: number, options: readonly string[]): number {
@@ -146,8 +146,8 @@ function remount(path: Path, flags: number, options: readonly string[]): number 
     const r = remountFilesystem(mount, flags, options);
     if (r < 0) return r;
   }
-  const times = MS_NOATIME | MS_NODIRATIME | MS_RELATIME;
-  const keepsTimes = (flags & (times | MS_STRICTATIME)) === 0;
+  const times = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
+  const keepsTimes = (flags & times) === 0;
   mount.flags = keepsTimes ? (keptFlags(flags) & ~times) | (mount.flags & times) : keptFlags(flags);
   return 0;
 }

@@ -2,6 +2,7 @@
 // stands on all their queues and the call is retried when one wakes.
 
 import { EBADF, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from '../abi/errno.ts';
+import { STICKY_TIMEOUTS } from '../abi/misc.ts';
 import {
   POLLERR,
   POLLFD_SIZE,
@@ -89,7 +90,8 @@ export function pselect6(
 
 /** Writes the remaining time back, as Linux does, and ends the borrowed mask. `unit`: ns of the second field's unit. */
 function finish(task: Task, result: number, timeout: UserAddress, nanoseconds: number, unit: number): number {
-  if (result !== WAIT && timeout !== 0 && nanoseconds > 0) {
+  const sticky = (task.personality & STICKY_TIMEOUTS) !== 0;
+  if (result !== WAIT && timeout !== 0 && nanoseconds > 0 && !sticky) {
     const waited = task.deadline !== Number.POSITIVE_INFINITY;
     const left = waited ? Math.max(0, task.deadline - monotonicNow()) : nanoseconds;
     const at = allocateScratch(16);

@@ -1,16 +1,20 @@
-// The machine and its names: uname(2), sethostname(2), setdomainname(2), sysinfo(2), personality(2).
+// The machine and its names: uname(2), sethostname(2), setdomainname(2), sysinfo(2), personality(2), syslog(2),
+// vhangup(2).
 
-import { CAP_SYS_ADMIN } from '../abi/capability.ts';
+import { CAP_SYS_ADMIN, CAP_SYS_TTY_CONFIG, CAP_SYSLOG } from '../abi/capability.ts';
 import { EINVAL, EPERM } from '../abi/errno.ts';
 import {
-  ADDR_NO_RANDOMIZE,
   HOST_NAME_MAX,
-  PER_LINUX,
   PER_LINUX32,
   PER_MASK,
+  READ_IMPLIES_EXEC,
   SYSINFO_PROCS,
   SYSINFO_SIZE,
   SYSINFO_UPTIME,
+  SYSLOG_ACTION_CONSOLE_LEVEL,
+  SYSLOG_ACTION_READ,
+  SYSLOG_ACTION_READ_CLEAR,
+  SYSLOG_ACTION_SIZE_BUFFER,
   UNAME26,
   UTSNAME_FIELD,
   UTSNAME_SIZE,
@@ -18,7 +22,9 @@ import {
 import type { UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { capable } from '../base/credentials.ts';
+import { controllingTerminal } from '../fs/tty/job-control.ts';
 import { host } from '../host/calls.ts';
+import { block } from '../kernel/block.ts';
 import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../kernel/version.ts';
@@ -80,14 +86,39 @@ export function sysinfo(task: Task, address: UserAddress): number {
 /** Asks for the present personality without changing it. */
 const QUERY = 0xffffffff;
 
-/** Personalities that mean something here; others are refused. */
+/**
+ * personality(2). Domains and most flags mean nothing to 64-bit programs. READ_IMPLIES_EXEC would have to change what
+ * every mmap on the host does, and is refused.
+ */
 export function personality(task: Task, persona: number): number {
   const old = task.personality;
   if (persona === QUERY) return old;
-  const domain = persona & PER_MASK;
-  const flags = (persona & ~PER_MASK) >>> 0;
-  if (domain !== PER_LINUX && domain !== PER_LINUX32) return -EINVAL;
-  if (flags & ~(ADDR_NO_RANDOMIZE | UNAME26)) return -EINVAL;
+  if (persona & READ_IMPLIES_EXEC) return -EINVAL;
   task.personality = persona;
   return old;
+}
+
+/** What Linux keeps by default, though there is nothing in it here. */
+const LOG_SIZE = 262144;
+const LEVELS = 8;
+
+/** syslog(2): the log of a kernel that has said nothing. */
+export function syslog(task: Task, action: number, buffer: UserAddress, length: number): number {
+  const { credentials } = task;
+  if (!capable(credentials, CAP_SYSLOG) && !capable(credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (action < 0 || action > SYSLOG_ACTION_SIZE_BUFFER) return -EINVAL;
+  if (action >= SYSLOG_ACTION_READ && action <= SYSLOG_ACTION_READ_CLEAR) {
+    if (buffer === 0 || length < 0) return -EINVAL;
+    // A reader of what is new waits for it.
+    return action === SYSLOG_ACTION_READ && length > 0 ? block(task, null, 0) : 0;
+  }
+  if (action === SYSLOG_ACTION_CONSOLE_LEVEL && (length < 1 || length > LEVELS)) return -EINVAL;
+  return action === SYSLOG_ACTION_SIZE_BUFFER ? LOG_SIZE : 0;
+}
+
+/** vhangup(2): cuts the line of the controlling terminal. */
+export function vhangup(task: Task): number {
+  if (!capable(task.credentials, CAP_SYS_TTY_CONFIG)) return -EPERM;
+  controllingTerminal(task.group)?.hangUp();
+  return 0;
 }

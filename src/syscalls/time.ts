@@ -16,7 +16,7 @@ import { host } from '../host/calls.ts';
 import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { type Clock, ClockWatch, findClock, findTimingClock, readClock, THREAD_CPU, WALL } from '../kernel/clocks.ts';
 import type { Task } from '../kernel/task.ts';
-import { putTimespec, putTimeval, readTimespec, writeTimespec } from '../kernel/time-arguments.ts';
+import { putTimespec, putTimeval, readTimespec, timevalAt, writeTimespec } from '../kernel/time-arguments.ts';
 import { i32, u8, u32, writeU64 } from '../platform/arena.ts';
 
 export function time(task: Task, address: UserAddress): number {
@@ -128,6 +128,8 @@ const TIMEX_PRECISION = 56;
 const TIMEX_TOLERANCE = 64;
 const TIMEX_TIME = 72;
 const TIMEX_TICK = 88;
+const ADJ_OFFSET = 1;
+const ADJ_ADJTIME = 0x8000;
 const ADJ_OFFSET_SS_READ = 0xa001;
 const STA_UNSYNC = 0x40;
 const TIME_ERROR = 5;
@@ -138,6 +140,7 @@ export function adjtimex(task: Task, address: UserAddress): number {
   const from = task.memory.in(address, TIMEX_SIZE);
   if (from < 0) return from;
   const modes = u32[from >>> 2];
+  if (modes & ADJ_ADJTIME && !(modes & ADJ_OFFSET)) return -EINVAL;
   if (modes !== 0 && modes !== ADJ_OFFSET_SS_READ) return -EPERM;
   const at = task.memory.out(address, TIMEX_SIZE);
   if (at < 0) return at;
@@ -158,4 +161,23 @@ export function clock_adjtime(task: Task, id: number, address: UserAddress): num
   if (id === CLOCK_REALTIME) return adjtimex(task, address);
   const clock = findClock(task, id);
   return typeof clock === 'number' ? clock : -EOPNOTSUPP;
+}
+
+/** settimeofday(2): the clock is the host's, but nonsense is told apart from what may not be. */
+export function settimeofday(task: Task, tv: UserAddress, tz: UserAddress): number {
+  if (tv !== 0) {
+    const at = task.memory.in(tv, TIMEVAL_SIZE);
+    if (at < 0) return at;
+    const time = timevalAt(at);
+    if (time < 0) return time;
+  }
+  const zone = tz === 0 ? 0 : task.memory.in(tz, TIMEZONE_SIZE);
+  return zone < 0 ? zone : -EPERM;
+}
+
+/** clock_settime(2): as settimeofday */
+export function clock_settime(task: Task, id: number, tp: UserAddress): number {
+  if (id !== CLOCK_REALTIME) return -EINVAL;
+  const time = readTimespec(task, tp);
+  return time < 0 ? time : -EPERM;
 }

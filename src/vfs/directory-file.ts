@@ -5,6 +5,7 @@ import { EINVAL, EISDIR } from '../abi/errno.ts';
 import { DT_DIR, SEEK_CUR, SEEK_SET } from '../abi/fcntl.ts';
 import type { Path } from './dentry.ts';
 import type { DirectorySink } from './inode.ts';
+import { noteAccess } from './mount.ts';
 import { OpenFile } from './open-file.ts';
 
 /** How many positions '.' and '..' take before the inode's own entries. */
@@ -40,6 +41,7 @@ export class DirectoryFile extends OpenFile {
     if (!this.taken) {
       const r = this.take();
       if (r < 0) return r;
+      noteAccess(this.path.mount, this.inode);
     }
     for (let i = this.position - DOTS; i < this.names.length; i++) {
       if (!this.give(sink, this.names[i], this.inos[i], this.types[i])) return 0;

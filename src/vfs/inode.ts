@@ -233,6 +233,8 @@ export abstract class Inode {
   mapData(_protection: number, _mayWrite: boolean): HostFd | number {
     return -ENODEV;
   }
+  /** It was read through a mount that keeps times of access: `strict` always, else only as relatime has it. */
+  touchAccess(_strict: boolean): void {}
   syncData(_dataOnly: boolean): number {
     return 0;
   }

@@ -12,12 +12,13 @@ import {
   MS_NOSYMFOLLOW,
   MS_RDONLY,
   MS_RELATIME,
+  MS_STRICTATIME,
   MS_SYNCHRONOUS,
 } from '../abi/mount.ts';
 import { makeDevice } from '../abi/stat.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
 import { adoptInode, forgetTree } from './dentry-cache.ts';
-import type { Superblock } from './inode.ts';
+import type { Inode, Superblock } from './inode.ts';
 import { dentryName, pathName } from './path-name.ts';
 
 let lastMinor = 20;
@@ -29,9 +30,13 @@ export function allocateDevice(): number {
 
 let lastId = 20;
 
+let lastNamespace = -1;
+
 /** A tree of mounts (mount_namespaces(7)). */
 export class MountNamespace {
-  readonly root: Mount;
+  root: Mount;
+  /** 0 for the one that the sandbox started with. */
+  readonly id = ++lastNamespace;
 
   /** A namespace whose root is `root` of the superblock. */
   constructor(superblock: Superblock, flags: number, root: Dentry = rootDentry(superblock)) {
@@ -126,6 +131,29 @@ export function copyNamespace(from: MountNamespace): Map<Mount, Mount> {
   const copies = new Map([[root, namespace.root]]);
   for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies);
   return copies;
+}
+
+/** Whether a path lies at or below another, through mounts. */
+export function isReachable(path: Path, from: Path): boolean {
+  let { mount, dentry } = path;
+  while (mount !== from.mount) {
+    if (!mount.parent || !mount.mountpoint) return false;
+    dentry = mount.mountpoint;
+    mount = mount.parent;
+  }
+  return isBelow(dentry, from.dentry);
+}
+
+/** Puts `mount`, which is mounted below `root`, in the place of `root`, which goes to `old` (pivot_root(2)). */
+export function moveRoot(namespace: MountNamespace, root: Mount, mount: Mount, old: Path): void {
+  const { parent, mountpoint } = root;
+  detach(mount);
+  detach(root);
+  if (parent && mountpoint) attach(mount, { mount: parent, dentry: mountpoint });
+  else namespace.root = mount;
+  mount.locked = root.locked;
+  root.locked = false;
+  attach(root, old);
 }
 
 /** Moves a mount to another place of its namespace. 0, -ELOOP into itself, or -errno as `mountAt`. */
@@ -225,6 +253,13 @@ function describe(mount: Mount, mountpoint: string): MountInfo {
     source: block.source,
     superOptions: (block.readonly ? 'ro' : 'rw') + (block.options ? `,${block.options}` : ''),
   };
+}
+
+/** Something was read through a mount: its time of access follows, if the mount keeps one. */
+export function noteAccess(mount: Mount, inode: Inode): void {
+  const { flags } = mount;
+  if (flags & (MS_NOATIME | MS_RDONLY) || (flags & MS_NODIRATIME && inode.isDirectory)) return;
+  inode.touchAccess((flags & MS_STRICTATIME) !== 0);
 }
 
 /** Mount flags as /proc/mounts spells them. */

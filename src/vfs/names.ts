@@ -24,7 +24,7 @@ import type { Dentry } from './dentry.ts';
 import { exchangeDentries, moveDentry, unlinkDentry } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 import { checkMake } from './open.ts';
-import { checkAccess, checkDelete, MAY_READ, MAY_WRITE } from './permission.ts';
+import { checkAccess, checkDelete, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
 import {
   checkWritable,
   instantiate,
@@ -84,8 +84,8 @@ export function makeNode(task: Task, dirfd: Fd, path: string, mode: number, rdev
 
 /** Makes a node where a walk found none: for mknod, and for bind(2) of a socket. */
 function makeNodeIn(task: Task, parent: Parent, mode: number, rdev: number): number {
-  const bits = mode & ~task.fs.umask;
   const directory = directoryOf(parent);
+  const bits = withoutForeignSetgid(directory, mode, task.credentials) & ~task.fs.umask;
   if ((mode & S_IFMT) === S_IFREG) return settle(parent, directory.create(parent.name, bits, task.credentials));
   return settle(parent, directory.mknod(parent.name, bits, rdev, task.credentials));
 }

@@ -37,7 +37,7 @@ import { adoptInode } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 import { topmost } from './mount.ts';
 import { drop, type OpenFile } from './open-file.ts';
-import { checkAccess, isOwner, MAY_EXECUTE, MAY_READ, MAY_WRITE } from './permission.ts';
+import { checkAccess, isOwner, MAY_EXECUTE, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
 import { PathFile } from './regular-file.ts';
 import {
   checkWritable,
@@ -113,7 +113,9 @@ function openOrCreate(
   if (typeof inode === 'number') return inode;
   const dentry = instantiate(parent, inode);
   // Whoever made the file may use it as asked, whatever its mode says.
-  return openInode(task, dentry.on(parent.mount), inode, flags & ~O_TRUNC);
+  const file = openInode(task, dentry.on(parent.mount), inode, flags & ~O_TRUNC);
+  if (typeof file !== 'number') file.created = true;
+  return file;
 }
 
 /** Makes a regular file where a walk found none. */
@@ -121,7 +123,8 @@ function createIn(task: Task, parent: Parent, mode: number): Inode | number {
   const directory = parent.dentry.inode as Inode;
   const r = checkMake(task, parent);
   if (r < 0) return r;
-  return directory.create(parent.name, S_IFREG | (mode & 0o7777 & ~task.fs.umask), task.credentials);
+  const allowed = withoutForeignSetgid(directory, mode & 0o7777, task.credentials);
+  return directory.create(parent.name, S_IFREG | (allowed & ~task.fs.umask), task.credentials);
 }
 
 /** Whether the task may add a name to a directory: 0, -EROFS, -ENOENT (it was removed) or -EACCES. */
@@ -147,7 +150,8 @@ function openTemporary(
   let r = checkWritable(found.mount);
   if (r === 0) r = checkAccess(directory, task.credentials, MAY_WRITE | MAY_EXECUTE);
   if (r < 0) return r;
-  const inode = directory.tmpfile(S_IFREG | (mode & 0o7777 & ~task.fs.umask), task.credentials);
+  const allowed = withoutForeignSetgid(directory, mode & 0o7777, task.credentials);
+  const inode = directory.tmpfile(S_IFREG | (allowed & ~task.fs.umask), task.credentials);
   if (typeof inode === 'number') return inode;
   inode.linkable = (flags & O_EXCL) === 0;
   const dentry = new Dentry(`#${inode.ino}`, found.dentry, null);

@@ -52,8 +52,15 @@ export function inheritedGroup(directory: Inode, owner: Credentials): number {
 /** Mode of an inode made in `directory`: directories inherit set-group-id, files lose what their maker may not set. */
 export function inheritedMode(directory: Inode, mode: number, owner: Credentials): number {
   if (!(directory.mode & S_ISGID)) return mode;
-  if ((mode & S_IFMT) === S_IFDIR) return mode | S_ISGID;
+  return (mode & S_IFMT) === S_IFDIR ? mode | S_ISGID : withoutForeignSetgid(directory, mode, owner);
+}
+
+/**
+ * The mode that may be asked for in a directory whose group the new file gets: no set-group-id for a program of a group
+ * that its maker is not in. To be asked before the umask takes the execute bit that tells a program.
+ */
+export function withoutForeignSetgid(directory: Inode, mode: number, owner: Credentials): number {
   const executable = (mode & (S_ISGID | 0o10)) === (S_ISGID | 0o10);
-  if (executable && !inGroup(owner, directory.gid) && !capable(owner, CAP_FSETID)) return mode & ~S_ISGID;
-  return mode;
+  if (!executable || !(directory.mode & S_ISGID)) return mode;
+  return inGroup(owner, directory.gid) || capable(owner, CAP_FSETID) ? mode : mode & ~S_ISGID;
 }

@@ -6,6 +6,7 @@ import {
   O_ACCMODE,
   O_APPEND,
   O_DSYNC,
+  O_NOATIME,
   O_RDONLY,
   O_RDWR,
   O_SYNC,
@@ -19,6 +20,7 @@ import { MAP_PRIVATE, MAP_TYPE } from '../abi/mman.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
+import { noteAccess } from './mount.ts';
 import { OpenFile } from './open-file.ts';
 
 export class RegularFile extends OpenFile {
@@ -27,7 +29,9 @@ export class RegularFile extends OpenFile {
   }
 
   override read(at: number, length: number, offset: number): number {
-    return this.inode.readData(at, length, offset);
+    const n = this.inode.readData(at, length, offset);
+    if (n >= 0 && length > 0 && !(this.flags & O_NOATIME)) noteAccess(this.path.mount, this.inode);
+    return n;
   }
 
   override write(at: number, length: number, offset: number): number {

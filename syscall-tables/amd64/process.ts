@@ -10,7 +10,7 @@ import {
   FUTEX_WAKE_BITSET,
   FUTEX_WAKE_OP,
 } from '../../src/abi/futex.ts';
-import { enosys, eperm, kernel, native, type Rule, type SyscallEntry } from '../types.ts';
+import { enosys, kernel, native, type Rule, type SyscallEntry } from '../types.ts';
 
 /** Futex operations without priority inheritance: for those the host kernel would look at host thread ids. */
 export const FUTEX_RULE: Rule = {
@@ -126,7 +126,7 @@ export const PROCESS: readonly SyscallEntry[] = [
   }),
   kernel(251, 'ioprio_set', { which: 'int', who: 'int', ioprio: 'hex' }, { note: KEPT }),
   kernel(252, 'ioprio_get', { which: 'int', who: 'int' }, { returns: 'hex' }),
-  eperm(272, 'unshare', { flags: 'flags64(clone)' }, 'no new namespaces'),
+  kernel(272, 'unshare', { flags: 'flags64(clone)' }, { note: 'of namespaces those of mounts only' }),
   kernel(273, 'set_robust_list', { head: 'addr', len: 'size' }),
   kernel(274, 'get_robust_list', { pid: 'pid', head_ptr: 'addr', len_ptr: 'addr' }),
   kernel(302, 'prlimit64', {
@@ -135,26 +135,25 @@ export const PROCESS: readonly SyscallEntry[] = [
     new_limit: 'in(rlimit)',
     old_limit: 'out(rlimit)',
   }),
-  eperm(308, 'setns', { fd: 'fd', nstype: 'flags(clone)' }, 'no other namespaces'),
+  kernel(308, 'setns', { fd: 'fd', nstype: 'flags(clone)' }, { note: 'of namespaces those of mounts only' }),
   kernel(309, 'getcpu', { cpu: 'out(uint)', node: 'out(uint)', tcache: 'addr' }),
-  enosys(
-    310,
-    'process_vm_readv',
-    { pid: 'pid', local_iov: 'addr', liovcnt: 'ulong', remote_iov: 'addr', riovcnt: 'ulong', flags: 'ulong' },
-    'memory of other tasks',
-  ),
-  enosys(
-    311,
-    'process_vm_writev',
-    { pid: 'pid', local_iov: 'addr', liovcnt: 'ulong', remote_iov: 'addr', riovcnt: 'ulong', flags: 'ulong' },
-    'memory of other tasks',
-  ),
-  enosys(
-    312,
-    'kcmp',
-    { pid1: 'pid', pid2: 'pid', type: 'int', idx1: 'ulong', idx2: 'ulong' },
-    'as on a kernel without CONFIG_KCMP',
-  ),
+  kernel(310, 'process_vm_readv', {
+    pid: 'pid',
+    local_iov: 'addr',
+    liovcnt: 'ulong',
+    remote_iov: 'addr',
+    riovcnt: 'ulong',
+    flags: 'ulong',
+  }),
+  kernel(311, 'process_vm_writev', {
+    pid: 'pid',
+    local_iov: 'addr',
+    liovcnt: 'ulong',
+    remote_iov: 'addr',
+    riovcnt: 'ulong',
+    flags: 'ulong',
+  }),
+  kernel(312, 'kcmp', { pid1: 'pid', pid2: 'pid', type: 'int', idx1: 'ulong', idx2: 'ulong' }),
   kernel(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, { note: NO_REAL_TIME }),
   kernel(315, 'sched_getattr', { pid: 'pid', attr: 'sized-out(sched_attr, size)', size: 'uint', flags: 'hex' }),
   enosys(317, 'seccomp', { operation: 'uint', flags: 'hex', args: 'addr' }, 'filters of the program itself'),

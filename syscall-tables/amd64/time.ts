@@ -1,6 +1,6 @@
 // Calls on clocks and timers. Programs read clocks through the vDSO; these serve those that do not.
 
-import { eperm, kernel, type SyscallEntry } from '../types.ts';
+import { kernel, type SyscallEntry } from '../types.ts';
 
 const CLOCK = "the clock is the host's";
 
@@ -12,7 +12,7 @@ export const TIME: readonly SyscallEntry[] = [
   kernel(96, 'gettimeofday', { tv: 'out(timeval)', tz: 'out(timezone)' }),
   kernel(100, 'times', { buf: 'out(tms)' }),
   kernel(159, 'adjtimex', { buf: 'addr' }, { note: 'read-only' }),
-  eperm(164, 'settimeofday', { tv: 'in(timeval)', tz: 'in(timezone)' }, CLOCK),
+  kernel(164, 'settimeofday', { tv: 'in(timeval)', tz: 'in(timezone)' }, { note: CLOCK }),
   kernel(201, 'time', { tloc: 'out(off)' }),
   kernel(222, 'timer_create', { clockid: 'value(clock)', sevp: 'in(sigevent)', timerid: 'out(int)' }),
   kernel(223, 'timer_settime', {
@@ -24,7 +24,7 @@ export const TIME: readonly SyscallEntry[] = [
   kernel(224, 'timer_gettime', { timerid: 'int', curr_value: 'out(itimerspec)' }),
   kernel(225, 'timer_getoverrun', { timerid: 'int' }),
   kernel(226, 'timer_delete', { timerid: 'int' }),
-  eperm(227, 'clock_settime', { clockid: 'value(clock)', tp: 'in(timespec)' }, CLOCK),
+  kernel(227, 'clock_settime', { clockid: 'value(clock)', tp: 'in(timespec)' }, { note: CLOCK }),
   kernel(228, 'clock_gettime', { clockid: 'value(clock)', tp: 'out(timespec)' }),
   kernel(229, 'clock_getres', { clockid: 'value(clock)', res: 'out(timespec)' }),
   kernel(230, 'clock_nanosleep', {

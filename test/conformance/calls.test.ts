@@ -11,7 +11,9 @@ import { cloister } from '../cli/cloister.ts';
 
 /** By program, the parts it can be asked for. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces'],
   ipc: ['messages', 'semaphores', 'shared_memory'],
+  tasks: ['waiting', 'signals', 'memory', 'machine'],
 };
 
 const isRoot = process.getuid?.() === 0;

@@ -499,6 +499,10 @@ export class OverlayInode extends Inode {
     return this.data.readData(at, length, offset);
   }
 
+  override touchAccess(strict: boolean): void {
+    (this.isDirectory ? this.source : this.data).touchAccess(strict);
+  }
+
   override writeData(at: number, length: number, offset: number): number {
     const n = (this.upper as Inode).writeData(at, length, offset);
     this.size = (this.upper as Inode).size;

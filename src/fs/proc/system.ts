@@ -142,7 +142,19 @@ function loadAverage(): string {
   return `${load(0)} ${load(1)} ${load(2)} ${countRunning()}/${kernel.tasks.size} ${lastPidGiven()}\n`;
 }
 
-const FILESYSTEMS = ['sysfs', 'tmpfs', 'proc', 'devpts', 'overlay', 'pipefs', 'ramfs', 'sockfs', 'mqueue', 'cgroup2'];
+/** Names of the filesystem types, in the order in which sysfs(2) numbers them. */
+export const FILESYSTEMS: readonly string[] = [
+  'sysfs',
+  'tmpfs',
+  'proc',
+  'devpts',
+  'overlay',
+  'pipefs',
+  'ramfs',
+  'sockfs',
+  'mqueue',
+  'cgroup2',
+];
 
 const DEVICES = `Character devices:
   1 mem

@@ -10,6 +10,7 @@ import type { Task } from '../../kernel/task.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
+import type { MountNamespace } from '../../vfs/mount.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
 import { pathName } from '../../vfs/path-name.ts';
 import { entryType, type FixedDirectory, VirtualDirectory } from '../virtual/directory.ts';
@@ -221,11 +222,21 @@ const NAMESPACES: Readonly<Record<string, readonly [type: string, ino: number]>>
   user: ['user', 4026531837],
   uts: ['uts', 4026531838],
 };
+/** Numbers of namespaces that were made later follow this one. */
+const LATER_NAMESPACES = 4026532200;
 
-class NamespaceInode extends AnonymousInode {
-  constructor(ino: number) {
+/** A namespace as a file. */
+export class NamespaceInode extends AnonymousInode {
+  /** `mnt` and the like. */
+  readonly type: string;
+  /** Of a mount namespace; the other kinds have one each. */
+  readonly mounts: MountNamespace | null;
+
+  constructor(type: string, ino: number, mounts: MountNamespace | null) {
     super(S_IFREG | 0o444);
+    this.type = type;
     this.ino = ino;
+    this.mounts = mounts;
   }
 
   override open(path: Path, flags: number): OpenFile | number {
@@ -240,16 +251,23 @@ class NamespaceFile extends OpenFile {
   }
 }
 
+/** Type, number, and for a mount namespace the tree of mounts. */
+function namespaceOf(task: Task, name: string): readonly [string, number, MountNamespace | null] {
+  const [type, ino] = NAMESPACES[name];
+  const mounts = type === 'mnt' ? task.fs.root.mount.namespace : null;
+  return [type, mounts && mounts.id > 0 ? LATER_NAMESPACES + mounts.id : ino, mounts];
+}
+
 const NAMESPACE_LINK: LinkSource<{ task: Task; name: string }> = {
   read: ({ task, name }) => {
     const denied = checkPeek(task);
-    const [type, ino] = NAMESPACES[name];
+    const [type, ino] = namespaceOf(task, name);
     return denied < 0 ? denied : `${type}:[${ino}]`;
   },
   follow: ({ task, name }) => {
     const denied = checkPeek(task);
-    const [type, ino] = NAMESPACES[name];
-    return denied < 0 ? denied : anonymousPath(`${type}:[${ino}]`, new NamespaceInode(ino));
+    const [type, ino, mounts] = namespaceOf(task, name);
+    return denied < 0 ? denied : anonymousPath(`${type}:[${ino}]`, new NamespaceInode(type, ino, mounts));
   },
 };
 

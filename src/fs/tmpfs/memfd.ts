@@ -16,7 +16,7 @@ import type { HostFd } from '../../base/brands.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { anonymousMount } from '../../vfs/anonymous.ts';
-import { Dentry } from '../../vfs/dentry.ts';
+import { Dentry, type Path } from '../../vfs/dentry.ts';
 import type { AttributeChange } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { RegularFile } from '../../vfs/regular-file.ts';
@@ -59,6 +59,11 @@ class MemfdInode extends TmpfsInode {
     }
     if (change.mode !== undefined && this.seals & F_SEAL_EXEC && (change.mode ^ this.mode) & S_IXUGO) return -EPERM;
     return super.setattr(change);
+  }
+
+  /** Opened once more, by /proc/PID/fd. */
+  override open(path: Path, flags: number): OpenFile {
+    return new MemfdFile(path, this, flags);
   }
 
   override writeData(at: number, length: number, offset: number): number {

@@ -15,7 +15,7 @@ import {
   XATTR_REPLACE,
 } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
-import { stampNow, type Timestamp } from '../../base/clock.ts';
+import { realtimeSeconds, stampNow, type Timestamp } from '../../base/clock.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { memoryTotal } from '../../platform/machine.ts';
@@ -28,6 +28,7 @@ import { openStored } from '../special.ts';
 import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './options.ts';
 import { PAGE, Storage } from './storage.ts';
 
+const DAY = 86400;
 const NAME_SIZE = 20; // what a directory entry adds to the directory's st_size, as on Linux
 
 export class TmpfsSuperblock extends Superblock {
@@ -287,10 +288,14 @@ export class TmpfsInode extends Inode {
   }
 
   override readData(at: number, length: number, offset: number): number {
-    const n = (this.storage as Storage).read(at, length, offset);
-    // As relatime has it: only the first read after a change is stamped.
-    if (n > 0 && !later(this.atime, this.mtime)) stampNow(this.atime);
-    return n;
+    return (this.storage as Storage).read(at, length, offset);
+  }
+
+  override touchAccess(strict: boolean): void {
+    const { atime } = this;
+    // relatime: the first read after a change is stamped, and one a day.
+    const fresh = later(atime, this.mtime) && later(atime, this.ctime) && atime.seconds + DAY > realtimeSeconds();
+    if (strict || !fresh) stampNow(atime);
   }
 
   override writeData(at: number, length: number, offset: number): number {

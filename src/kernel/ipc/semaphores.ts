@@ -136,6 +136,11 @@ export class SemaphoreSet extends IpcObject {
   }
 }
 
+/** Whether a process has changed semaphores with SEM_UNDO. */
+export function hasUndo(group: ThreadGroup): boolean {
+  return semaphoreSets.objects.some((set) => set?.undo.has(group) ?? false);
+}
+
 export const semaphoreSets = new IpcTable<SemaphoreSet>();
 
 let total = 0;

@@ -1,0 +1,249 @@
+// Files, mappings, mounts and what goes with them, each call with what it answered. Printed is nothing that depends on
+// the machine or the moment. Works in a directory of its own.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CALL(...) show(#__VA_ARGS__, errno_of((long)(__VA_ARGS__)))
+static long errno_of(long r) { return r == -1 ? -errno : r; }
+static void show(const char *what, long result) {
+  printf("%s = %ld\n", what, result);
+  fflush(stdout);
+}
+
+static void *const BAD = (void *)8;
+
+/** mmap(2) as a number: 0 or -errno. */
+static long map(size_t length, int protection, int flags, int fd, void **at) {
+  void *p = mmap(NULL, length, protection, flags, fd, 0);
+  if (at) *at = p;
+  return p == MAP_FAILED ? -errno : 0;
+}
+
+static void mappings(void) {
+  int both = open("file", O_RDWR | O_CREAT, 0644), reader = open("file", O_RDONLY), path = open("file", O_PATH);
+  if (write(both, "hello", 5) != 5) abort();
+  char *p, text[6] = "";
+  show("shared, read-only", map(4096, PROT_READ, MAP_SHARED, reader, (void **)&p));
+  CALL(mprotect(p, 4096, PROT_READ | PROT_WRITE));
+  show("shared, writable", map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, reader, NULL));
+  show("private, writable", map(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, reader, (void **)&p));
+  p[0] = 'x';
+  show("made writable later", map(4096, PROT_READ, MAP_SHARED, both, (void **)&p));
+  CALL(mprotect(p, 4096, PROT_READ | PROT_WRITE));
+  p[0] = 'J';
+  CALL(pread(reader, text, 5, 0));
+  show(text, 0);
+  show("O_PATH", map(4096, PROT_READ, MAP_SHARED, path, NULL));
+  show("bad descriptor, no length", map(0, PROT_READ, MAP_SHARED, 99, NULL));
+  int zero = open("/dev/zero", O_RDONLY);
+  show("/dev/zero", map(4096, PROT_READ, MAP_SHARED, zero, (void **)&p));
+  CALL(mprotect(p, 4096, PROT_READ | PROT_WRITE));
+  int sealed = memfd_create("sealed", MFD_ALLOW_SEALING);
+  CALL(ftruncate(sealed, 4096));
+  CALL(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE));
+  show("sealed", map(4096, PROT_READ, MAP_SHARED, sealed, (void **)&p));
+  CALL(mprotect(p, 4096, PROT_READ | PROT_WRITE));
+  CALL(fallocate(sealed, 0, 0, 8192));
+  CALL(fallocate(sealed, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096));
+  char name[64];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", sealed);
+  int again = open(name, O_RDONLY);
+  CALL(fcntl(again, F_GET_SEALS));
+}
+
+static void moving(void) {
+  int in = open("in", O_RDWR | O_CREAT, 0644), out = open("out", O_RDWR | O_CREAT, 0644), pipes[2], small[2];
+  off_t *readonly = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CALL(sendfile(out, in, readonly, 1));
+  if (pipe(pipes) || pipe(small)) abort();
+  fcntl(pipes[1], F_SETPIPE_SZ, 65536);
+  static char buffer[131072] __attribute__((aligned(4096)));
+  struct iovec all = {buffer, sizeof buffer};
+  CALL(vmsplice(pipes[1], &all, 1, 0));
+  CALL(vmsplice(pipes[1], &all, 1, SPLICE_F_NONBLOCK));
+  int epoll = epoll_create1(0), event = eventfd(0, 0), directory = open(".", O_RDONLY);
+  CALL(splice(pipes[0], NULL, epoll, NULL, 1, 0));
+  CALL(splice(small[0], NULL, event, NULL, 1, 0));
+  CALL(splice(event, NULL, small[1], NULL, 1, 0));
+  CALL(splice(directory, NULL, small[1], NULL, 1, 0));
+  CALL(splice(pipes[0], NULL, out, NULL, 10, 0));
+  CALL(pread(small[1], buffer, 1, 0));
+  CALL(pwrite(small[0], buffer, 1, 0));
+  CALL(pwritev2(small[0], &all, 1, 0, 0));
+  CALL(fallocate(out, FALLOC_FL_KEEP_SIZE, LLONG_MAX - 1023, 1024));
+  int fresh = open("fresh", O_RDWR | O_CREAT, 0644);
+  CALL(fcntl(fresh, 1028 /* F_CREATED_QUERY */));
+  fresh = open("fresh", O_RDWR | O_CREAT, 0644);
+  CALL(fcntl(fresh, 1028));
+}
+
+static void nodes(void) {
+  struct stat s;
+  umask(0);
+  CALL(mknod("node", S_IFBLK | 0777, makedev(12, 34)));
+  CALL(stat("node", &s));
+  show("its number", s.st_rdev == makedev(12, 34));
+  CALL(open("node", O_RDONLY));
+  CALL(mkdir("group", 0777));
+  CALL(chown("group", 0, 4242));
+  CALL(chmod("group", 02777));
+  if (fork() == 0) {
+    if (setgid(1000) || setuid(1000)) abort();
+    umask(0);
+    close(creat("group/a", 02777));
+    umask(S_IXGRP);
+    close(creat("group/b", 02777));
+    CALL(mknod("group/c", S_IFREG | 02777, 0));
+    CALL(mknod("group/d", S_IFCHR | 0777, makedev(1, 3)));
+    _exit(0);
+  }
+  wait(NULL);
+  CALL(stat("group/a", &s));
+  show("mode", s.st_mode);
+  CALL(stat("group/b", &s));
+  show("mode", s.st_mode);
+  CALL(stat("group/c", &s));
+  show("mode", s.st_mode);
+}
+
+static long times(const char *file) {
+  struct stat a, b;
+  char c;
+  int fd = open(file, O_RDWR | O_CREAT, 0644), quiet = open(file, O_RDONLY | O_NOATIME);
+  if (write(fd, "12345678", 8) != 8 || stat(file, &a)) return -1;
+  usleep(20000);
+  long result = read(quiet, &c, 1) == 1 && !stat(file, &b) && memcmp(&a.st_atim, &b.st_atim, sizeof a.st_atim);
+  for (int i = 0; i < 2; i++) {
+    stat(file, &a);
+    usleep(20000);
+    if (pread(fd, &c, 1, 0) != 1 || stat(file, &b)) return -1;
+    result = 2 * result + !!memcmp(&a.st_atim, &b.st_atim, sizeof a.st_atim);
+  }
+  return result;
+}
+
+static void mounts(void) {
+  struct stat s;
+  struct statfs f;
+  mkdir("a", 0755), mkdir("b", 0755), mkdir("c", 0755);
+  CALL(mount("none", "a", "nonsense", 0, NULL));
+  CALL(mount("none", "a", NULL, 0, NULL));
+  CALL(mount("none", "missing", "tmpfs", 0, NULL));
+  CALL(mount("none", BAD, "tmpfs", 0, NULL));
+  CALL(mount("none", "a", "tmpfs", 0, "size=bogus"));
+  CALL(mount("none", "a", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=1m,mode=700"));
+  CALL(stat("a", &s));
+  show("mode", s.st_mode);
+  CALL(statfs("a", &f));
+  show("blocks", f.f_blocks);
+  show("flags", f.f_flags & (ST_NOSUID | ST_NOEXEC | ST_RDONLY));
+  int fd = open("a/file", O_RDWR | O_CREAT, 0644);
+  CALL(umount2("a", 0));
+  CALL(mount(NULL, "a", NULL, MS_REMOUNT | MS_RDONLY, NULL));
+  close(fd);
+  CALL(mount(NULL, "a", NULL, MS_REMOUNT | MS_RDONLY, NULL));
+  CALL(open("a/other", O_RDWR | O_CREAT, 0644));
+  CALL(mount(NULL, "a", NULL, MS_REMOUNT, "size=2m"));
+  CALL(mount("a", "b", NULL, MS_BIND, NULL));
+  CALL(access("b/file", F_OK));
+  CALL(mount(NULL, "b", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL));
+  CALL(unlink("b/file"));
+  CALL(mount("b", "c", NULL, MS_MOVE, NULL));
+  CALL(access("b/file", F_OK));
+  CALL(access("c/file", F_OK));
+  CALL(rmdir("c"));
+  CALL(rename("a/file", "c/new"));
+  CALL(umount2("c", MNT_EXPIRE | MNT_DETACH));
+  CALL(umount2("c", MNT_EXPIRE));
+  CALL(umount2("c", MNT_EXPIRE));
+  CALL(umount2("c", 0));
+  CALL(umount2("a/file", 0));
+  CALL(umount2("a", 0x100));
+  CALL(chdir("a"));
+  CALL(umount2("../a", 0));
+  CALL(umount2("../a", MNT_DETACH));
+  CALL(access("file", F_OK));
+  CALL(chdir(".."));
+  CALL(access("a/file", F_OK));
+  CALL(mount("none", "a", "tmpfs", 0, NULL));
+  show("relatime", times("a/t"));
+  CALL(mount(NULL, "a", NULL, MS_REMOUNT | MS_STRICTATIME, NULL));
+  show("strictatime", times("a/u"));
+  CALL(mount(NULL, "a", NULL, MS_REMOUNT | MS_NOATIME, NULL));
+  show("noatime", times("a/v"));
+  CALL(umount2("a", 0));
+  if (fork() == 0) {
+    if (setuid(1000)) abort();
+    CALL(mount("none", "a", "tmpfs", 0, NULL));
+    CALL(umount2("a", 0));
+    CALL(unshare(CLONE_NEWNS));
+    _exit(0);
+  }
+  wait(NULL);
+}
+
+static void namespaces(void) {
+  mkdir("a", 0755), mkdir("b", 0755);
+  CALL(unshare(-1));
+  CALL(unshare(CLONE_THREAD));
+  CALL(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+  int before = open("/proc/self/ns/mnt", O_RDONLY);
+  pid_t child = fork();
+  if (child == 0) {
+    CALL(unshare(CLONE_NEWNS));
+    CALL(mount("none", "a", "tmpfs", 0, NULL));
+    CALL(close(creat("a/inside", 0644)));
+    CALL(mkdir("a/old", 0755));
+    CALL(mkdir("a/dir", 0755));
+    CALL(syscall(SYS_pivot_root, "b", "b"));
+    CALL(syscall(SYS_pivot_root, "a", "b"));
+    CALL(syscall(SYS_pivot_root, "a", "a/old"));
+    CALL(access("/inside", F_OK));
+    CALL(access("/old/etc", F_OK));
+    CALL(umount2("/old", MNT_DETACH));
+    CALL(access("/old/etc", F_OK));
+    CALL(setns(before, CLONE_NEWPID));
+    CALL(setns(99, 0));
+    CALL(setns(before, CLONE_NEWNS));
+    CALL(access("/inside", F_OK));
+    CALL(access("/etc", F_OK));
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  CALL(access("a/inside", F_OK));
+  CALL(setns(open("a", O_RDONLY), 0));
+}
+
+int main(int argc, char **argv) {
+  char directory[] = "/tmp/filesXXXXXX", command[64];
+  if (argc < 2 || !mkdtemp(directory) || chmod(directory, 0755) || chdir(directory)) return 2;
+  if (!strcmp(argv[1], "mappings")) mappings();
+  if (!strcmp(argv[1], "moving")) moving();
+  if (!strcmp(argv[1], "nodes")) nodes();
+  if (!strcmp(argv[1], "mounts")) mounts();
+  if (!strcmp(argv[1], "namespaces")) namespaces();
+  if (chdir("/")) return 2;
+  snprintf(command, sizeof command, "rm -rf %s", directory);
+  return system(command);
+}

@@ -1,0 +1,156 @@
+// Processes and what they may see of each other, each call with what it answered. Printed is nothing that depends on the
+// machine or the moment.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <pthread.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timex.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CALL(...) show(#__VA_ARGS__, errno_of((long)(__VA_ARGS__)))
+static long errno_of(long r) { return r == -1 ? -errno : r; }
+static void show(const char *what, long result) {
+  printf("%s = %ld\n", what, result);
+  fflush(stdout);
+}
+
+static void *const BAD = (void *)8;
+
+static void waiting(void) {
+  CALL(wait4(INT_MIN, NULL, 0, NULL));
+  siginfo_t info;
+  pid_t child = fork();
+  if (child == 0) pause();
+  int fd = syscall(SYS_pidfd_open, child, O_NONBLOCK);
+  CALL(waitid(P_PIDFD, fd, &info, WEXITED));
+  CALL(waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG));
+  kill(child, SIGKILL);
+  usleep(50000);
+  CALL(waitid(P_PIDFD, fd, &info, WEXITED));
+  CALL(waitid(P_PIDFD, fd, &info, WEXITED));
+  char *none[] = {"x", NULL};
+  CALL(symlink("/bin/true", "/tmp/tasks-link"));
+  CALL(syscall(SYS_execveat, AT_FDCWD, "/tmp/tasks-link", none, none, AT_SYMLINK_NOFOLLOW));
+  unlink("/tmp/tasks-link");
+}
+
+static void *sleeper(void *tid) {
+  *(volatile pid_t *)tid = gettid();
+  while (pause()) continue;
+  return NULL;
+}
+
+static void signals(void) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, NULL);
+  volatile pid_t tid = 0;
+  pthread_t thread;
+  pthread_create(&thread, NULL, sleeper, (void *)&tid);
+  while (!tid) usleep(1000);
+  siginfo_t info = {.si_code = SI_QUEUE};
+  CALL(syscall(SYS_rt_sigqueueinfo, tid, SIGUSR1, &info));
+  CALL(sigwaitinfo(&all, &info));
+  info.si_code = SI_QUEUE;
+  struct rlimit none = {0, 0};
+  CALL(setrlimit(RLIMIT_SIGPENDING, &none));
+  CALL(syscall(SYS_tgkill, getpid(), gettid(), SIGRTMIN));
+  CALL(syscall(SYS_rt_sigqueueinfo, getpid(), SIGRTMIN, &info));
+  CALL(kill(getpid(), SIGUSR2));
+}
+
+static long first(pid_t pid, void *local, size_t n, void *remote, size_t m) {
+  struct iovec l = {local, n}, r = {remote, m};
+  return errno_of(process_vm_readv(pid, &l, 1, &r, 1, 0));
+}
+
+static void memory(void) {
+  static char source[8192] = "the parent's", target[8192];
+  pid_t parent = getpid(), child = fork();
+  if (child == 0) {
+    show("read", first(parent, target, 12, source, 12));
+    show(target, 0);
+    show("shorter", first(parent, target, 5, source, 4096));
+    show("bad there", first(parent, target, 4, BAD, 4));
+    show("bad here", first(parent, BAD, 4, source, 4));
+    struct iovec l[2] = {{"ab", 2}, {"cd", 2}}, r[3] = {{source, 1}, {source + 2, 2}, {source + 5, 1}};
+    CALL(process_vm_writev(parent, l, 2, r, 3, 0));
+    CALL(process_vm_writev(parent, l, 2, r, 3, 1));
+    CALL(process_vm_writev(parent, l, 2000, r, 3, 0));
+    CALL(process_vm_writev(999999, l, 2, r, 3, 0));
+    CALL(syscall(SYS_kcmp, parent, getpid(), KCMP_VM, 0, 0) != 0);
+    CALL(syscall(SYS_kcmp, parent, getpid(), KCMP_FILE, 1, 1));
+    CALL(syscall(SYS_kcmp, parent, getpid(), KCMP_FILE, 1, 99));
+    CALL(syscall(SYS_kcmp, parent, getpid(), 99, 1, 1));
+    CALL(syscall(SYS_kcmp, 999999, getpid(), KCMP_FS, 1, 1));
+    CALL(syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILES, 1, 1));
+    if (setgid(1000) || setuid(1000)) abort();
+    show("of root", first(parent, target, 4, source, 4));
+    CALL(syscall(SYS_kcmp, parent, getpid(), KCMP_VM, 0, 0));
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  show(source, 0);
+}
+
+static void machine(void) {
+  char name[16];
+  CALL(syscall(SYS_sysfs, 3) > 0);
+  CALL(syscall(SYS_sysfs, 1, "proc") >= 0);
+  CALL(syscall(SYS_sysfs, 1, "nonsense"));
+  CALL(syscall(SYS_sysfs, 1, BAD));
+  CALL(syscall(SYS_sysfs, 2, syscall(SYS_sysfs, 1, "proc"), name));
+  show(name, 0);
+  CALL(syscall(SYS_sysfs, 2, 1000, name));
+  CALL(syscall(SYS_sysfs, 4));
+  CALL(syscall(SYS_ustat, 999999, name));
+  CALL(syscall(SYS_syslog, 99, NULL, 0));
+  CALL(syscall(SYS_syslog, 2, NULL, 0));
+  CALL(syscall(SYS_syslog, 3, name, -1));
+  CALL(syscall(SYS_syslog, 8, NULL, 9));
+  CALL(syscall(SYS_settimeofday, &(struct timeval){-1, 0}, NULL));
+  CALL(syscall(SYS_settimeofday, &(struct timeval){0, 1000000}, NULL));
+  CALL(syscall(SYS_settimeofday, BAD, NULL));
+  CALL(clock_settime(CLOCK_MONOTONIC, &(struct timespec){0, 0}));
+  CALL(clock_settime(CLOCK_REALTIME, &(struct timespec){0, -1}));
+  CALL(adjtimex(&(struct timex){.modes = 0x8000}));
+  CALL(syscall(SYS_arch_prctl, 0x1011, 0));
+  CALL(syscall(SYS_personality, 0x4000000));
+  struct timeval timeout = {0, 1000};
+  CALL(syscall(SYS_select, 0, NULL, NULL, NULL, &timeout));
+  show("left of the timeout", timeout.tv_usec);
+  CALL(syscall(SYS_personality, 0xffffffff));
+  pid_t child = fork();
+  if (child == 0) {
+    if (setuid(1000)) abort();
+    CALL(syscall(SYS_vhangup));
+    CALL(syscall(SYS_clone, CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0));
+    CALL(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) return 2;
+  if (!strcmp(argv[1], "waiting")) waiting();
+  if (!strcmp(argv[1], "signals")) signals();
+  if (!strcmp(argv[1], "memory")) memory();
+  if (!strcmp(argv[1], "machine")) machine();
+  return 0;
+}
