@@ -4,22 +4,25 @@
 // own code, runs; what the table calls native, made from anywhere else, runs if its rule holds; everything else traps,
 // which takes it to the sentry by way of the stub. Nothing is killed by the filter: a death would be silent.
 
+import {
+  AUDIT_ARCH_X86_64,
+  SECCOMP_DATA_ARCH,
+  SECCOMP_DATA_ARGS,
+  SECCOMP_DATA_IP,
+  SECCOMP_DATA_NR,
+  SECCOMP_RET_ALLOW,
+  SECCOMP_RET_TRAP,
+  SECCOMP_RET_USER_NOTIF,
+} from '../src/abi/seccomp.ts';
 import { Assembler, type Instruction } from './bpf.ts';
 import { DOORBELL, STUB_CALLS, STUB_HIGH } from './stub.ts';
 import { ENTRIES, entryByName } from './table.ts';
 import { type Condition, DECODE_S64, DECODE_U64, type Rule, type SyscallEntry } from './types.ts';
 
-export const SECCOMP_RET_TRAP = 0x00030000;
-export const SECCOMP_RET_ALLOW = 0x7fff0000;
-export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
-export const AUDIT_ARCH_X86_64 = 0xc000003e;
-
-// struct seccomp_data, byte offsets; 64-bit fields are low half, high half
-export const DATA_NR = 0;
-export const DATA_ARCH = 4;
-export const DATA_IP_HIGH = 12;
-const lowHalf = (argument: number): number => 16 + 8 * argument;
-const highHalf = (argument: number): number => 20 + 8 * argument;
+// 64-bit fields of struct seccomp_data are low half, high half.
+const DATA_IP_HIGH = SECCOMP_DATA_IP + 4;
+const lowHalf = (argument: number): number => SECCOMP_DATA_ARGS + 8 * argument;
+const highHalf = (argument: number): number => SECCOMP_DATA_ARGS + 4 + 8 * argument;
 
 /** Rules that programs meet most often come first: each one before costs an instruction. */
 const OFTEN = ['futex', 'brk', 'mmap', 'munmap', 'mprotect', 'madvise'];
@@ -27,11 +30,11 @@ const OFTEN = ['futex', 'brk', 'mmap', 'munmap', 'mprotect', 'madvise'];
 /** The whole filter of a guest. */
 export function guestFilter(): Instruction[] {
   const asm = new Assembler();
-  asm.load(DATA_ARCH);
+  asm.load(SECCOMP_DATA_ARCH);
   asm.ifEqual(AUDIT_ARCH_X86_64, 'amd64', '');
   asm.ret(SECCOMP_RET_TRAP);
   asm.label('amd64');
-  asm.load(DATA_NR);
+  asm.load(SECCOMP_DATA_NR);
   asm.ifEqual(DOORBELL, '', 'call');
   asm.ret(SECCOMP_RET_USER_NOTIF);
   asm.label('call');
@@ -40,12 +43,12 @@ export function guestFilter(): Instruction[] {
   asm.jump('program');
 
   asm.label('stub');
-  asm.load(DATA_NR);
+  asm.load(SECCOMP_DATA_NR);
   for (const { name, rule } of STUB_CALLS) emitRule(asm, entryByName(name), rule);
   asm.ret(SECCOMP_RET_TRAP);
 
   asm.label('program');
-  asm.load(DATA_NR);
+  asm.load(SECCOMP_DATA_NR);
   for (const entry of programCalls()) emitRule(asm, entry, entry.rule as Rule);
   asm.ret(SECCOMP_RET_TRAP);
   return asm.assemble();

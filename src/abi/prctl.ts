@@ -92,15 +92,6 @@ export const SECBIT_KEEP_CAPS_LOCKED = 0x20;
 export const SECBIT_NO_CAP_AMBIENT_RAISE = 0x40;
 export const SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED = 0x80;
 
-// PR_SET_SECCOMP, seccomp(2)
-export const SECCOMP_MODE_DISABLED = 0;
-export const SECCOMP_MODE_STRICT = 1;
-export const SECCOMP_MODE_FILTER = 2;
-export const SECCOMP_SET_MODE_STRICT = 0;
-export const SECCOMP_SET_MODE_FILTER = 1;
-export const SECCOMP_GET_ACTION_AVAIL = 2;
-export const SECCOMP_GET_NOTIF_SIZES = 3;
-
 // arch_prctl(2)
 export const ARCH_SET_GS = 0x1001;
 export const ARCH_SET_FS = 0x1002;

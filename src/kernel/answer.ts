@@ -2,15 +2,15 @@
 // codes turned into a restart or EINTR, stops and deaths take effect here, and only here.
 
 import { EAGAIN, EFAULT, EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
-import { SA_RESTART } from '../abi/signal.ts';
+import { SA_RESTART, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
 import { clearOrders, flushAnswers, order, orderCount, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts';
 import { native } from '../platform/native.ts';
 import { cancelWaits } from './block.ts';
-import { exitDoomed } from './exit.ts';
+import { exitDoomed, killGroup } from './exit.ts';
 import { makeRunnable } from './run-queue.ts';
 import { DELIVERED_FATAL, deliverSignals, hasDeliveredFrame, resetDelivery } from './signal-delivery.ts';
-import { hasDeliverableSignal } from './signal-state.ts';
+import { bitHigh, bitLow, hasDeliverableSignal, type SignalInfo } from './signal-state.ts';
 import { restoreMask } from './signals.ts';
 import { BLOCKED, RUNNING, SERVING, STOPPED, type Task } from './task.ts';
 
@@ -54,6 +54,19 @@ function completeSlowly(task: Task, result: number, act: number): void {
   if (!hasDeliveredFrame()) restoreMask(task);
   if (task.group.stopped) return withhold(task, act, result);
   send(task, act, result);
+}
+
+/**
+ * Ends the pending call or report with a signal about what the program did, its registers left alone. Such a signal
+ * cannot be ignored or blocked without ending the process.
+ */
+export function completeWithSignal(task: Task, info: SignalInfo): void {
+  const { signo } = info;
+  const { handler } = task.group.actions.get(signo);
+  const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
+  if (masked || handler === SIG_DFL || handler === SIG_IGN) return killGroup(task.group, signo, task);
+  task.pending.add(info);
+  complete(task, 0, 0);
 }
 
 const SYS_FUTEX = 202;

@@ -13,8 +13,10 @@ import {
   SIGFPE,
   SIGILL,
   SIGSEGV,
+  SIGSYS,
   SIGTRAP,
   SS_AUTODISARM,
+  SYS_SECCOMP,
 } from '../abi/signal.ts';
 import { order } from '../platform/answer.ts';
 import { i32, u8, u32 } from '../platform/arena.ts';
@@ -107,6 +109,13 @@ export function writeSiginfo(at: number, info: SignalInfo): void {
   if (info.code > 0 && isFault(info.signo)) {
     u32[word + 4] = info.valueLow;
     u32[word + 5] = info.valueHigh;
+    return;
+  }
+  if (info.signo === SIGSYS && info.code === SYS_SECCOMP) {
+    u32[word + 4] = info.valueLow;
+    u32[word + 5] = info.valueHigh;
+    i32[word + 6] = info.status;
+    u32[word + 7] = info.utime;
     return;
   }
   i32[word + 4] = info.pid;

@@ -15,7 +15,7 @@ export interface SignalInfo {
   /** si_value (SI_QUEUE, SI_TIMER) or si_addr (faults), as a 64-bit number in two words. */
   valueLow: number;
   valueHigh: number;
-  /** si_utime, si_stime of SIGCHLD in clock ticks; timer id and overrun of SI_TIMER. */
+  /** si_utime, si_stime of SIGCHLD in clock ticks; timer id and overrun of SI_TIMER; si_arch of SYS_SECCOMP. */
   utime: number;
   stime: number;
   /** POSIX timer to be told when its signal is taken, else null. */

@@ -14,6 +14,7 @@ import type { Limits } from './limits.ts';
 import type { PosixTimer } from './posix-timers.ts';
 import { makeRunnable } from './run-queue.ts';
 import { Scheduling } from './scheduling.ts';
+import type { Seccomp } from './seccomp.ts';
 import type { ProcessGroup } from './sessions.ts';
 import { PendingSignals, type SignalActions } from './signal-state.ts';
 import { Timer } from './timers.ts';
@@ -110,6 +111,8 @@ export class Task implements Waiter {
   readonly scheduling = new Scheduling();
   /** personality(2): execution domain and flags. */
   personality = 0;
+  /** Its own filters over its calls (seccomp(2)), null while there are none. */
+  seccomp: Seccomp | null = null;
   /** PR_MCE_KILL, as PR_MCE_KILL_GET answers. */
   machineCheckPolicy = 2;
 
@@ -137,6 +140,7 @@ export class Task implements Waiter {
     this.name = from.name;
     this.scheduling.inherit(from.scheduling);
     this.personality = from.personality;
+    this.seccomp = from.seccomp;
     this.machineCheckPolicy = from.machineCheckPolicy;
   }
 

@@ -2,15 +2,15 @@
 // end of order lists are handled here.
 
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../abi/errno.ts';
-import { SIG_DFL, SIG_IGN, SIGSEGV } from '../abi/signal.ts';
+import { SIGSEGV } from '../abi/signal.ts';
 import type { HostPid } from '../base/brands.ts';
 import { watchAddressSpace } from '../kernel/address-spaces.ts';
-import { beginAnswer, complete, sendWithDescriptor } from '../kernel/answer.ts';
+import { beginAnswer, complete, completeWithSignal, sendWithDescriptor } from '../kernel/answer.ts';
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
 import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
 import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
 import { letGo } from '../kernel/placement.ts';
-import { bitHigh, bitLow, signalInfo } from '../kernel/signal-state.ts';
+import { signalInfo } from '../kernel/signal-state.ts';
 import { RUNNING, SERVING, Task } from '../kernel/task.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
 import {
@@ -133,11 +133,6 @@ function serveFault(task: Task, header: number): void {
   const args = header + H_ARGS;
   const inStub = u32[args + 8];
   if (signo < 1 || signo > 31) return killGroup(task.group, SIGSEGV, task);
-  const action = task.group.actions.get(signo);
-  const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
-  if (inStub || masked || action.handler === SIG_DFL || action.handler === SIG_IGN) {
-    return killGroup(task.group, signo, task);
-  }
-  task.pending.add(signalInfo(signo, u32[args] | 0, { valueLow: u32[args + 2], valueHigh: u32[args + 3] }));
-  complete(task, 0, 0);
+  if (inStub) return killGroup(task.group, signo, task);
+  completeWithSignal(task, signalInfo(signo, u32[args] | 0, { valueLow: u32[args + 2], valueHigh: u32[args + 3] }));
 }

@@ -7,6 +7,7 @@ import { EIO, ENOSYS, EPERM } from '../abi/errno.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, cancelWaits, WAIT } from '../kernel/block.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { captureCall, DATA_ARGS_WORD, enforceSeccomp, PASSES, seccompData } from '../kernel/seccomp.ts';
 import { BLOCKED, SERVING, type Task } from '../kernel/task.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
@@ -23,6 +24,7 @@ export interface CallTracer {
 }
 
 const handlers: (Handler | null)[] = new Array(TABLE.length).fill(null);
+const seccompDataSigned = new Int32Array(seccompData.buffer);
 let tracer: CallTracer | null = null;
 let log: (line: string) => void = () => {};
 let unimplemented: (name: string) => void = () => {};
@@ -59,7 +61,12 @@ export function dispatchCall(task: Task): void {
   task.pendingObject = null;
   task.deadline = Number.POSITIVE_INFINITY;
   if (nr < kernel.callCounts.length) kernel.callCounts[nr]++;
-  decodeArguments(task, header, nr);
+  if (task.seccomp === null) {
+    decodeArguments(task, u32, i32, header + H_ARGS, nr);
+  } else {
+    captureCall(nr, task.rip, header + H_ARGS);
+    decodeArguments(task, seccompData, seccompDataSigned, DATA_ARGS_WORD, nr);
+  }
   if (tracer) tracer.enter(task);
   run(task);
 }
@@ -91,6 +98,10 @@ function run(task: Task): void {
 }
 
 function call(task: Task): number {
+  if (task.seccomp !== null && !task.resumed) {
+    const r = enforceSeccomp(task, task.seccomp);
+    if (r !== PASSES) return r;
+  }
   const handler = task.nr < handlers.length ? handlers[task.nr] : null;
   if (handler === null) return missing(task.nr);
   const a = task.args;
@@ -112,16 +123,17 @@ function missing(nr: number): number {
   return -ENOSYS;
 }
 
-function decodeArguments(task: Task, header: number, nr: number): void {
+/** Arguments lie as 64-bit values from word `from` on; signed and unsigned view of the same memory. */
+function decodeArguments(task: Task, unsigned: Uint32Array, signed: Int32Array, from: number, nr: number): void {
   const { args } = task;
   const kinds = nr < TABLE.length ? nr * 6 : -1;
   for (let i = 0; i < 6; i++) {
-    const word = header + H_ARGS + 2 * i;
+    const word = from + 2 * i;
     const kind = kinds < 0 ? DECODE_NONE : DECODE[kinds + i];
-    if (kind === DECODE_S32) args[i] = i32[word];
-    else if (kind === DECODE_U32) args[i] = u32[word];
-    else if (kind === DECODE_S64) args[i] = u32[word] + i32[word + 1] * 4294967296;
+    if (kind === DECODE_S32) args[i] = signed[word];
+    else if (kind === DECODE_U32) args[i] = unsigned[word];
+    else if (kind === DECODE_S64) args[i] = unsigned[word] + signed[word + 1] * 4294967296;
     else if (kind === DECODE_NONE) args[i] = 0;
-    else args[i] = u32[word] + u32[word + 1] * 4294967296;
+    else args[i] = unsigned[word] + unsigned[word + 1] * 4294967296;
   }
 }

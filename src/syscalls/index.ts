@@ -28,6 +28,7 @@ import * as prctl from './prctl.ts';
 import * as process from './process.ts';
 import * as random from './random.ts';
 import * as schedule from './schedule.ts';
+import * as seccomp from './seccomp.ts';
 import * as session from './session.ts';
 import * as signal from './signal.ts';
 import * as signalfd from './signalfd.ts';
@@ -68,6 +69,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...process,
   ...random,
   ...schedule,
+  ...seccomp,
   ...session,
   ...signal,
   ...signalfd,

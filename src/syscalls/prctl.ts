@@ -36,6 +36,7 @@ import {
   PR_SET_NAME,
   PR_SET_NO_NEW_PRIVS,
   PR_SET_PDEATHSIG,
+  PR_SET_SECCOMP,
   PR_SET_SECUREBITS,
   PR_SET_SPECULATION_CTRL,
   PR_SET_TIMERSLACK,
@@ -44,9 +45,9 @@ import {
   PR_TASK_PERF_EVENTS_DISABLE,
   PR_TASK_PERF_EVENTS_ENABLE,
   SECBIT_KEEP_CAPS,
-  SECCOMP_MODE_DISABLED,
   TASK_COMM_LEN,
 } from '../abi/prctl.ts';
+import { SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT } from '../abi/seccomp.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { type Credentials, capable, hasCapabilityIn, NO_CAPABILITIES } from '../base/credentials.ts';
 import {
@@ -58,6 +59,8 @@ import {
   setKeepCapabilities,
   setSecurebits,
 } from '../kernel/credentials.ts';
+import { enterStrictMode, seccompMode } from '../kernel/seccomp.ts';
+import { installUserFilter } from '../kernel/seccomp-user.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, u8, writeBytes } from '../platform/arena.ts';
 
@@ -159,7 +162,9 @@ function machineOption(task: Task, option: number, arg2: number, arg3: number, m
   const plain = arg2 === 0 && arg3 === 0 && !more;
   switch (option) {
     case PR_GET_SECCOMP:
-      return SECCOMP_MODE_DISABLED;
+      return seccompMode(task);
+    case PR_SET_SECCOMP:
+      return setSeccomp(task, arg2, arg3);
     case PR_GET_TSC:
       return putInt(task, arg2, TSC_ENABLE);
     case PR_SET_TSC:
@@ -188,6 +193,12 @@ function machineOption(task: Task, option: number, arg2: number, arg3: number, m
     default:
       return -EINVAL;
   }
+}
+
+/** The older form of seccomp(2). */
+function setSeccomp(task: Task, mode: number, filter: number): number {
+  if (mode === SECCOMP_MODE_STRICT) return enterStrictMode(task);
+  return mode === SECCOMP_MODE_FILTER ? installUserFilter(task, filter as UserAddress, 0) : -EINVAL;
 }
 
 function setMachineCheckPolicy(task: Task, operation: number, policy: number): number {

@@ -100,7 +100,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     { option: 'value(prctl)', arg2: 'arg', arg3: 'arg', arg4: 'arg', arg5: 'arg' },
     {
       note:
-        'EINVAL for what would need the host or another processor: SET_MM, SET_VMA, SET_SECCOMP, SET_TSC, ' +
+        'EINVAL for what would need the host or another processor: SET_MM, SET_VMA, SET_TSC, ' +
         'SET_THP_DISABLE, SET_MDWE, SET_MEMORY_MERGE, SET_IO_FLUSHER, SET_PTRACER, SET_SYSCALL_USER_DISPATCH, ' +
         'SCHED_CORE, GET_TID_ADDRESS',
     },
@@ -156,7 +156,16 @@ export const PROCESS: readonly SyscallEntry[] = [
   kernel(312, 'kcmp', { pid1: 'pid', pid2: 'pid', type: 'int', idx1: 'ulong', idx2: 'ulong' }),
   kernel(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, { note: NO_REAL_TIME }),
   kernel(315, 'sched_getattr', { pid: 'pid', attr: 'sized-out(sched_attr, size)', size: 'uint', flags: 'hex' }),
-  enosys(317, 'seccomp', { operation: 'uint', flags: 'hex', args: 'addr' }, 'filters of the program itself'),
+  kernel(
+    317,
+    'seccomp',
+    { operation: 'uint', flags: 'hex', args: 'addr' },
+    {
+      note:
+        'filters see the calls that come to the sandbox: what the host runs (the native calls here) they cannot ' +
+        'refuse; no listener (NEW_LISTENER, GET_NOTIF_SIZES: EINVAL)',
+    },
+  ),
   kernel(322, 'execveat', {
     dirfd: 'dirfd',
     path: 'path',

@@ -16,6 +16,7 @@ import * as poll from '../../src/abi/poll.ts';
 import * as prctl from '../../src/abi/prctl.ts';
 import * as resource from '../../src/abi/resource.ts';
 import * as sched from '../../src/abi/sched.ts';
+import * as seccomp from '../../src/abi/seccomp.ts';
 import * as signal from '../../src/abi/signal.ts';
 import * as socket from '../../src/abi/socket.ts';
 import * as stat from '../../src/abi/stat.ts';
@@ -38,6 +39,7 @@ const MODULES: Readonly<Record<string, object>> = {
   prctl,
   resource,
   sched,
+  seccomp,
   signal,
   socket,
   stat,

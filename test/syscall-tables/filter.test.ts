@@ -3,12 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import {
-  guestFilter,
-  SECCOMP_RET_ALLOW,
-  SECCOMP_RET_TRAP,
-  SECCOMP_RET_USER_NOTIF,
-} from '../../syscall-tables/filter.ts';
+import { SECCOMP_RET_ALLOW, SECCOMP_RET_TRAP, SECCOMP_RET_USER_NOTIF } from '../../src/abi/seccomp.ts';
+import { guestFilter } from '../../syscall-tables/filter.ts';
 import { DOORBELL, STUB_CALLS, STUB_HIGH } from '../../syscall-tables/stub.ts';
 import { entryByName, NUMBERS } from '../../syscall-tables/table.ts';
 import { type Call, verdict } from './interpreter.ts';

@@ -4,6 +4,7 @@ import { RLIMIT_RSS, RLIMIT_SIGPENDING } from '../../abi/resource.ts';
 import { SIG_DFL, SIG_IGN } from '../../abi/signal.ts';
 import type { CapabilitySet } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { seccompFilterCount, seccompMode } from '../../kernel/seccomp.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
 import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
 import { groupUsage, threadUsage, Usage } from '../../kernel/usage.ts';
@@ -224,7 +225,8 @@ export function statusText(task: Task): string {
     capabilityLine('CapEff', credentials.effective) +
     capabilityLine('CapBnd', credentials.bounding) +
     capabilityLine('CapAmb', credentials.ambient) +
-    `NoNewPrivs:\t${credentials.noNewPrivileges ? 1 : 0}\nSeccomp:\t0\nSeccomp_filters:\t0\n` +
+    `NoNewPrivs:\t${credentials.noNewPrivileges ? 1 : 0}\nSeccomp:\t${seccompMode(task)}\n` +
+    `Seccomp_filters:\t${seccompFilterCount(task)}\n` +
     'Speculation_Store_Bypass:\tthread vulnerable\nSpeculationIndirectBranch:\tconditional enabled\n' +
     `Cpus_allowed:\t${cpuMask(task)}\nCpus_allowed_list:\t${cpuList(task)}\n` +
     'Mems_allowed:\t1\nMems_allowed_list:\t0\n' +

@@ -150,6 +150,7 @@ const KERNEL: Tree = {
   pid_max: text(() => `${PID_MAX}\n`),
   pty: settings('kernel.pty', { max: 4096, reserve: 1024 }),
   random: RANDOM,
+  seccomp: settings('kernel.seccomp', { actions_avail: 'kill_process kill_thread trap errno trace log allow' }),
   'threads-max': text(() => `${PID_MAX}\n`),
   version: text(() => `${OS_VERSION}\n`),
 };
