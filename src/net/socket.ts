@@ -54,6 +54,8 @@ import { discardRights } from './rights.ts';
 /** net.core.wmem_default and rmem_default; SO_SNDBUF and SO_RCVBUF are clamped to twice the maximum. */
 export const DEFAULT_BUFFER = 212992;
 const MAX_BUFFER = 212992;
+/** What SO_SNDBUFFORCE may ask for: it is the sentry's memory. */
+const MAX_FORCED_BUFFER = 8 << 20;
 const MIN_SEND_BUFFER = 4608;
 const MIN_RECEIVE_BUFFER = 2304;
 const SECOND = 1e9;
@@ -359,8 +361,8 @@ export abstract class Socket extends OpenFile {
 }
 
 function clampBuffer(value: number, force: boolean): number {
-  const wanted = value < 0 ? 0x3fffffff : value;
-  return Math.min(wanted, force ? 0x3fffffff : MAX_BUFFER);
+  const most = force ? MAX_FORCED_BUFFER : MAX_BUFFER;
+  return value < 0 ? most : Math.min(value, most);
 }
 
 function putTimeout(at: number, timeout: number): number {

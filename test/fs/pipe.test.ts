@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EAGAIN, EBADF, EBUSY, EINVAL, EMFILE, ENXIO, EPERM, EPIPE } from '../../src/abi/errno.ts';
+import { EAGAIN, EBADF, EBUSY, EINVAL, EMFILE, ENOMEM, ENXIO, EPERM, EPIPE } from '../../src/abi/errno.ts';
 import { O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, PIPE_BUF } from '../../src/abi/fcntl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../src/abi/poll.ts';
 import { RLIMIT_NOFILE } from '../../src/abi/resource.ts';
@@ -114,6 +114,19 @@ test('the size of a pipe', () => {
   assert.equal(setPipeSize(r, 2 << 20, true), 2 << 20);
   assert.equal(setPipeSize(r, 0, true), -EBUSY, 'a page');
   assert.equal(setPipeSize(r, 2 ** 31 + 1, true), -EINVAL);
+});
+
+test('many pipes are small ones', () => {
+  const pipes = Array.from({ length: 1100 }, () => make());
+  assert.equal(getPipeSize(pipes[0][0]), 65536);
+  const last = pipes[1099][0];
+  assert.equal(getPipeSize(last), 8192);
+  assert.equal(setPipeSize(last, 2 ** 30, true), -ENOMEM);
+  for (const [r, w] of pipes) {
+    drop(r);
+    drop(w);
+  }
+  assert.equal(getPipeSize(make()[0]), 65536);
 });
 
 test('pipe2 installs both ends or none', () => {

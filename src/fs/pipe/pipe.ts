@@ -6,7 +6,7 @@
 // readers answers -EPIPE; the handler raises SIGPIPE. Writers are woken when PIPE_BUF bytes have become free, not for
 // every byte, so that a fast reader does not turn a big write into many small ones.
 
-import { EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, EPERM, EPIPE } from '../../abi/errno.ts';
+import { EAGAIN, EBADF, EBUSY, EINVAL, ENOMEM, ENOTTY, EPERM, EPIPE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY, PIPE_BUF } from '../../abi/fcntl.ts';
 import { FIONREAD } from '../../abi/ioctl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
@@ -27,10 +27,18 @@ export const PIPE_DEFAULT_SIZE = 65536;
 export const PIPE_MAX_SIZE = 1 << 20;
 const PAGE = 4096;
 const LARGEST_SIZE = 2 ** 31;
+/** Even the privileged get no larger ones: it is the sentry's memory. */
+const MOST_MEMORY = 64 << 20;
+/** pipe-user-pages-soft: when pipes may hold this much in all, new ones are small, as Linux makes them. */
+const SOFT_TOTAL = 64 << 20;
+const SMALL_SIZE = 2 * PAGE;
+
+/** Capacities of all pipes that are open. */
+let totalCapacity = 0;
 
 /** What both ends share. */
 export class Pipe {
-  readonly ring = new ByteRing(PIPE_DEFAULT_SIZE);
+  readonly ring: ByteRing;
   readonly queue = new WaitQueue();
   readers = 0;
   writers = 0;
@@ -40,7 +48,13 @@ export class Pipe {
   /** Lengths of the writes in the ring, negative for packets (O_DIRECT); null while there are no packets. */
   private segments: number[] | null = null;
 
+  constructor() {
+    this.ring = new ByteRing(totalCapacity < SOFT_TOTAL ? PIPE_DEFAULT_SIZE : SMALL_SIZE);
+  }
+
   attach(file: PipeFile): void {
+    if (this.readers === 0 && this.writers === 0) totalCapacity += this.ring.capacity;
+
     if (file.readable) {
       this.readers++;
       this.readerOpens++;
@@ -57,6 +71,7 @@ export class Pipe {
     if (this.readers === 0 && this.writers === 0) {
       this.ring.clear();
       this.segments = null;
+      totalCapacity -= this.ring.capacity;
     } else {
       this.queue.wake(POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLERR | POLLHUP);
     }
@@ -103,6 +118,7 @@ export class Pipe {
   resize(size: number): number {
     if (size < this.ring.length) return -EBUSY;
     const freeBefore = this.ring.free;
+    totalCapacity += size - this.ring.capacity;
     this.ring.capacity = size;
     this.drained(freeBefore);
     return size;
@@ -234,11 +250,11 @@ export function getPipeSize(file: OpenFile): number {
   return file instanceof PipeFile ? file.pipe.ring.capacity : -EBADF;
 }
 
-/** F_SETPIPE_SZ: sets the capacity, rounded up as Linux does; returns it, or -EBADF, -EINVAL, -EPERM, -EBUSY. */
+/** F_SETPIPE_SZ: sets the capacity, rounded up as Linux does; returns it, or -EBADF, -EINVAL, -EPERM, -ENOMEM, -EBUSY. */
 export function setPipeSize(file: OpenFile, size: number, privileged: boolean): number {
   if (!(file instanceof PipeFile)) return -EBADF;
   if (!(size >= 0 && size <= LARGEST_SIZE)) return -EINVAL;
   const rounded = size <= PAGE ? PAGE : 2 ** Math.ceil(Math.log2(size));
   if (rounded > PIPE_MAX_SIZE && rounded > file.pipe.ring.capacity && !privileged) return -EPERM;
-  return file.pipe.resize(rounded);
+  return rounded > MOST_MEMORY ? -ENOMEM : file.pipe.resize(rounded);
 }
