@@ -31,7 +31,7 @@ import {
   PT_INTERP,
   PT_LOAD,
 } from '../abi/elf.ts';
-import { ENOEXEC } from '../abi/errno.ts';
+import { ENOEXEC, ENOMEM } from '../abi/errno.ts';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { allocateScratch, readBytes, readU64, u8, u16, u32 } from '../platform/arena.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -40,9 +40,12 @@ export const PAGE_SIZE = 4096;
 /** Programs end below the region that belongs to the loader's own placements and the stub. */
 const PROGRAM_LIMIT = 0x7d0000000000;
 const MMAP_MIN_ADDRESS = 0x10000;
-/** Linux allows 64 KiB of program headers; an answer's orders allow for this many segments. */
+/** Linux allows 64 KiB of program headers. */
 const MAX_PROGRAM_HEADERS = 512;
-const MAX_SEGMENTS = 40;
+/** Three orders each, for program and interpreter, must fit one answer. */
+export const MAX_SEGMENTS = 28;
+/** What is linked to go anywhere is at most as large as the room that the loader has for it. */
+export const MAX_SPAN = 2 ** 36;
 const PATH_MAX = 4096;
 
 export interface Segment {
@@ -114,6 +117,7 @@ function parseProgramHeaders(image: ElfImage): number {
   }
   if (image.segments.length === 0) return -ENOEXEC;
   if (image.fixed && image.low < MMAP_MIN_ADDRESS) return -ENOEXEC;
+  if (!image.fixed && image.high - image.low > MAX_SPAN) return -ENOMEM;
   return 0;
 }
 
