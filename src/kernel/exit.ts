@@ -209,6 +209,8 @@ function adoptChildren(group: ThreadGroup): void {
   for (const child of group.children) {
     child.parent = heir;
     heir?.children.add(child);
+    // Nobody is told of a strange child by a signal of the child's choice.
+    child.exitSignal = SIGCHLD;
     if (child.parentDeathSignal && child.status < 0) {
       sendSignalToGroup(child, signalInfo(child.parentDeathSignal, SI_KERNEL));
     }

@@ -2,6 +2,9 @@
 // task is about to go back to its program, is in signal-delivery.ts; stopping and continuing in stop.ts.
 
 import {
+  SI_QUEUE,
+  SI_TKILL,
+  SI_USER,
   SIG_DFL,
   SIG_IGN,
   SIGCHLD,
@@ -33,7 +36,7 @@ export function ignoredByDefault(signo: number): boolean {
 
 /** Sends a signal to a process: any thread that does not block it takes it. */
 export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo): void {
-  if (group.status >= 0) return;
+  if (group.status >= 0 || sparesInit(group, info)) return;
   prepare(group, info.signo);
   if (isDropped(group, null, info.signo)) return;
   group.pending.add(info);
@@ -44,7 +47,7 @@ export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo): void {
 /** Sends a signal to one thread. */
 export function sendSignalToTask(task: Task, info: SignalInfo): void {
   const group = task.group;
-  if (group.status >= 0 || task.state === DEAD) return;
+  if (group.status >= 0 || task.state === DEAD || sparesInit(group, info)) return;
   prepare(group, info.signo);
   if (isDropped(group, task, info.signo)) return;
   task.pending.add(info);
@@ -55,6 +58,16 @@ export function sendSignalToTask(task: Task, info: SignalInfo): void {
 
 export function sendSignalToProcessGroup(processGroup: ProcessGroup, info: SignalInfo): void {
   for (const group of [...processGroup.members]) sendSignalToGroup(group, { ...info });
+}
+
+/**
+ * The first process gets from the others only signals that it has a handler for (pid_namespaces(7)): else any of them
+ * could end the sandbox. What it sends itself, and what comes from outside, it gets.
+ */
+function sparesInit(group: ThreadGroup, { signo, code, pid }: SignalInfo): boolean {
+  if (group !== kernel.init || pid === group.pid) return false;
+  if (code !== SI_USER && code !== SI_QUEUE && code !== SI_TKILL) return false;
+  return group.actions.get(signo).handler === SIG_DFL;
 }
 
 /** What sending does before anything else: SIGCONT continues, and it and stop signals cancel each other. */
