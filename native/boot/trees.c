@@ -97,16 +97,19 @@ static void unescape(char *text) {
   *to = 0;
 }
 
-/** Hides a mount point under something empty. */
-static void cover(const char *path) {
+/** Hides a mount point under something empty: a file under `null`, a descriptor of /dev/null. */
+static void cover(const char *path, int null) {
   struct stat status;
   if (lstat(path, &status)) return; // hidden under another one already
   if (S_ISDIR(status.st_mode)) {
     if (mount("none", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555"))
       die(KERNEL_HINT, "cannot hide %s from the sandbox", path);
-  } else if (mount("/dev/null", path, NULL, MS_BIND, NULL)) {
-    die(KERNEL_HINT, "cannot hide %s from the sandbox", path);
+    return;
   }
+  int tree = sys_open_tree(null, "", TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
+  if (tree < 0 || syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_FROM_DESCRIPTOR))
+    die(KERNEL_HINT, "cannot hide %s from the sandbox", path);
+  close(tree);
 }
 
 struct cover_list {
@@ -140,11 +143,14 @@ static void cover_host(const char *directory) {
   }
   free(line);
   fclose(info);
+  // /dev itself may be among what is covered.
+  int null = open("/dev/null", O_PATH | O_CLOEXEC);
   for (size_t i = 0; i < list.count; i++) {
-    cover(list.path[i]);
+    cover(list.path[i], null);
     free(list.path[i]);
   }
   free(list.path);
+  if (null >= 0) close(null);
 }
 
 // ---- rootfs, binds, runtime files -----------------------------------------------------------------
