@@ -46,6 +46,7 @@ import {
   SOL_SOCKET,
   SOL_TCP,
   SOL_UDP,
+  TCP_CORK,
   TCP_NODELAY,
   UDP_CORK,
 } from '../../src/abi/socket.ts';
@@ -54,7 +55,7 @@ import { WAIT } from '../../src/kernel/block.ts';
 import * as sockets from '../../src/syscalls/socket.ts';
 import * as messages from '../../src/syscalls/socket-message.ts';
 import { drop, type OpenFile } from '../../src/vfs/open-file.ts';
-import { call, type FakeTask, isWoken, newTask, retry } from '../support/fake-guest.ts';
+import { call, type FakeTask, isWoken, newTask, passTime, retry } from '../support/fake-guest.ts';
 
 type Address = [at: number, length: number];
 
@@ -299,6 +300,29 @@ test('options of TCP', () => {
   assert.equal(setOption(task, client, SOL_TCP, TCP_NODELAY, 7), 0);
   assert.equal(option(task, client, SOL_TCP, TCP_NODELAY), 1);
   assert.equal(option(task, client, SOL_TCP, 999), -92);
+});
+
+test('bytes that wait for more', () => {
+  const task = newTask();
+  const [client, server] = connected(task);
+  const more = (): number => call(task, messages.sendto, client, task.memory.put('a'), 1, MSG_MORE, 0, 0);
+  assert.equal(more(), 1);
+  assert.equal(receive(task, server), -EAGAIN);
+  assert.equal(file(task, server).poll() & POLLIN, 0);
+  assert.equal(send(task, client, 'b'), 1);
+  assert.equal(receive(task, server), 'ab');
+  more();
+  passTime(201e6);
+  assert.equal(receive(task, server), 'a', 'but not for long');
+  setOption(task, client, SOL_TCP, TCP_CORK, 1);
+  send(task, client, 'x');
+  assert.equal(receive(task, server), -EAGAIN);
+  setOption(task, client, SOL_TCP, TCP_CORK, 0);
+  assert.equal(receive(task, server), 'x');
+  more();
+  close(task, client);
+  assert.equal(receive(task, server), 'a');
+  assert.equal(receive(task, server), '');
 });
 
 test('an urgent byte', () => {

@@ -33,6 +33,7 @@ import {
   AF_UNSPEC,
   IPPROTO_TCP,
   MSG_ERRQUEUE,
+  MSG_MORE,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
@@ -46,21 +47,13 @@ import {
   TCP_CONGESTION,
   TCP_CORK,
   TCP_INFO,
-  TCP_KEEPCNT,
-  TCP_KEEPIDLE,
-  TCP_KEEPINTVL,
-  TCP_LINGER2,
-  TCP_MAXSEG,
   TCP_NODELAY,
-  TCP_NOTSENT_LOWAT,
-  TCP_QUICKACK,
-  TCP_SYNCNT,
-  TCP_USER_TIMEOUT,
-  TCP_WINDOW_CLAMP,
 } from '../../abi/socket.ts';
 import type { UserAddress } from '../../base/brands.ts';
+import { monotonicNow } from '../../base/clock.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
+import { armTimer, cancelTimer, Timer, type TimerTarget } from '../../kernel/timers.ts';
 import { i32, u8, writeBytes } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { drop } from '../../vfs/open-file.ts';
@@ -69,6 +62,17 @@ import type { Socket } from '../socket.ts';
 import { type Endpoint, familyOf, parseEndpoint } from './address.ts';
 import { PortTable } from './ports.ts';
 import { InetSocket } from './socket.ts';
+import {
+  CONGESTION,
+  INFO_CLOSE,
+  INFO_CLOSE_WAIT,
+  INFO_ESTABLISHED,
+  INFO_LISTEN,
+  INFO_SYN_SENT,
+  LOOPBACK_SEGMENT,
+  putTcpInfo,
+  TCP_NUMBERS,
+} from './tcp-options.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM | POLLWRBAND;
@@ -85,35 +89,12 @@ const SEND_SHUT = 2;
 
 const DEFAULT_SEND_BUFFER = 87040;
 const DEFAULT_RECEIVE_BUFFER = 131072;
-const LOOPBACK_SEGMENT = 65483;
-const CONGESTION = 'cubic';
-const INFO_SIZE = 104;
-/** Numbers of the states in struct tcp_info. */
-const INFO_ESTABLISHED = 1;
-const INFO_SYN_SENT = 2;
-const INFO_CLOSE = 7;
-const INFO_CLOSE_WAIT = 8;
-const INFO_LISTEN = 10;
-
-/** Options that only shape segments and timers, of which the loopback has none: [lowest, highest, default]. */
-const NUMBERS = new Map<number, readonly [number, number, number]>([
-  [TCP_NODELAY, [0, 1, 0]],
-  [TCP_CORK, [0, 1, 0]],
-  [TCP_QUICKACK, [0, 1, 1]],
-  [TCP_MAXSEG, [88, 32767, LOOPBACK_SEGMENT]],
-  [TCP_KEEPIDLE, [1, 32767, 7200]],
-  [TCP_KEEPINTVL, [1, 32767, 75]],
-  [TCP_KEEPCNT, [1, 127, 9]],
-  [TCP_SYNCNT, [1, 127, 6]],
-  [TCP_LINGER2, [-1, 120, 60]],
-  [TCP_USER_TIMEOUT, [0, 0x7fffffff, 0]],
-  [TCP_NOTSENT_LOWAT, [-1, 0x7fffffff, -1]],
-  [TCP_WINDOW_CLAMP, [0, 0x7fffffff, 0]],
-]);
+/** Longest that bytes are held back for more (MSG_MORE, TCP_CORK), in ns. */
+const HOLD = 200e6;
 
 const table = new PortTable();
 
-export class TcpSocket extends InetSocket {
+export class TcpSocket extends InetSocket implements TimerTarget {
   private state = CLOSED;
   private peer: TcpSocket | null = null;
   private readonly ring = new ByteRing(UNBOUNDED);
@@ -133,6 +114,11 @@ export class TcpSocket extends InetSocket {
   private maxBacklog = 0;
   /** Sockets that are CONNECTING to this one. */
   private readonly waiting = new Set<TcpSocket>();
+  /** The one it is CONNECTING to. */
+  private awaited: TcpSocket | null = null;
+  /** Bytes at the end of the ring that the sender holds back for more to come. */
+  private held = 0;
+  private readonly holdTimer = new Timer(this);
 
   constructor(family: number, task: Task) {
     super(family, SOCK_STREAM, IPPROTO_TCP, task);
@@ -150,7 +136,7 @@ export class TcpSocket extends InetSocket {
     return this.state === LISTENING;
   }
   get readableBytes(): number {
-    return this.ring.length;
+    return this.ring.length - this.held;
   }
   get unsentBytes(): number {
     return this.peer ? Math.max(0, this.peer.ring.length - this.peer.receiveBuffer) : 0;
@@ -237,6 +223,7 @@ export class TcpSocket extends InetSocket {
     if (listener.backlog.length > listener.maxBacklog) {
       this.state = CONNECTING;
       listener.waiting.add(this);
+      this.awaited = listener;
       return -EAGAIN;
     }
     listener.admit(this, target);
@@ -252,6 +239,7 @@ export class TcpSocket extends InetSocket {
     half.remote = { host: client.localHost, port: client.localPort };
     half.peer = client;
     client.peer = half;
+    client.awaited = null;
     half.state = client.state = CONNECTED;
     this.backlog.push(half);
     this.queue.wake(READABLE);
@@ -279,7 +267,14 @@ export class TcpSocket extends InetSocket {
     this.stateChanged();
   }
 
+  /** Gives a connect up that is still waiting. */
+  private stopWaiting(): void {
+    this.awaited?.waiting.delete(this);
+    this.awaited = null;
+  }
+
   private disconnect(): number {
+    this.stopWaiting();
     if (this.state === LISTENING) this.stopListening();
     else if (this.peer) this.peer.reset();
     this.peer = null;
@@ -293,6 +288,7 @@ export class TcpSocket extends InetSocket {
 
   /** The peer has ended its side. */
   private end(): void {
+    this.showAll();
     this.ended = true;
     this.shut |= RECEIVE_SHUT;
     this.stateChanged();
@@ -306,6 +302,8 @@ export class TcpSocket extends InetSocket {
   private fail(error: number): void {
     this.state = CLOSED;
     this.error = error;
+    this.held = 0;
+    cancelTimer(this.holdTimer);
     this.peer = null;
     this.remote = null;
     this.shut = RECEIVE_SHUT | SEND_SHUT;
@@ -328,8 +326,8 @@ export class TcpSocket extends InetSocket {
   }
 
   send(_task: Task, message: Message): number {
-    const { at, length } = message;
-    if (!(message.flags & MSG_OOB) || length === 0) return this.push(at, length);
+    const { at, length, flags } = message;
+    if (!(flags & MSG_OOB) || length === 0) return this.push(at, length, (flags & MSG_MORE) !== 0);
     // The last byte is the urgent one.
     if (length > 1) {
       const n = this.push(at, length - 1);
@@ -338,6 +336,7 @@ export class TcpSocket extends InetSocket {
       const n = this.push(at, 0);
       if (n < 0) return n;
     }
+    this.peer?.showAll();
     this.peer?.takeUrgent(at + length - 1);
     return length;
   }
@@ -380,8 +379,9 @@ export class TcpSocket extends InetSocket {
     if (message.flags & MSG_ERRQUEUE) return -EAGAIN;
     if (message.flags & MSG_OOB) return this.receiveUrgent(message);
     const { ring, peer } = this;
-    if (ring.length === 0) return this.atEnd();
-    const n = this.upToMark(Math.min(message.length, ring.length), (message.flags & MSG_PEEK) !== 0);
+    const ready = this.readableBytes;
+    if (ready === 0) return this.atEnd();
+    const n = this.upToMark(Math.min(message.length, ready), (message.flags & MSG_PEEK) !== 0);
     const discards = (message.flags & MSG_TRUNC) !== 0;
     if (!discards) ring.peek(message.at, n, 0);
     message.copied = discards ? 0 : n;
@@ -393,7 +393,7 @@ export class TcpSocket extends InetSocket {
     return n;
   }
 
-  private push(at: number, length: number): number {
+  private push(at: number, length: number, more = false): number {
     if (this.error !== 0) return this.takeError();
     if (this.state === CONNECTING) return -EAGAIN;
     const { peer } = this;
@@ -406,8 +406,29 @@ export class TcpSocket extends InetSocket {
     const n = Math.min(length, this.sendBuffer + peer.receiveBuffer - peer.ring.length);
     if (n <= 0) return length === 0 ? 0 : -EAGAIN;
     peer.ring.write(at, n);
-    if (!peer.queue.empty) peer.queue.wake(READABLE);
+    if (more || this.numberOf(SOL_TCP, TCP_CORK, 0) !== 0) peer.hold(n);
+    else peer.showAll();
     return n;
+  }
+
+  /** `n` bytes more have come, whose sender says that others follow: what fills no segment waits for them. */
+  private hold(n: number): void {
+    const waiting = this.held + n;
+    this.held = waiting % LOOPBACK_SEGMENT;
+    if (!this.holdTimer.armed) armTimer(this.holdTimer, monotonicNow() + HOLD);
+    if (this.held < waiting) this.queue.wake(READABLE);
+  }
+
+  /** Everything that has come may be received. */
+  private showAll(): void {
+    this.held = 0;
+    if (this.holdTimer.armed) cancelTimer(this.holdTimer);
+    if (!this.queue.empty) this.queue.wake(READABLE);
+  }
+
+  /** Nothing has followed in time. */
+  expire(): void {
+    this.showAll();
   }
 
   private atEnd(): number {
@@ -429,7 +450,7 @@ export class TcpSocket extends InetSocket {
     if (this.state === CLOSED || this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
     if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
     if (this.state === CONNECTING) return events;
-    if (this.ring.length > 0) events |= READABLE;
+    if (this.readableBytes > 0) events |= READABLE;
     if (this.urgentByte >= 0) events |= POLLPRI;
     if (this.shut & SEND_SHUT || this.hasRoom()) events |= POLLOUT | POLLWRNORM;
     return events;
@@ -437,6 +458,7 @@ export class TcpSocket extends InetSocket {
 
   override release(): void {
     this.dead = true;
+    this.stopWaiting();
     if (this.state === LISTENING) this.stopListening();
     const { peer } = this;
     if (this.state === CONNECTED && peer) {
@@ -446,6 +468,7 @@ export class TcpSocket extends InetSocket {
     }
     this.state = CLOSED;
     this.ring.clear();
+    cancelTimer(this.holdTimer);
     if (this.localPort !== 0) table.release(this, this.localPort);
   }
 
@@ -457,7 +480,7 @@ export class TcpSocket extends InetSocket {
     this.lingers = listener.lingers;
     this.lingerSeconds = listener.lingerSeconds;
     this.copySwitches(listener);
-    for (const [name, [, , otherwise]] of NUMBERS) {
+    for (const [name, [, , otherwise]] of TCP_NUMBERS) {
       const value = listener.numberOf(SOL_TCP, name, otherwise);
       if (value !== otherwise) this.setNumber(SOL_TCP, name, value);
     }
@@ -465,12 +488,15 @@ export class TcpSocket extends InetSocket {
 
   override setProtocolOption(task: Task, level: number, name: number, at: number, length: number): number {
     if (level !== SOL_TCP) return super.setProtocolOption(task, level, name, at, length);
-    const range = NUMBERS.get(name);
+    const range = TCP_NUMBERS.get(name);
     if (!range) return -ENOPROTOOPT;
     if (length < 4) return -EINVAL;
     const value = range[0] === 0 && range[1] === 1 ? Number(i32[at >> 2] !== 0) : i32[at >> 2];
     if (value < range[0] || value > range[1]) return -EINVAL;
-    return this.setNumber(level, name, value);
+    this.setNumber(level, name, value);
+    const pushes = (name === TCP_CORK && value === 0) || (name === TCP_NODELAY && value !== 0);
+    if (pushes) this.peer?.showAll();
+    return 0;
   }
 
   override getProtocolOption(level: number, name: number, at: number, length: number): number {
@@ -480,20 +506,13 @@ export class TcpSocket extends InetSocket {
       writeBytes(at, CONGESTION);
       return 16;
     }
-    if (name === TCP_INFO) return this.describe(at);
-    const range = NUMBERS.get(name);
+    if (name === TCP_INFO) {
+      const states = [INFO_CLOSE, INFO_LISTEN, INFO_SYN_SENT, this.ended ? INFO_CLOSE_WAIT : INFO_ESTABLISHED];
+      return putTcpInfo(at, states[this.state]);
+    }
+    const range = TCP_NUMBERS.get(name);
     if (!range) return -ENOPROTOOPT;
     i32[at >> 2] = this.numberOf(level, name, range[2]);
     return 4;
-  }
-
-  /** The part of struct tcp_info that every kernel has: the state; there are no segments to be counted. */
-  private describe(at: number): number {
-    u8.fill(0, at, at + INFO_SIZE);
-    const states = [INFO_CLOSE, INFO_LISTEN, INFO_SYN_SENT, this.ended ? INFO_CLOSE_WAIT : INFO_ESTABLISHED];
-    u8[at] = states[this.state];
-    i32[(at + 16) >> 2] = LOOPBACK_SEGMENT; // tcpi_snd_mss
-    i32[(at + 20) >> 2] = LOOPBACK_SEGMENT; // tcpi_rcv_mss
-    return INFO_SIZE;
   }
 }

@@ -75,7 +75,7 @@ export class UnixPacketSocket extends UnixSocket {
     if (4 * this.outstanding > this.sendBuffer) return false;
     const peer = this.peer as UnixPacketSocket | null;
     if (!peer?.isFullFor(this)) return true;
-    peer.blocked.add(this);
+    this.waitFor(peer);
     return false;
   }
 
@@ -123,7 +123,7 @@ export class UnixPacketSocket extends UnixSocket {
     if (!target.accepts(this)) return -EPERM;
     if (this.shut & SEND_SHUT || target.shut & RECEIVE_SHUT) return -EPIPE;
     if (target.isFullFor(this)) {
-      target.blocked.add(this);
+      this.waitFor(target);
       return -EAGAIN;
     }
     if (this.outstanding > 0 && this.outstanding + message.length + PACKET_COST > this.sendBuffer) return -EAGAIN;

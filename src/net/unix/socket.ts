@@ -39,7 +39,9 @@ export abstract class UnixSocket extends Socket {
   private readonly backlog: UnixSocket[] = [];
   private maxBacklog = 0;
   /** Sockets that wait for room in its backlog or its receive queue. */
-  protected readonly blocked = new Set<UnixSocket>();
+  private readonly blocked = new Set<UnixSocket>();
+  /** The ones it waits for itself. */
+  private blockedOn: Set<UnixSocket> | null = null;
   private credentials: PeerCredentials = NO_PEER;
   /** Credentials that those who connect see: the listener's. */
   private listenerCredentials: PeerCredentials = NO_PEER;
@@ -88,7 +90,7 @@ export abstract class UnixSocket extends Socket {
     if (listener.state !== LISTENING || listener.shut & RECEIVE_SHUT) return -ECONNREFUSED;
     if (this.state === CONNECTED) return -EISCONN;
     if (listener.backlog.length > listener.maxBacklog) {
-      listener.blocked.add(this);
+      this.waitFor(listener);
       return -EAGAIN;
     }
     const half = listener.createHalf();
@@ -161,6 +163,7 @@ export abstract class UnixSocket extends Socket {
     this.backlog.length = 0;
     this.purgeQueue();
     carriers.delete(this);
+    for (const other of this.blockedOn ?? []) other.blocked.delete(this);
     this.wakeBlocked();
     this.stateChanged();
     peer?.stateChanged();
@@ -179,12 +182,22 @@ export abstract class UnixSocket extends Socket {
   /** Whether poll(2) calls it writable. */
   protected abstract hasRoom(): boolean;
 
+  /** Has itself woken as writable when the other one has room. */
+  protected waitFor(other: UnixSocket): void {
+    other.blocked.add(this);
+    this.blockedOn ??= new Set();
+    this.blockedOn.add(other);
+  }
+
   /** What was full is not any more: those who waited try again. */
   protected wakeBlocked(): void {
     if (this.blocked.size === 0) return;
     const waiting = [...this.blocked];
     this.blocked.clear();
-    for (const socket of waiting) socket.queue.wake(WRITABLE);
+    for (const socket of waiting) {
+      socket.blockedOn?.delete(this);
+      socket.queue.wake(WRITABLE);
+    }
   }
 
   stateChanged(): void {
