@@ -62,6 +62,8 @@ void spin_watch(u32 index, bool here);
 void spin_unwatch(u32 index);
 /** Before the sentry sleeps: nobody is watched any more. */
 void spin_stop(void);
+/** A guest thread is put on our CPU: whoever spins there would only keep it waiting. */
+void spin_yield(void);
 enum { SPIN_NONE = -1, SPIN_LOOK = -2 };
 /**
  * A watched slot with a new call. SPIN_NONE: there was none for long enough, nobody is watched any more.

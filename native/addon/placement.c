@@ -34,6 +34,7 @@ static napi_value place(napi_env env, napi_callback_info info) {
     if (cpu < 0 || cpu >= 8 * mask_bytes) return number_value(env, -EINVAL);
     memset(only, 0, mask_bytes);
     only[cpu / WORD_BITS] = 1ul << cpu % WORD_BITS;
+    spin_yield();
   }
   return number_value(env, result_of(syscall(SYS_sched_setaffinity, (pid_t)tid, mask_bytes, here ? only : everywhere)));
 }

@@ -12,7 +12,8 @@
 #define LOOK_NS        6000l    // the listener and other events are looked at so often meanwhile
 #define PAUSE_LEAST_NS 1000000l // after a watch without success; doubles up to
 #define PAUSE_MOST_NS  16000000l
-#define WORTH_CALLS    8 // a watch that brought so many calls was a success
+#define YIELD_NS       1000000l // for so long our CPU is left to a new thread
+#define WORTH_CALLS    8        // a watch that brought so many calls was a success
 
 static u32 watched[WATCH_MAX];
 static bool moved[WATCH_MAX]; // its thread was told to stay off our CPU
@@ -78,6 +79,12 @@ void spin_stop(void) {
   if (watch_count == 0) return;
   while (watch_count) spin_unwatch(watched[watch_count - 1]);
   give_up(clock_monotonic());
+}
+
+void spin_yield(void) {
+  spin_stop();
+  s64 end = clock_monotonic() + YIELD_NS;
+  if (end > pause_end) pause_end = end;
 }
 
 void spin_tick(s64 now) {
