@@ -4,6 +4,8 @@ export const BPF_LD_W_ABS = 0x20;
 export const BPF_ALU_AND_K = 0x54;
 export const BPF_JMP_JA = 0x05;
 export const BPF_JMP_JEQ_K = 0x15;
+export const BPF_JMP_JGT_K = 0x25;
+export const BPF_JMP_JGE_K = 0x35;
 export const BPF_JMP_JSET_K = 0x45;
 export const BPF_RET_K = 0x06;
 
@@ -54,6 +56,16 @@ export class Assembler {
   /** if (A === value) goto equal; else goto different */
   ifEqual(value: number, equal: string, different: string): void {
     this.#pending.push({ code: BPF_JMP_JEQ_K, k: value >>> 0, jumps: [equal, different] });
+  }
+
+  /** if (A > value) goto greater; else goto other (unsigned) */
+  ifGreater(value: number, greater: string, other: string): void {
+    this.#pending.push({ code: BPF_JMP_JGT_K, k: value >>> 0, jumps: [greater, other] });
+  }
+
+  /** if (A >= value) goto atLeast; else goto below (unsigned) */
+  ifAtLeast(value: number, atLeast: string, below: string): void {
+    this.#pending.push({ code: BPF_JMP_JGE_K, k: value >>> 0, jumps: [atLeast, below] });
   }
 
   /** if (A & bits) goto some; else goto none */

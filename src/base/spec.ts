@@ -100,6 +100,8 @@ export interface ProcessSpec {
   readonly noNewPrivileges: boolean;
   /** /proc/PID/oom_score_adj at the start. */
   readonly oomScoreAdj: number;
+  /** A filter over its calls (seccomp(2)): base64 of struct sock_filter instructions; null for none. */
+  readonly seccomp: string | null;
 }
 
 /** Each set as /proc/PID/status prints it: 16 hexadecimal digits. */

@@ -155,6 +155,7 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
     rlimits: inheritedLimits(),
     noNewPrivileges: false,
     oomScoreAdj: 0,
+    seccomp: null,
   };
 }
 

@@ -310,6 +310,7 @@ const configSchema = z.object({
 export type OciConfig = z.infer<typeof configSchema>;
 export type OciProcess = NonNullable<OciConfig['process']>;
 export type OciMount = NonNullable<OciConfig['mounts']>[number];
+export type OciSeccomp = z.infer<typeof seccomp>;
 export type OciLinux = NonNullable<OciConfig['linux']>;
 
 /** A field as the user finds it: `mounts[3].options[0]`. */

@@ -22,6 +22,7 @@ import { RLIMITS } from './defaults.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
 import type { Bind, Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
+import { compileSeccomp } from './seccomp.ts';
 
 export interface ConversionOptions {
   readonly id: string;
@@ -61,7 +62,10 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     readonlyPaths: (linux.readonlyPaths ?? []).map(bytesOfText),
     devices: (linux.devices ?? []).map(convertDevice),
     sysctl: linux.sysctl ?? {},
-    process: convertProcess(process, options.warn),
+    process: {
+      ...convertProcess(process, options.warn),
+      seccomp: linux.seccomp ? compileSeccomp(linux.seccomp) : null,
+    },
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
     strace: options.strace,
     stats: options.stats,
@@ -104,7 +108,6 @@ function refuseUnsupported(linux: OciLinux): void {
 
 function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: string) => void): void {
   const ignored: string[] = [];
-  if (linux.seccomp !== undefined) ignored.push('linux.seccomp');
   if (linux.intelRdt !== undefined) ignored.push('linux.intelRdt');
   if (linux.memoryPolicy !== undefined) ignored.push('linux.memoryPolicy');
   if (linux.mountLabel) ignored.push('linux.mountLabel');
@@ -134,6 +137,7 @@ function convertMapping(mapping: { containerID: number; hostID: number; size: nu
   return { inside: mapping.containerID, outside: mapping.hostID, count: mapping.size };
 }
 
+/** All but what `linux` says of it. */
 export function convertProcess(process: OciProcess, warn: (message: string) => void): ProcessSpec {
   const { user } = process;
   if (process.args === undefined || process.args.length === 0) refuse('process.args', 'names no program');
@@ -152,6 +156,7 @@ export function convertProcess(process: OciProcess, warn: (message: string) => v
     rlimits: convertLimits(process),
     noNewPrivileges: process.noNewPrivileges ?? false,
     oomScoreAdj: process.oomScoreAdj ?? 0,
+    seccomp: null,
   };
 }
 

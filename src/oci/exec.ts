@@ -65,7 +65,8 @@ export async function execInContainer(dist: string, options: ExecOptions): Promi
 
 function processOf(state: ContainerState, options: ExecOptions): ProcessSpec {
   if (options.process !== null) {
-    const process = convertProcess(parseProcess(readProcess(options.process)), options.warn);
+    const { seccomp } = state.process;
+    const process = { ...convertProcess(parseProcess(readProcess(options.process)), options.warn), seccomp };
     return options.terminal === null ? process : { ...process, terminal: options.terminal };
   }
   if (options.args.length === 0) throw new LaunchError('no command to execute');

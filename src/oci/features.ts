@@ -2,6 +2,10 @@
 
 import { CAPABILITY_NAMES } from '../abi/capability.ts';
 
+const SECCOMP_ACTIONS = ['ALLOW', 'ERRNO', 'KILL', 'KILL_PROCESS', 'KILL_THREAD', 'LOG', 'TRACE', 'TRAP'];
+const SECCOMP_OPERATORS = ['EQ', 'GE', 'GT', 'LE', 'LT', 'MASKED_EQ', 'NE'];
+const SECCOMP_FLAGS = ['TSYNC', 'LOG', 'SPEC_ALLOW', 'WAIT_KILLABLE_RECV'].map((flag) => `SECCOMP_FILTER_FLAG_${flag}`);
+
 export function features(): object {
   return {
     ociVersionMin: '1.0.0',
@@ -15,7 +19,14 @@ export function features(): object {
       namespaces: ['mount', 'pid', 'network', 'ipc', 'uts', 'user', 'cgroup'],
       capabilities: CAPABILITY_NAMES,
       cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: true },
-      seccomp: { enabled: false },
+      seccomp: {
+        enabled: true,
+        actions: SECCOMP_ACTIONS.map((action) => `SCMP_ACT_${action}`),
+        operators: SECCOMP_OPERATORS.map((operator) => `SCMP_CMP_${operator}`),
+        archs: ['SCMP_ARCH_X86_64'],
+        knownFlags: SECCOMP_FLAGS,
+        supportedFlags: SECCOMP_FLAGS,
+      },
       apparmor: { enabled: false },
       selinux: { enabled: false },
       intelRdt: { enabled: false },

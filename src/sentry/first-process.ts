@@ -17,6 +17,8 @@ import { execTask } from '../kernel/exec.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { allocatePid, kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
+import { addSeccompFilter } from '../kernel/seccomp.ts';
+import { parseSeccompProgram } from '../kernel/seccomp-program.ts';
 import { startSession } from '../kernel/sessions.ts';
 import { SignalActions } from '../kernel/signal-state.ts';
 import { Task } from '../kernel/task.ts';
@@ -81,10 +83,19 @@ export function prepareFirstProcess(args: SentryArguments, spec: SandboxSpec, mo
 export function settle(task: Task, process: ProcessSpec): void {
   makeDirectory(task, process.cwd);
   task.credentials = credentialsFromSpec(process);
+  if (process.seccomp !== null) installSeccomp(task, process.seccomp);
   const cwd = resolvePath(task, process.cwd);
   if (typeof cwd === 'number') throw new StartError(`working directory ${process.cwd}: ${errnoName(-cwd)}`, NOT_FOUND);
   task.fs.cwd = cwd;
   findProgram(task, process, (path) => checkProgram(path, task.credentials));
+}
+
+/** Its first program is there already as far as the filter is concerned: that may forbid execve. */
+function installSeccomp(task: Task, base64: string): void {
+  const bytes = Buffer.from(base64, 'base64');
+  const program = parseSeccompProgram(bytes, 0, bytes.length >>> 3);
+  if (typeof program === 'number') throw new StartError('the seccomp filter is not valid', NOT_EXECUTABLE);
+  addSeccompFilter(task, program, 0);
 }
 
 /** A process without a parent, in a session of its own. */

@@ -39,6 +39,12 @@ export function verdict(filter: readonly Instruction[], call: Call): number {
       case 0x15: // BPF_JMP | BPF_JEQ | BPF_K
         at += accumulator === k ? jt : jf;
         break;
+      case 0x25: // BPF_JMP | BPF_JGT | BPF_K
+        at += accumulator > k ? jt : jf;
+        break;
+      case 0x35: // BPF_JMP | BPF_JGE | BPF_K
+        at += accumulator >= k ? jt : jf;
+        break;
       case 0x45: // BPF_JMP | BPF_JSET | BPF_K
         at += (accumulator & k) !== 0 ? jt : jf;
         break;
