@@ -18,6 +18,7 @@ import * as limits from './limits.ts';
 import * as memory from './memory.ts';
 import * as memoryFiles from './memory-files.ts';
 import * as mount from './mount.ts';
+import * as mqueue from './mqueue.ts';
 import * as namespace from './namespace.ts';
 import * as open from './open.ts';
 import * as pidfd from './pidfd.ts';
@@ -59,6 +60,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...limits,
   ...memory,
   ...mount,
+  ...mqueue,
   ...namespace,
   ...open,
   ...pidfd,

@@ -1,8 +1,6 @@
 // System V ipc and POSIX message queues.
 
-import { enosys, kernel, type SyscallEntry } from '../types.ts';
-
-const MQUEUE = 'POSIX message queues, as on a kernel without CONFIG_POSIX_MQUEUE';
+import { kernel, type SyscallEntry } from '../types.ts';
 
 export const IPC: readonly SyscallEntry[] = [
   kernel(29, 'shmget', { key: 'int', size: 'size', shmflg: 'hex' }),
@@ -17,20 +15,22 @@ export const IPC: readonly SyscallEntry[] = [
   kernel(70, 'msgrcv', { msqid: 'int', msgp: 'addr', msgsz: 'size', msgtyp: 'long', msgflg: 'hex' }),
   kernel(71, 'msgctl', { msqid: 'int', cmd: 'int', buf: 'addr' }),
   kernel(220, 'semtimedop', { semid: 'int', sops: 'addr', nsops: 'size', timeout: 'in(timespec)' }),
-  enosys(240, 'mq_open', { name: 'string', oflag: 'flags(open)', mode: 'mode', attr: 'addr' }, MQUEUE),
-  enosys(241, 'mq_unlink', { name: 'string' }, MQUEUE),
-  enosys(
-    242,
-    'mq_timedsend',
-    { mqdes: 'fd', msg_ptr: 'buf-in(msg_len)', msg_len: 'size', msg_prio: 'uint', abs_timeout: 'in(timespec)' },
-    MQUEUE,
-  ),
-  enosys(
-    243,
-    'mq_timedreceive',
-    { mqdes: 'fd', msg_ptr: 'buf-out(msg_len)', msg_len: 'size', msg_prio: 'out(uint)', abs_timeout: 'in(timespec)' },
-    MQUEUE,
-  ),
-  enosys(244, 'mq_notify', { mqdes: 'fd', sevp: 'in(sigevent)' }, MQUEUE),
-  enosys(245, 'mq_getsetattr', { mqdes: 'fd', newattr: 'addr', oldattr: 'addr' }, MQUEUE),
+  kernel(240, 'mq_open', { name: 'string', oflag: 'flags(open)', mode: 'mode', attr: 'addr' }),
+  kernel(241, 'mq_unlink', { name: 'string' }),
+  kernel(242, 'mq_timedsend', {
+    mqdes: 'fd',
+    msg_ptr: 'buf-in(msg_len)',
+    msg_len: 'size',
+    msg_prio: 'uint',
+    abs_timeout: 'in(timespec)',
+  }),
+  kernel(243, 'mq_timedreceive', {
+    mqdes: 'fd',
+    msg_ptr: 'buf-out(msg_len)',
+    msg_len: 'size',
+    msg_prio: 'out(uint)',
+    abs_timeout: 'in(timespec)',
+  }),
+  kernel(244, 'mq_notify', { mqdes: 'fd', sevp: 'in(sigevent)' }),
+  kernel(245, 'mq_getsetattr', { mqdes: 'fd', newattr: 'addr', oldattr: 'addr' }),
 ];

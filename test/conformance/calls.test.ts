@@ -12,7 +12,7 @@ import { cloister } from '../cli/cloister.ts';
 /** By program, the parts it can be asked for. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces'],
-  ipc: ['messages', 'semaphores', 'shared_memory'],
+  ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
 };
 

@@ -1,6 +1,9 @@
 // System V ipc, each call with what it answered. Printed is nothing that depends on the machine or the moment.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -168,10 +171,72 @@ static void shared_memory(void) {
   CALL(shmctl(id, IPC_STAT, &ds));
 }
 
+static void on_notify(int signo, siginfo_t *info, void *context) {
+  (void)context;
+  show("notified", signo);
+  show("its code", info->si_code);
+  show("its value", info->si_value.sival_int);
+}
+
+static void queues(void) {
+  char name[32], text[8192];
+  snprintf(name, sizeof name, "/conformance-%d", getpid());
+  struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = 16};
+  CALL(mq_open("/", O_RDONLY));
+  CALL(mq_open("/a/b", O_RDONLY | O_CREAT, 0600, NULL));
+  CALL(mq_open(name, O_RDONLY));
+  CALL(mq_open(name, O_RDWR | O_CREAT, 0600, &(struct mq_attr){.mq_maxmsg = 0, .mq_msgsize = 1}));
+  mqd_t q = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
+  CALL(mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr));
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 77};
+  sigaction(SIGUSR1, &(struct sigaction){.sa_sigaction = on_notify, .sa_flags = SA_SIGINFO}, NULL);
+  CALL(mq_notify(q, &event));
+  CALL(mq_notify(q, &event));
+  CALL(mq_send(q, "low", 4, 1));
+  CALL(mq_send(q, "high", 5, 9));
+  CALL(mq_send(q, "0123456789abcdef!", 17, 1));
+  CALL(mq_timedsend(q, "x", 1, 1, &(struct timespec){0, 0}));
+  CALL(mq_timedsend(q, "x", 1, 1, &(struct timespec){0, -1}));
+  CALL(mq_send(q, "x", 1, 32768));
+  struct pollfd p = {q, POLLIN | POLLOUT, 0};
+  CALL(poll(&p, 1, 0));
+  show("ready", p.revents);
+  unsigned priority = 0;
+  CALL(mq_receive(q, text, 15, &priority));
+  CALL(mq_receive(q, text, sizeof text, &priority));
+  show(text, priority);
+  CALL(mq_receive(q, text, sizeof text, NULL));
+  CALL(mq_getattr(q, &attr));
+  show("size", attr.mq_msgsize);
+  show("messages", attr.mq_curmsgs);
+  attr.mq_flags = O_NONBLOCK;
+  CALL(mq_setattr(q, &attr, NULL));
+  CALL(mq_receive(q, text, sizeof text, NULL));
+  attr.mq_flags = 0;
+  struct mq_attr before;
+  CALL(mq_setattr(q, &attr, &before));
+  show("flags", before.mq_flags);
+  pid_t child = fork();
+  if (child == 0) {
+    usleep(50000);
+    _exit(mq_send(q, "from the child", 15, 0) ? 1 : 0);
+  }
+  CALL(mq_receive(q, text, sizeof text, NULL));
+  show(text, 0);
+  waitpid(child, NULL, 0);
+  CALL(mq_unlink(name));
+  CALL(mq_unlink(name));
+  CALL(mq_send(q, "still", 6, 0));
+  CALL(mq_close(q));
+  CALL(mq_send(q, "x", 1, 0));
+  CALL(mq_notify(0, &event));
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   if (!strcmp(argv[1], "messages")) messages();
   if (!strcmp(argv[1], "semaphores")) semaphores();
   if (!strcmp(argv[1], "shared_memory")) shared_memory();
+  if (!strcmp(argv[1], "queues")) queues();
   return 0;
 }

@@ -107,6 +107,12 @@ export class NetlinkSocket extends Socket {
     return message.length;
   }
 
+  /** The kernel has something to say: a byte string, as one datagram. */
+  deliver(datagram: string): void {
+    this.answers.push(datagram);
+    this.queue.wake(READABLE);
+  }
+
   receive(message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
     const answer = this.answers[0];
