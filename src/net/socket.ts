@@ -6,6 +6,7 @@ import { CAP_NET_ADMIN } from '../abi/capability.ts';
 import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import { FIONREAD, SIOCOUTQ } from '../abi/ioctl.ts';
+import { POLLOUT, POLLWRNORM } from '../abi/poll.ts';
 import {
   SO_ACCEPTCONN,
   SO_BROADCAST,
@@ -157,8 +158,10 @@ export abstract class Socket extends OpenFile {
   }
   /** Throws away what its receive queue holds. */
   purgeQueue(): void {}
-  /** Told when SO_SNDBUF or SO_RCVBUF changed. */
-  protected buffersChanged(): void {}
+  /** SO_SNDBUF or SO_RCVBUF changed: there may be room now. */
+  protected buffersChanged(): void {
+    this.queue.wake(POLLOUT | POLLWRNORM);
+  }
 
   // ---- options ----
 

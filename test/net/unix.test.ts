@@ -402,6 +402,21 @@ test('a datagram receiver that is full', () => {
   assert.equal(send(task, sender, 'x'), -ENOTCONN);
 });
 
+test('a sender that was refused is woken, however large its packets', () => {
+  const task = newTask();
+  const [a, b] = pair(task, SOCK_DGRAM);
+  const big = task.memory.allocate(200000);
+  const args = [a, big, 180000, 0, 0, 0];
+  assert.equal(call(task, messages.sendto, a, big, 50000, 0, 0, 0), 50000);
+  assert.equal(call(task, messages.sendto, ...args), 180000);
+  assert.equal(call(task, messages.sendto, ...args), WAIT);
+  const reader = newTask(task.files);
+  receive(reader, b, 1);
+  receive(reader, b, 1);
+  assert.ok(isWoken(task));
+  assert.equal(retry(task, messages.sendto, ...args), 180000);
+});
+
 test('a connected datagram socket hears only its peer', () => {
   const task = newTask();
   const [a, b, c] = [0, 1, 2].map(() => call(task, sockets.socket, AF_UNIX, SOCK_DGRAM, 0));

@@ -474,6 +474,11 @@ export class TcpSocket extends InetSocket implements TimerTarget {
 
   // ---- options ----
 
+  protected override buffersChanged(): void {
+    super.buffersChanged();
+    this.peer?.queue.wake(WRITABLE);
+  }
+
   private inherit(listener: TcpSocket): void {
     this.sendBuffer = listener.sendBuffer;
     this.receiveBuffer = listener.receiveBuffer;

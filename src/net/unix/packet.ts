@@ -126,7 +126,9 @@ export class UnixPacketSocket extends UnixSocket {
       this.waitFor(target);
       return -EAGAIN;
     }
-    if (this.outstanding > 0 && this.outstanding + message.length + PACKET_COST > this.sendBuffer) return -EAGAIN;
+    // As in Linux the last packet may exceed the buffer: so a sender that was refused is always above the mark at
+    // which it is woken.
+    if (this.outstanding >= this.sendBuffer) return -EAGAIN;
     if (this.hasSwitch(SO_PASSCRED) && this.name === '') autobind(this);
     target.push(this, task, message);
     return message.length;
