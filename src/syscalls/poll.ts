@@ -2,6 +2,7 @@
 // stands on all their queues and the call is retried when one wakes.
 
 import { EBADF, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND } from '../abi/errno.ts';
+import { O_PATH } from '../abi/fcntl.ts';
 import { STICKY_TIMEOUTS } from '../abi/misc.ts';
 import {
   POLLERR,
@@ -130,7 +131,7 @@ function pollFds(task: Task, fds: UserAddress, nfds: number, timeout: number, re
     let found = 0;
     if (fd >= 0) {
       const file = files.get(fd as Fd);
-      found = file ? file.poll() & (events | ALWAYS) & 0xffff : POLLNVAL;
+      found = file && !(file.flags & O_PATH) ? file.poll() & (events | ALWAYS) & 0xffff : POLLNVAL;
     }
     u32[i + 1] = events | (found << 16);
     if (found !== 0) ready++;
@@ -217,7 +218,7 @@ function scanSets(task: Task, count: number, r: number, w: number, x: number, ou
       const flag = 1 << bit;
       if ((any & flag) === 0) continue;
       const file = task.files.get(((word << 5) + bit) as Fd);
-      if (!file) return -EBADF;
+      if (!file || file.flags & O_PATH) return -EBADF;
       const events = file.poll();
       if (u32[r + word] & flag && events & READ_SET) ready += setBit(out + word, flag);
       if (u32[w + word] & flag && events & WRITE_SET) ready += setBit(out + words + word, flag);
