@@ -120,12 +120,16 @@ function readTimeval(task: Task, address: UserAddress): number {
 function pollFds(task: Task, fds: UserAddress, nfds: number, timeout: number, restart: number): number {
   if (nfds > task.group.limits.soft[RLIMIT_NOFILE]) return -EINVAL;
   const { memory, files } = task;
-  const at = memory.in(fds, nfds * POLLFD_SIZE);
-  if (at < 0) return at;
-  const end = (at >> 2) + 2 * nfds;
+  const size = nfds * POLLFD_SIZE;
+  const from = memory.in(fds, size);
+  if (from < 0) return from;
+  // Results go to the slot if they fit; a request too long for that is answered where it lies.
+  const room = memory.reserve(size);
+  const to = room < 0 ? from : room;
+  const shift = (to - from) >> 2;
+  const end = (from + size) >> 2;
   let ready = 0;
-  // The results go where the request was read from: the guest sees no more than it could write there itself.
-  for (let i = at >> 2; i < end; i += 2) {
+  for (let i = from >> 2; i < end; i += 2) {
     const fd = i32[i];
     const events = u32[i + 1] & 0xffff;
     let found = 0;
@@ -133,20 +137,21 @@ function pollFds(task: Task, fds: UserAddress, nfds: number, timeout: number, re
       const file = files.get(fd as Fd);
       found = file && !(file.flags & O_PATH) ? file.poll() & (events | ALWAYS) & 0xffff : POLLNVAL;
     }
-    u32[i + 1] = events | (found << 16);
+    i32[i + shift] = fd;
+    u32[i + shift + 1] = events | (found << 16);
     if (found !== 0) ready++;
   }
   if (ready === 0 && timeout !== 0) {
     setTimeoutOnce(task, timeout);
     if (!timedOut(task)) {
-      for (let i = at >> 2; i < end; i += 2) {
+      for (let i = from >> 2; i < end; i += 2) {
         const queue = i32[i] < 0 ? null : files.get(i32[i] as Fd)?.waitQueue;
         if (queue) waitOn(task, queue, u32[i + 1] & 0xffff);
       }
       return commitBlock(task, restart);
     }
   }
-  memory.commit(fds, at, nfds * POLLFD_SIZE);
+  memory.commit(fds, to, size);
   return ready;
 }
 
