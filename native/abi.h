@@ -37,6 +37,7 @@ typedef long s64;
 #define CONTROL_BACKGROUND 0x80 // with SIGCONT: continued, but not in the foreground of the terminal
 #define CONTROL_STOP       'S'  // stop as the sandbox's job has
 #define CONTROL_TERMINAL   'T'  // the terminal is wanted
+#define CONTROL_READY      'R'  // the container is there, its program still to come
 
 // ---- slot: byte offsets of its parts ----
 #define SLOT_ORDERS  0x1000u // up to MAX_ORDERS orders of 64 bytes: u64 opcode, u64 argument[7]

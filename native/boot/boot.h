@@ -34,9 +34,17 @@
 #define MACHINE_FILES 4
 
 struct bind {
-  const char *name, *source;
+  const char *name, *source, *destination; // the last inside, or NULL
   bool read_only, is_directory;
   int tree; // detached mount
+  int view; // one more for our own view, or -1
+};
+
+#define MAX_MOUNT_POINTS 256
+/** A place in a read-only root file system that something will be mounted on. */
+struct mount_point {
+  const char *path;
+  bool is_directory;
 };
 
 struct runtime_file {
@@ -62,6 +70,8 @@ struct options {
   bool remove;                   // the state and the cgroups go away at the end
   const char *cgroup[MAX_CGROUPS];
   int cgroups;
+  struct mount_point mount_point[MAX_MOUNT_POINTS];
+  int mount_points;
   struct passed passed[MAX_PASSED];
   int passed_count;
   bool rootfs_read_only;
@@ -77,7 +87,7 @@ struct options {
 
 /** What one process of ours opens and a later one uses. All are close-on-exec. */
 struct state {
-  int rootfs_tree;
+  int rootfs_tree, rootfs_view;
   int stdio[3]; // non-blocking doubles of 0..2, or -1
   int control_outer, control_sentry;
   int terminal; // our controlling terminal, or -1
@@ -110,6 +120,13 @@ int listen_control(const char *directory);
 int connect_control(const char *directory);
 /** The end of a container that nobody else will delete: its cgroups and its directory. */
 void remove_container(const struct options *options);
+
+// ---- view.c ----
+/** Whether others will look for the container's files by way of the outer process. */
+bool wants_view(const struct options *options);
+void make_mount_points(const struct options *options, int root);
+/** The container's files, and its processes in /proc, become all that our process sees. */
+void enter_view(const struct options *options, const struct state *state, pid_t init);
 
 // ---- exec.c ----
 /** Has the sentry of a running container start a program, and stands for that program. */

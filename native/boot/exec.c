@@ -44,9 +44,11 @@ static void obey(const struct options *options, char *line) {
   if (!strcmp(line, "started")) {
     if (options->sync_fd < 0) return;
     if (write(options->sync_fd, "created\n", 8) != 8) return;
-    close(options->sync_fd);
     message_fd = 2;
   } else if (sscanf(line, "exit %d", &status) == 1) {
+    // Whoever started us must be gone first: our status is for the process that we are left to.
+    char byte;
+    while (options->sync_fd >= 0 && read(options->sync_fd, &byte, 1) > 0) continue;
     _exit(status);
   } else if (sscanf(line, "error %d %n", &status, &skip) == 1) {
     say("%s", line + skip);

@@ -42,6 +42,21 @@ static void parse_bind(struct options *options, char *text) {
   bind->read_only = length > 3 && !strcmp(colon + 1 + length - 3, ":ro");
   if (bind->read_only) colon[1 + length - 3] = 0;
   *colon = 0;
+  bind->view = -1;
+}
+
+/** NAME:DESTINATION, of a bind that was named before. */
+static void parse_destination(struct options *options, char *text) {
+  char *colon = strchr(text, ':');
+  if (!colon) usage("bad --bind-destination", text);
+  *colon = 0;
+  for (int i = 0; i < options->binds; i++)
+    if (!strcmp(options->bind[i].name, text)) options->bind[i].destination = colon + 1;
+}
+
+static void parse_mount_point(struct options *options, const char *path, bool is_directory) {
+  if (options->mount_points == MAX_MOUNT_POINTS) usage("too many mount points", path);
+  options->mount_point[options->mount_points++] = (struct mount_point){path, is_directory};
 }
 
 /** FILE[:DEST]; both are absolute. */
@@ -79,6 +94,9 @@ static void parse_options(struct options *options, char **argv) {
     if ((value = option_value(argv[i], "--rootfs"))) options->rootfs = value;
     else if ((value = option_value(argv[i], "--rootfs-ro"))) options->rootfs_read_only = !strcmp(value, "1");
     else if ((value = option_value(argv[i], "--bind"))) parse_bind(options, value);
+    else if ((value = option_value(argv[i], "--bind-destination"))) parse_destination(options, value);
+    else if ((value = option_value(argv[i], "--mount-point"))) parse_mount_point(options, value, true);
+    else if ((value = option_value(argv[i], "--mount-point-file"))) parse_mount_point(options, value, false);
     else if ((value = option_value(argv[i], "--runtime"))) parse_runtime(options, value);
     else if ((value = option_value(argv[i], "--stub"))) options->stub = value;
     else if ((value = option_value(argv[i], "--spec-fd"))) options->spec_fd = parse_fd(value);
@@ -125,7 +143,7 @@ static int by_number(const void *a, const void *b) { return *(const int *)a - *(
 
 /** Closes everything above 2 but these. */
 void close_others(const int *keep, size_t count) {
-  int sorted[MAX_PASSED + 8];
+  int sorted[MAX_BINDS + MAX_PASSED];
   unsigned from = 3;
   memcpy(sorted, keep, count * sizeof *keep);
   qsort(sorted, count, sizeof *sorted, by_number);
@@ -317,6 +335,7 @@ static void stand_for_sandbox(const struct options *options, const struct state 
     ssize_t length = recv(state->control_outer, &request, 1, MSG_DONTWAIT);
     if (length == 1 && request == CONTROL_STOP) kill(getpid(), SIGSTOP); // the sandbox's job was stopped: so are we
     else if (length == 1 && request == CONTROL_TERMINAL) want_terminal(state);
+    else if (length == 1 && request == CONTROL_READY) enter_view(options, state, init);
     else if (length == 0) poll_set[1].fd = -1;
   }
 }
@@ -358,8 +377,12 @@ int main(int argc, char **argv) {
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");
   if (options.log_fd >= 0 && options.sync_fd >= 0) message_fd = options.log_fd;
-  int keep[5] = {state.sync[1], state.control_outer, signals, message_fd, state.terminal};
-  keep_only(open_null(), keep, 5);
+  int keep[MAX_BINDS + 6] = {state.sync[1], state.control_outer, signals, message_fd, state.terminal}, count = 5;
+  if (wants_view(&options)) {
+    keep[count++] = state.rootfs_view;
+    for (int i = 0; i < options.binds; i++) keep[count++] = options.bind[i].view;
+  }
+  keep_only(open_null(), keep, count);
   if (write(state.sync[1], "", 1) != 1) die(NULL, "the sandbox did not start");
   stand_for_sandbox(&options, &state, signals, init);
 }

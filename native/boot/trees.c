@@ -211,6 +211,8 @@ static void take_all(struct options *options, struct state *state) {
 
   for (int i = 0; i < options->binds; i++) cover_host(source[i]);
   cover_host(rootfs);
+  make_mount_points(options, root);
+  if (wants_view(options)) state->rootfs_view = clone_tree(root, "", options->rootfs, ATTR_NOSUID | ATTR_NODEV);
 
   state->rootfs_tree =
       clone_tree(root, "", options->rootfs, ATTR_NOSUID | ATTR_NODEV | (options->rootfs_read_only ? ATTR_RDONLY : 0));
@@ -218,6 +220,8 @@ static void take_all(struct options *options, struct state *state) {
   for (int i = 0; i < options->binds; i++) {
     struct bind *bind = &options->bind[i];
     bind->is_directory = is_directory(found[i]);
+    if (wants_view(options) && bind->destination)
+      bind->view = clone_tree(found[i], "", bind->source, ATTR_NOSUID | ATTR_NODEV);
     bind->tree = clone_tree(found[i], "", bind->source, ATTR_NOSUID | ATTR_NODEV | (bind->read_only ? ATTR_RDONLY : 0));
     if (!bind->is_directory) bind->tree = wrap_file(bind->tree, bind->source);
     close(found[i]);

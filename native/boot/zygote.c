@@ -40,12 +40,25 @@ static void limit_processes(void) {
   if (setrlimit(RLIMIT_NPROC, &limit)) die(NULL, "setrlimit");
 }
 
+/** When memory runs out it is the guests' programs that go, as it would be without a sandbox, and not the sentry. */
+static void be_the_first_victim(void) {
+  int value = 0;
+  FILE *file = fopen("/proc/self/oom_score_adj", "r+e");
+  if (!file) return;
+  if (fscanf(file, "%d", &value) == 1) {
+    rewind(file);
+    fprintf(file, "%d", value > 500 ? 1000 : value + 500);
+  }
+  fclose(file);
+}
+
 static void run_zygote(const struct state *state, int sync) {
   // /proc is still the host's: our number there is what the parent needs to find us.
   char number[32] = "", go;
   if (readlink("/proc/self", number, sizeof number - 1) <= 0)
     die("/proc must be mounted where cloister is started.", "cannot read /proc/self");
   if (write(sync, number, sizeof number) != sizeof number || read(sync, &go, 1) != 1) _exit(125);
+  be_the_first_victim();
   become_root();
   enter_empty_root(any_directory());
   reset_signals();

@@ -1,13 +1,15 @@
 // What is asked over a container's control socket: one line of JSON each. The outside (oci) and native/boot write them,
 // the sentry reads them. Byte strings as in spec.ts.
 
-import type { ProcessSpec } from './spec.ts';
+import type { LimitsSpec, ProcessSpec } from './spec.ts';
 
 export type ControlRequest =
   /** Execute the container's program. */
   | { readonly verb: 'start' }
   /** A signal to the first process, or to all. On the connection of an exec: to that program. */
   | { readonly verb: 'signal'; readonly signal: number; readonly all?: boolean }
+  /** Its limits have changed; those that are named. */
+  | { readonly verb: 'limit'; readonly limits: Partial<LimitsSpec> }
   /** List the processes. */
   | { readonly verb: 'ps' }
   /**

@@ -29,6 +29,8 @@ export interface SandboxSpec {
   /** Written to the sandbox's /proc/sys: `kernel.msgmax` to value. */
   readonly sysctl: Readonly<Record<string, string>>;
   readonly process: ProcessSpec;
+  /** What the sandbox may use, as its cgroup shows it. The host holds it to all of them, the sentry to the first. */
+  readonly limits: LimitsSpec;
   /** The user namespace the sentry runs in: which ids of it exist on the host. */
   readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] };
   /** Where strace(1)-like lines go, or null for no tracing. */
@@ -41,6 +43,17 @@ export interface SandboxSpec {
   readonly stats: boolean;
   /** Log what the sentry does to stderr. */
   readonly debug: boolean;
+}
+
+/** Null: no limit. */
+export interface LimitsSpec {
+  /** Processes and threads. */
+  readonly pids: number | null;
+  /** Bytes. */
+  readonly memory: number | null;
+  /** Microseconds of CPU time per period of `cpuPeriod` microseconds. */
+  readonly cpuQuota: number | null;
+  readonly cpuPeriod: number;
 }
 
 export interface RootSpec {

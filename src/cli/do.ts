@@ -10,7 +10,7 @@ import type { DeviceSpec, MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '
 import { SPEC_VERSION } from '../base/spec.ts';
 import { bytesOfText, pathOf } from '../oci/bytes.ts';
 import { loginCapabilities } from '../oci/capabilities.ts';
-import { inheritedLimits, STANDARD_MOUNTS } from '../oci/defaults.ts';
+import { inheritedLimits, NO_LIMITS, STANDARD_MOUNTS } from '../oci/defaults.ts';
 import { defaultIdentity } from '../oci/identity.ts';
 import type { Bind, Sandbox } from '../oci/launch.ts';
 import { launch } from '../oci/launch.ts';
@@ -117,6 +117,7 @@ function sandboxOf(args: readonly string[], options: DoOptions, dist: string): S
     readonlyPaths: [],
     devices: LOOP_DEVICES,
     sysctl: {},
+    limits: NO_LIMITS,
     process: processOf(args, options, rootPath),
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
     ...traceSpec(options, dist),

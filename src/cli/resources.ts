@@ -107,8 +107,8 @@ export function addResourceCommands(program: Command): void {
       const root = stateRoot();
       const state = requireState(root, id);
       if (statusOf(root, state) === 'stopped') throw new LaunchError('container not running');
-      const { updateResources } = await import('../oci/cgroup-resources.ts');
-      updateResources(state.cgroups, await resourcesOf(options));
+      const { updateContainer } = await import('../oci/update.ts');
+      await updateContainer(root, state, await resourcesOf(options));
     });
 
   for (const name of ['checkpoint', 'restore']) {

@@ -48,8 +48,12 @@ export class Limits {
   }
 }
 
-/** Whether the task's user has as many tasks as RLIMIT_NPROC lets it have. Privileged tasks are not held to it. */
+/**
+ * Whether the sandbox has as many tasks as its cgroup may, or the task's user as many as RLIMIT_NPROC lets it have.
+ * Privileged tasks are not held to the latter.
+ */
 export function exceedsProcessLimit(task: Task): boolean {
+  if (kernel.tasks.size >= (kernel.limits.pids ?? Number.POSITIVE_INFINITY)) return true;
   const limit = task.group.limits.soft[RLIMIT_NPROC];
   if (kernel.tasks.size < limit) return false;
   const { credentials } = task;

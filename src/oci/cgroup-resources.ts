@@ -17,9 +17,22 @@ interface Setting {
   readonly field: string;
 }
 
+/** What the sentry needs to work. A container that may use less cannot be sandboxed: its limit is raised to this. */
+const MINIMUM_MEMORY = 64 << 20;
+
+/** Limits of memory that the sandbox itself can live with. */
+function withMinimum(resources: Resources): Resources {
+  const { memory } = resources;
+  const raise = (value: number | undefined): number | undefined =>
+    value !== undefined && value > 0 ? Math.max(value, MINIMUM_MEMORY) : value;
+  if (memory === undefined) return resources;
+  return { ...resources, memory: { ...memory, limit: raise(memory.limit), swap: raise(memory.swap) } };
+}
+
 /** Sets the limits. Throws a LaunchError that names the field that cannot be honoured. */
 export function applyResources(cgroups: CgroupState, resources: Resources): void {
-  const settings = cgroups.version === 2 ? unifiedSettings(resources) : legacySettings(resources);
+  const raised = withMinimum(resources);
+  const settings = cgroups.version === 2 ? unifiedSettings(raised) : legacySettings(raised);
   for (const setting of settings) apply(cgroups, setting);
 }
 

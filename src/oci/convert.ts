@@ -8,6 +8,7 @@ import type {
   CapabilitySets,
   DeviceSpec,
   IdMapping,
+  LimitsSpec,
   MountSpec,
   MountType,
   ProcessSpec,
@@ -18,7 +19,7 @@ import { SPEC_VERSION } from '../base/spec.ts';
 import { bytesOfText, pathOf } from './bytes.ts';
 import { capabilitySet } from './capabilities.ts';
 import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
-import { RLIMITS } from './defaults.ts';
+import { NO_LIMITS, RLIMITS } from './defaults.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
 import type { Bind, Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
@@ -62,6 +63,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     readonlyPaths: (linux.readonlyPaths ?? []).map(bytesOfText),
     devices: (linux.devices ?? []).map(convertDevice),
     sysctl: linux.sysctl ?? {},
+    limits: { ...NO_LIMITS, ...convertResources(linux.resources ?? {}) },
     process: {
       ...convertProcess(process, options.warn),
       seccomp: linux.seccomp ? compileSeccomp(linux.seccomp) : null,
@@ -108,6 +110,8 @@ function refuseUnsupported(linux: OciLinux): void {
 
 function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: string) => void): void {
   const ignored: string[] = [];
+  const memory = linux.resources?.memory?.limit ?? 0;
+  if (memory > 0 && memory < 64 << 20) warn('config.json: linux.resources.memory.limit: raised to 64 MiB on the host');
   if (linux.intelRdt !== undefined) ignored.push('linux.intelRdt');
   if (linux.memoryPolicy !== undefined) ignored.push('linux.memoryPolicy');
   if (linux.mountLabel) ignored.push('linux.mountLabel');
@@ -135,6 +139,17 @@ function identityOf(linux: OciLinux): ReturnType<typeof defaultIdentity> {
 
 function convertMapping(mapping: { containerID: number; hostID: number; size: number }): IdMapping {
   return { inside: mapping.containerID, outside: mapping.hostID, count: mapping.size };
+}
+
+/** The limits that the sandbox shows: those that these resources set or lift. */
+export function convertResources({ pids, memory, cpu }: NonNullable<OciLinux['resources']>): Partial<LimitsSpec> {
+  const positive = (value: number): number | null => (value > 0 ? value : null);
+  return {
+    ...(pids?.limit && { pids: positive(pids.limit) }),
+    ...(memory?.limit && { memory: positive(memory.limit) }),
+    ...(cpu?.quota && { cpuQuota: positive(cpu.quota) }),
+    ...(cpu?.period && { cpuPeriod: cpu.period }),
+  };
 }
 
 /** All but what `linux` says of it. */

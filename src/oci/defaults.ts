@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { RLIM_INFINITY } from '../abi/resource.ts';
-import type { MountSpec, RlimitSpec } from '../base/spec.ts';
+import type { LimitsSpec, MountSpec, RlimitSpec } from '../base/spec.ts';
 
 /** /proc, /sys, /dev and what lives below it, and a /run of the sandbox's own. */
 export const STANDARD_MOUNTS: readonly MountSpec[] = [
@@ -59,3 +59,5 @@ export function inheritedLimits(): RlimitSpec[] {
   }
   return limits;
 }
+
+export const NO_LIMITS: LimitsSpec = { pids: null, memory: null, cpuQuota: null, cpuPeriod: 100_000 };

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { ControlRequest } from '../base/control.ts';
 import type { ProcessSpec } from '../base/spec.ts';
@@ -139,10 +140,14 @@ async function spawnProxy(
   closeSync(spec);
   let text = '';
   const failed = once(proxy, 'exit');
-  for await (const data of proxy.stdio[3] as NodeJS.ReadableStream) text += String(data);
-  if (text === 'created\n') {
+  const sync = proxy.stdio[3] as Socket;
+  for await (const data of sync.iterator({ destroyOnReturn: false })) {
+    text += String(data);
+    if (text !== 'created\n') continue;
     if (pidFile !== null) writeFileSync(pathOf(pidFile), String(proxy.pid));
+    // It keeps its end open, and does not end before we do.
     proxy.unref();
+    sync.unref();
     return;
   }
   const [status] = (await failed) as [number | null];

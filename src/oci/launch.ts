@@ -1,7 +1,7 @@
 // Starting a sandbox: what the launcher (native/boot) needs besides the spec, and the step over to it. The process
 // that calls `launch` becomes the launcher, so that nothing of the outside stays resident in the foreground case.
 
-import { openSync, readFileSync, writeSync } from 'node:fs';
+import { openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../base/spec.ts';
@@ -83,6 +83,10 @@ export function bootArguments(dist: string, sandbox: Sandbox): string[] {
   for (const bind of sandbox.binds) {
     args.push(`--bind=${bind.name}:${bootArgument(bind.source)}${bind.readonly ? ':ro' : ''}`);
   }
+  for (const { source, destination } of spec.mounts) {
+    if (source !== null) args.push(`--bind-destination=${source}:${bootArgument(destination)}`);
+  }
+  args.push(...mountPoints(sandbox));
   args.push(`--runtime=${runtime.node}:/node`);
   for (const library of runtime.libraries) args.push(`--runtime=${library}`);
   for (const file of ['sentry.blob', 'cloister.node']) args.push(`--runtime=${join(dist, file)}:/${file}`);
@@ -96,6 +100,18 @@ export function bootArguments(dist: string, sandbox: Sandbox): string[] {
   for (const map of identity.gidMappings) args.push(`--gidmap=${map.inside}:${map.outside}:${map.count}`);
   args.push(`--caps=${identity.capabilities.toString(16)}`);
   return args;
+}
+
+/** In a read-only root the launcher makes what will be mounted on; what lies on another mount is not the root's. */
+function mountPoints({ spec, binds }: Sandbox): string[] {
+  if (!spec.root.readonly || spec.root.overlay !== 'none') return [];
+  return spec.mounts.flatMap(({ destination, source }, index) => {
+    const above = spec.mounts.slice(0, index).some((mount) => destination.startsWith(`${mount.destination}/`));
+    if (above) return [];
+    const bind = binds.find(({ name }) => name === source);
+    const isFile = bind !== undefined && !statSync(pathOf(bind.source)).isDirectory();
+    return [`--mount-point${isFile ? '-file' : ''}=${bootArgument(destination)}`];
+  });
 }
 
 /** Writes the spec into an anonymous file that the launcher inherits, and returns its descriptor. */

@@ -31,6 +31,7 @@ const MAX_SIGNALS = 64;
 const CONTROL_BACKGROUND = 0x80;
 const CONTROL_STOP = 'S';
 const CONTROL_TERMINAL = 'T';
+const CONTROL_READY = 'R';
 
 /** Whether a host descriptor is a terminal. */
 export function isTerminal(fd: HostFd): boolean {
@@ -78,6 +79,11 @@ export function watchControl(control: HostFd, alone: boolean): void {
     request(control, CONTROL_STOP);
   });
   setConsoleWantedHook(() => request(control, CONTROL_TERMINAL));
+}
+
+/** The launcher is told that the container is there. */
+export function tellReady(control: HostFd): void {
+  request(control, CONTROL_READY);
 }
 
 function readControl(control: HostFd): void {

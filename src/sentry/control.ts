@@ -99,6 +99,9 @@ class Connection {
         return sendToAll(request.signal, request.all ?? false);
       case 'ps':
         return this.reply(JSON.stringify({ ok: true, processes: [...kernel.groups.values()].flatMap(processEntry) }));
+      case 'limit':
+        kernel.limits = { ...kernel.limits, ...request.limits };
+        return this.reply('{"ok":true}');
       case 'exec':
         return this.exec(request);
     }

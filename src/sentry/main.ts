@@ -20,7 +20,7 @@ import { native } from '../platform/native.ts';
 import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts';
 import { Unimplemented } from '../trace/unimplemented.ts';
 import { parseSentryArguments, type SentryArguments } from './arguments.ts';
-import { watchControl } from './console.ts';
+import { tellReady, watchControl } from './console.ts';
 import { awaitStart, serveControl } from './control.ts';
 import { prepareEnd } from './end.ts';
 import { execFailed } from './exec.ts';
@@ -52,6 +52,7 @@ function main(): void {
     kernel.initUnkillable = args.listen >= 0;
     if (args.listen >= 0) serveControl(args.listen, mounts);
     if (args.sync >= 0) {
+      tellReady(args.control);
       announce(args.sync);
       logFd = args.log;
       awaitStart(start);
@@ -82,6 +83,7 @@ function bindNative(args: SentryArguments): void {
 function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.hostname = spec.hostname;
   kernel.domainname = spec.domainname;
+  kernel.limits = spec.limits;
   kernel.bootTime = monotonicNow();
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;

@@ -66,7 +66,9 @@ export function mountAll(args: SentryArguments, spec: SandboxSpec, mounts: Mount
 
 function openRoot(args: SentryArguments, root: RootSpec): Superblock {
   const overlaid = root.overlay !== 'none';
-  const lower = openTree({ fd: args.rootfs, isDirectory: true }, true, overlaid || root.readonly, root.path);
+  // Clients copy files into the root of a container (podman cp); no one else's root changes under us.
+  const exclusive = args.listen < 0;
+  const lower = openTree({ fd: args.rootfs, isDirectory: true }, exclusive, overlaid || root.readonly, root.path);
   if (root.overlay === 'none') return lower;
   if (root.overlay === 'memory') {
     const { mode, uid, gid } = lower.root;

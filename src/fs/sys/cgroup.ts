@@ -1,5 +1,5 @@
-// The cgroup2 filesystem as the sandbox sees it: one cgroup, the root of its own cgroup namespace, without controllers.
-// Limits are the business of whoever runs the sandbox; they stand in the host's cgroup and show there.
+// The cgroup2 filesystem as the sandbox sees it: one cgroup, the root of its own cgroup namespace. It shows the limits
+// that programs size themselves by; what is used is counted in the host's cgroup and shows there.
 
 import { CGROUP2_SUPER_MAGIC } from '../../abi/stat.ts';
 import { kernel } from '../../kernel/kernel.ts';
@@ -15,8 +15,10 @@ function numbers(ids: Iterable<number>): string {
     .join('');
 }
 
+const limitText = (value: number | null): string => (value === null ? 'max' : String(value));
+
 const FILES: Tree = {
-  'cgroup.controllers': text(() => '\n'),
+  'cgroup.controllers': text(() => 'cpu memory pids\n'),
   'cgroup.events': text(() => 'populated 1\nfrozen 0\n'),
   'cgroup.max.depth': text(() => 'max\n'),
   'cgroup.max.descendants': text(() => 'max\n'),
@@ -25,6 +27,10 @@ const FILES: Tree = {
   'cgroup.subtree_control': text(() => '\n'),
   'cgroup.threads': text(() => numbers(kernel.tasks.keys())),
   'cgroup.type': text(() => 'domain\n'),
+  'cpu.max': text(() => `${limitText(kernel.limits.cpuQuota)} ${kernel.limits.cpuPeriod}\n`),
+  'memory.max': text(() => `${limitText(kernel.limits.memory)}\n`),
+  'pids.current': text(() => `${kernel.tasks.size}\n`),
+  'pids.max': text(() => `${limitText(kernel.limits.pids)}\n`),
 };
 
 export class CgroupSuperblock extends VirtualSuperblock {
