@@ -62,6 +62,11 @@ void spin_watch(u32 index, bool here);
 void spin_unwatch(u32 index);
 /** Before the sentry sleeps: nobody is watched any more. */
 void spin_stop(void);
+/**
+ * The call of a watched slot is withheld: its thread must not wait in memory, on a CPU that another may need to end
+ * that wait. Threads that wait for each other gain nothing from being watched.
+ */
+void spin_blocked(u32 index);
 /** A guest thread is put on our CPU: whoever spins there would only keep it waiting. */
 void spin_yield(void);
 enum { SPIN_NONE = -1, SPIN_LOOK = -2 };

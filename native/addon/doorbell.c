@@ -255,12 +255,16 @@ static int take_spun(s64 deadline) {
   return index;
 }
 
+static int taken_last = -1; // slot of the call that was taken without a ring in the last turn
+
 static int next(s64 timeout) {
+  if (taken_last >= 0 && spun[taken_last] && !wanted[taken_last]) spin_blocked(taken_last);
+  taken_last = -1;
   s64 deadline = timeout < 0 ? -1 : timeout == 0 ? 0 : clock_monotonic() + timeout;
   for (;;) {
     if (in_burst && !ticked && calls_since_look < LOOK_INTERVAL && timeout != 0) {
       int taken = take_spun(deadline);
-      if (taken >= 0) return count_call(taken);
+      if (taken >= 0) return count_call(taken_last = taken);
     }
     bool blind = in_burst && !ticked && calls_since_look < LOOK_INTERVAL && (timeout < 0 || timeout > TICK_NS);
     int result = blind ? receive() : look(deadline);

@@ -7,19 +7,21 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-#define WATCH_MAX      4
-#define SPIN_NS        40000l   // without a call for so long, the sentry goes to sleep
-#define LOOK_NS        6000l    // the listener and other events are looked at so often meanwhile
-#define PAUSE_LEAST_NS 1000000l // after a watch without success; doubles up to
-#define PAUSE_MOST_NS  16000000l
-#define YIELD_NS       1000000l // for so long our CPU is left to a new thread
-#define WORTH_CALLS    8        // a watch that brought so many calls was a success
+#define WATCH_MAX        4
+#define SPIN_NS          40000l   // without a call for so long, the sentry goes to sleep
+#define LOOK_NS          6000l    // the listener and other events are looked at so often meanwhile
+#define PAUSE_LEAST_NS   1000000l // after a watch without success; doubles up to
+#define PAUSE_MOST_NS    16000000l
+#define YIELD_NS         1000000l   // for so long our CPU is left to a new thread
+#define WORTH_CALLS      8          // a watch that brought so many calls was a success
+#define BLOCKED_PAUSE_NS 100000000l // then threads have been sent to other CPUs in vain
+#define BLOCKED_PART     4          // one call in so many that blocks, and the watch was none
 
 static u32 watched[WATCH_MAX];
 static bool moved[WATCH_MAX]; // its thread was told to stay off our CPU
 static u32 watch_count;
 static cpu_set_t all_cpus;
-static u32 calls; // taken in this watch
+static u32 calls, blocked; // taken in this watch; of those, withheld
 static s64 pause_ns = PAUSE_LEAST_NS, pause_end;
 static long switches; // involuntary context switches at the last tick
 static bool several_cpus, forbidden;
@@ -43,7 +45,7 @@ void spin_watch(u32 index, bool here) {
     i--;
   }
   if (watch_count == 0) {
-    calls = 0;
+    calls = blocked = 0;
     addon_info[INFO_WATCHES]++;
   }
   if (i == watch_count) {
@@ -79,6 +81,13 @@ void spin_stop(void) {
   if (watch_count == 0) return;
   while (watch_count) spin_unwatch(watched[watch_count - 1]);
   give_up(clock_monotonic());
+}
+
+void spin_blocked(u32 index) {
+  spin_unwatch(index);
+  if (++blocked * BLOCKED_PART < calls) return;
+  while (watch_count) spin_unwatch(watched[watch_count - 1]);
+  pause_end = clock_monotonic() + BLOCKED_PAUSE_NS;
 }
 
 void spin_yield(void) {
