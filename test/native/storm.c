@@ -78,7 +78,7 @@ int main(void) {
     long changed, result = probe(&in, &low, &high, &changed);
     bad += result != self || changed || memcmp(&in, &low, sizeof in) || memcmp(&in, &high, sizeof in);
   }
-  printf("%d signals, %ld of the calls bad\n", signals, bad);
+  printf("%d signals, %ld of the calls bad\n", SIGNALS, bad);
   fprintf(stderr, "%ld calls\n", calls);
   return bad != 0;
 }
