@@ -1,9 +1,11 @@
 // Directory entries for getdents(2) and getdents64(2), laid down straight where they are copied to the guest from.
 
 import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR } from '../abi/errno.ts';
+import { IN_ACCESS } from '../abi/misc.ts';
 import type { UserAddress } from '../base/brands.ts';
 import type { Task } from '../kernel/task.ts';
 import { IO_CHUNK, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
+import { notifyDentry } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 const NAME_64 = 19;
@@ -75,5 +77,6 @@ function list(task: Task, file: OpenFile, address: UserAddress, count: number, p
   const got = next - start;
   if (got === 0) return full ? -EINVAL : Math.min(r, 0);
   task.memory.commit(address, at, got);
+  notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
   return got;
 }

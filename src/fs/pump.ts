@@ -3,6 +3,7 @@
 // goes to has room.
 
 import { EAGAIN, EPIPE } from '../abi/errno.ts';
+import { IN_ACCESS, IN_MODIFY } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { SI_USER, SIGPIPE } from '../abi/signal.ts';
 import { block, WAIT } from '../kernel/block.ts';
@@ -10,6 +11,7 @@ import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, IO_CHUNK } from '../platform/arena.ts';
+import { notifyDentry } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 import { PipeFile } from './pipe/pipe.ts';
 
@@ -42,6 +44,10 @@ export function pump(task: Task, job: Pumping): number {
     if (written < 0) return stop(task, job, to, POLLOUT, written, done);
     if (from instanceof PipeFile) from.read(at, written);
     done += written;
+  }
+  if (done > 0) {
+    notifyDentry(from.path.dentry, from.inode, IN_ACCESS);
+    notifyDentry(to.path.dentry, to.inode, IN_MODIFY);
   }
   return done;
 }

@@ -5,6 +5,7 @@
 import { CAP_FSETID } from '../abi/capability.ts';
 import { EAGAIN, EFAULT, EFBIG, EINTR, EINVAL, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
 import { IOV_MAX, O_APPEND } from '../abi/fcntl.ts';
+import { IN_ACCESS, IN_MODIFY } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
@@ -16,6 +17,7 @@ import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
+import { notifyDentry } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 /** Most bytes one call moves, as on Linux. */
@@ -80,7 +82,10 @@ export function readLoaded(task: Task, file: OpenFile, offset: number, again = f
   const start = own ? file.position : Math.max(offset, 0);
   const n = total <= IO_CHUNK ? readOnce(task, file, start) : readPieces(task, file, start);
   if (n === -EAGAIN) return wait(task, file, POLLIN, 0, again);
-  if (n > 0 && own) file.position = start + n;
+  if (n > 0) {
+    if (own) file.position = start + n;
+    notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
+  }
   return n;
 }
 
@@ -131,7 +136,10 @@ export function writeLoaded(task: Task, file: OpenFile, offset: number, again = 
   const room = checkRegular(task, file, start);
   if (room < 0) return room;
   const n = writePieces(task, file, start, Math.min(total, room), again);
-  if (n > 0 && own) file.position = file.flags & O_APPEND ? file.inode.size : start + n;
+  if (n > 0) {
+    if (own) file.position = file.flags & O_APPEND ? file.inode.size : start + n;
+    notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+  }
   return n;
 }
 

@@ -24,7 +24,7 @@ import { ORDER_FRAME, SIGINFO_AREA, SLOT_ORDERS, SLOT_SIZE } from '../platform/l
 import { noteHandlerFlags } from './answer.ts';
 import { killGroup } from './exit.ts';
 import { bitHigh, bitLow, type SignalAction, type SignalInfo } from './signal-state.ts';
-import { dequeueSignal, ignoredByDefault } from './signals.ts';
+import { dequeueSignal, ignoredByDefault, sparesInit } from './signals.ts';
 import { isStopSignal, stopGroup } from './stop.ts';
 import type { Task } from './task.ts';
 
@@ -54,7 +54,7 @@ export function deliverSignals(task: Task): number {
     const info = dequeueSignal(task, task.maskLow, task.maskHigh);
     if (!info) break;
     const action = task.group.actions.get(info.signo);
-    if (action.handler === SIG_IGN) continue;
+    if (action.handler === SIG_IGN || sparesInit(task.group, info)) continue;
     if (action.handler !== SIG_DFL) {
       pushFrame(task, info, action);
     } else if (isStopSignal(info.signo)) {

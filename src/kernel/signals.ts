@@ -36,7 +36,7 @@ export function ignoredByDefault(signo: number): boolean {
 
 /** Sends a signal to a process: any thread that does not block it takes it. */
 export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo): void {
-  if (group.status >= 0 || sparesInit(group, info)) return;
+  if (group.status >= 0 || (sparesInit(group, info) && !isHeld(group.leader, info.signo))) return;
   prepare(group, info.signo);
   if (isDropped(group, null, info.signo)) return;
   group.pending.add(info);
@@ -47,7 +47,8 @@ export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo): void {
 /** Sends a signal to one thread. */
 export function sendSignalToTask(task: Task, info: SignalInfo): void {
   const group = task.group;
-  if (group.status >= 0 || task.state === DEAD || sparesInit(group, info)) return;
+  if (group.status >= 0 || task.state === DEAD) return;
+  if (sparesInit(group, info) && !isHeld(task, info.signo)) return;
   prepare(group, info.signo);
   if (isDropped(group, task, info.signo)) return;
   task.pending.add(info);
@@ -62,9 +63,10 @@ export function sendSignalToProcessGroup(processGroup: ProcessGroup, info: Signa
 
 /**
  * The first process gets from the others only signals that it has a handler for (pid_namespaces(7)): else any of them
- * could end the sandbox. What it sends itself, and what comes from outside, it gets.
+ * could end the sandbox. What it sends itself, and what comes from outside, it gets. One that it blocks stays pending
+ * (it may wait for it) and does nothing when it is delivered.
  */
-function sparesInit(group: ThreadGroup, { signo, code, pid }: SignalInfo): boolean {
+export function sparesInit(group: ThreadGroup, { signo, code, pid }: SignalInfo): boolean {
   if (group !== kernel.init || pid === group.pid) return false;
   if (code !== SI_USER && code !== SI_QUEUE && code !== SI_TKILL) return false;
   return group.actions.get(signo).handler === SIG_DFL;

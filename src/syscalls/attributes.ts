@@ -13,6 +13,7 @@ import {
   FALLOC_FL_ZERO_RANGE,
   O_PATH,
 } from '../abi/fcntl.ts';
+import { IN_MODIFY } from '../abi/misc.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SI_KERNEL, SIGXFSZ } from '../abi/signal.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, UTIME_NOW, UTIME_OMIT } from '../abi/stat.ts';
@@ -25,6 +26,7 @@ import { readS64 } from '../platform/arena.ts';
 import { changeMode, changeOwner, changeTimes, checkSizeLimit, currentTime, truncateInode } from '../vfs/attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { notifyDentry } from '../vfs/notify.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const CWD = AT_FDCWD as Fd;
@@ -49,7 +51,7 @@ export function chmod(task: Task, path: UserAddress, mode: number): number {
 export function fchmod(task: Task, fd: Fd, mode: number): number {
   const file = task.files.get(fd);
   if (!file || file.flags & O_PATH) return -EBADF;
-  return changeMode(task, file.path.mount, file.inode, mode);
+  return changeMode(task, file.path, file.inode, mode);
 }
 
 /** fchmodat(2) as the kernel has it: without flags */
@@ -61,7 +63,7 @@ export function fchmodat(task: Task, dirfd: Fd, path: UserAddress, mode: number)
 export function fchmodat2(task: Task, dirfd: Fd, path: UserAddress, mode: number, flags: number): number {
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
   const found = find(task, dirfd, path, flags);
-  return typeof found === 'number' ? found : changeMode(task, found.mount, found.dentry.inode as Inode, mode);
+  return typeof found === 'number' ? found : changeMode(task, found, found.dentry.inode as Inode, mode);
 }
 
 /** chown(2) */
@@ -78,7 +80,7 @@ export function lchown(task: Task, path: UserAddress, owner: number, group: numb
 export function fchown(task: Task, fd: Fd, owner: number, group: number): number {
   const file = task.files.get(fd);
   if (!file || file.flags & O_PATH) return -EBADF;
-  return changeOwner(task, file.path.mount, file.inode, owner, group);
+  return changeOwner(task, file.path, file.inode, owner, group);
 }
 
 /** fchownat(2) */
@@ -93,7 +95,7 @@ export function fchownat(
   if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) return -EINVAL;
   const found = find(task, dirfd, path, flags);
   if (typeof found === 'number') return found;
-  return changeOwner(task, found.mount, found.dentry.inode as Inode, owner, group);
+  return changeOwner(task, found, found.dentry.inode as Inode, owner, group);
 }
 
 /** umask(2) */
@@ -123,7 +125,7 @@ export function utimensat(task: Task, dirfd: Fd, path: UserAddress, times: UserA
     if (flags & ~AT_EMPTY_PATH) return -EINVAL;
     const file = task.files.get(dirfd);
     if (!file || file.flags & O_PATH) return -EBADF;
-    return changeTimes(task, file.path.mount, file.inode, atime, mtime, now);
+    return changeTimes(task, file.path, file.inode, atime, mtime, now);
   }
   return setTimes(task, dirfd, path, flags, atime, mtime, now);
 }
@@ -139,7 +141,7 @@ function setTimes(
 ): number {
   const found = find(task, dirfd, path, flags);
   if (typeof found === 'number') return found;
-  return changeTimes(task, found.mount, found.dentry.inode as Inode, atime, mtime, now);
+  return changeTimes(task, found, found.dentry.inode as Inode, atime, mtime, now);
 }
 
 /** A struct timespec with UTIME_NOW and UTIME_OMIT allowed; -EINVAL for other nanoseconds out of range. */
@@ -196,7 +198,7 @@ export function truncate(task: Task, path: UserAddress, length: number): number 
   const found = find(task, CWD, path, 0);
   if (typeof found === 'number') return found;
   const r = withinLimit(task, length);
-  return r < 0 ? r : truncateInode(task, found.mount, found.dentry.inode as Inode, length);
+  return r < 0 ? r : truncateInode(task, found, found.dentry.inode as Inode, length);
 }
 
 /** ftruncate(2) */
@@ -206,7 +208,10 @@ export function ftruncate(task: Task, fd: Fd, length: number): number {
   if (!file || file.flags & O_PATH) return -EBADF;
   if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.writable) return -EINVAL;
   const r = withinLimit(task, length);
-  return r < 0 ? r : file.truncate(length);
+  if (r < 0) return r;
+  const cut = file.truncate(length);
+  if (cut === 0) notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+  return cut;
 }
 
 /** A file may grow to this length; beyond RLIMIT_FSIZE -EFBIG, and SIGXFSZ is sent. */
@@ -243,5 +248,7 @@ export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len:
     const r = withinLimit(task, offset + len);
     if (r < 0) return r;
   }
-  return file.allocate(mode, offset, len);
+  const allocated = file.allocate(mode, offset, len);
+  if (allocated === 0) notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+  return allocated;
 }

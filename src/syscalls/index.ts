@@ -12,6 +12,7 @@ import * as eventfd from './eventfd.ts';
 import * as file from './file.ts';
 import * as filesystem from './filesystem.ts';
 import * as futex from './futex.ts';
+import * as inotify from './inotify.ts';
 import * as inspect from './inspect.ts';
 import * as intervalTimer from './interval-timer.ts';
 import * as limits from './limits.ts';
@@ -55,6 +56,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...file,
   ...filesystem,
   ...futex,
+  ...inotify,
   ...inspect,
   ...intervalTimer,
   ...limits,

@@ -3,6 +3,7 @@
 import { CAP_SETFCAP, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { E2BIG, EBADF, EINVAL, ENAMETOOLONG, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../abi/errno.ts';
 import { AT_FDCWD, O_PATH } from '../abi/fcntl.ts';
+import { IN_ATTRIB } from '../abi/misc.ts';
 import {
   S_IFDIR,
   S_IFMT,
@@ -19,6 +20,7 @@ import type { Task } from '../kernel/task.ts';
 import { readBytes, writeBytes } from '../platform/arena.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { notifyDentry } from '../vfs/notify.ts';
 import { checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
 import { checkWritable, resolve, WALK_FOLLOW } from '../vfs/walk.ts';
 
@@ -140,6 +142,12 @@ function checkName(task: Task, inode: Inode, name: string, write: boolean): numb
   return -EOPNOTSUPP; // system.posix_acl_* as well: access control lists are not kept
 }
 
+/** Passes on a result; when it is success, watchers are told. */
+function told(path: Path, inode: Inode, result: number): number {
+  if (result === 0) notifyDentry(path.dentry, inode, IN_ATTRIB);
+  return result;
+}
+
 function set(
   task: Task,
   path: Path | number,
@@ -158,7 +166,7 @@ function set(
   if (r === 0) r = checkName(task, inode, key, true);
   if (r < 0) return r;
   const at = task.memory.in(value, size);
-  return at < 0 ? at : inode.setxattr(key, readBytes(at, size), flags);
+  return at < 0 ? at : told(path, inode, inode.setxattr(key, readBytes(at, size), flags));
 }
 
 function get(task: Task, path: Path | number, name: UserAddress, value: UserAddress, size: number): number {
@@ -198,5 +206,5 @@ function remove(task: Task, path: Path | number, name: UserAddress): number {
   const inode = path.dentry.inode as Inode;
   let r = checkWritable(path.mount);
   if (r === 0) r = checkName(task, inode, key, true);
-  return r < 0 ? r : inode.removexattr(key);
+  return r < 0 ? r : told(path, inode, inode.removexattr(key));
 }

@@ -2,33 +2,41 @@
 
 import { CAP_CHOWN, CAP_FSETID } from '../abi/capability.ts';
 import { EACCES, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import { stampNow, type Timestamp } from '../base/clock.ts';
 import { capable, inGroup } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
-import type { Mount } from './dentry.ts';
+import type { Path } from './dentry.ts';
 import type { AttributeChange, Inode } from './inode.ts';
+import { notifyDentry } from './notify.ts';
 import { checkAccess, isOwner, MAY_WRITE } from './permission.ts';
 import { checkWritable } from './walk.ts';
 
 /** An id that chown(2) leaves as it is. */
 const KEEP = 0xffffffff;
 
+/** Passes on a result; when it is success, watchers are told. */
+function told(path: Path, inode: Inode, result: number, event: number): number {
+  if (result === 0) notifyDentry(path.dentry, inode, event);
+  return result;
+}
+
 /** chmod(2) */
-export function changeMode(task: Task, mount: Mount, inode: Inode, mode: number): number {
-  const readonly = checkWritable(mount);
+export function changeMode(task: Task, path: Path, inode: Inode, mode: number): number {
+  const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   if ((inode.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
   const { credentials } = task;
   if (!isOwner(inode, credentials)) return -EPERM;
   let bits = mode & 0o7777;
   if (!inGroup(credentials, inode.gid) && !capable(credentials, CAP_FSETID)) bits &= ~S_ISGID;
-  return inode.setattr({ mode: bits });
+  return told(path, inode, inode.setattr({ mode: bits }), IN_ATTRIB);
 }
 
 /** chown(2) */
-export function changeOwner(task: Task, mount: Mount, inode: Inode, uid: number, gid: number): number {
-  const readonly = checkWritable(mount);
+export function changeOwner(task: Task, path: Path, inode: Inode, uid: number, gid: number): number {
+  const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   const { credentials } = task;
   const change: AttributeChange = {};
@@ -49,7 +57,7 @@ export function changeOwner(task: Task, mount: Mount, inode: Inode, uid: number,
     if (drop) change.mode = mode & 0o7777 & ~drop;
   }
   if (change.uid === undefined && change.gid === undefined && change.mode === undefined) return 0;
-  return inode.setattr(change);
+  return told(path, inode, inode.setattr(change), IN_ATTRIB);
 }
 
 /**
@@ -58,13 +66,13 @@ export function changeOwner(task: Task, mount: Mount, inode: Inode, uid: number,
  */
 export function changeTimes(
   task: Task,
-  mount: Mount,
+  path: Path,
   inode: Inode,
   atime: Timestamp | null,
   mtime: Timestamp | null,
   now: boolean,
 ): number {
-  const readonly = checkWritable(mount);
+  const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   if (!atime && !mtime) return 0;
   if (!isOwner(inode, task.credentials)) {
@@ -75,17 +83,17 @@ export function changeTimes(
   const change: AttributeChange = {};
   if (atime) change.atime = atime;
   if (mtime) change.mtime = mtime;
-  return inode.setattr(change);
+  return told(path, inode, inode.setattr(change), IN_ATTRIB);
 }
 
 /** truncate(2) by name */
-export function truncateInode(task: Task, mount: Mount, inode: Inode, length: number): number {
+export function truncateInode(task: Task, path: Path, inode: Inode, length: number): number {
   if ((inode.mode & S_IFMT) === S_IFDIR) return -EISDIR;
   if ((inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
-  const readonly = checkWritable(mount);
+  const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   const r = checkAccess(inode, task.credentials, MAY_WRITE);
-  return r < 0 ? r : inode.setattr({ size: length });
+  return r < 0 ? r : told(path, inode, inode.setattr({ size: length }), IN_MODIFY);
 }
 
 /** -EFBIG when a file may not become this long (RLIMIT_FSIZE; the caller sends SIGXFSZ), else 0. */

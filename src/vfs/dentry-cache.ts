@@ -29,6 +29,13 @@ export function adoptInode(dentry: Dentry, inode: Inode | null): void {
 /** Lets go of an inode that a dentry or an open file held. */
 export function unuseInode(inode: Inode): void {
   if (--inode.uses === 0) inode.unused();
+  else if (inode.uses === 1) onAlmostUnused(inode);
+}
+
+let onAlmostUnused: (inode: Inode) => void = () => {};
+/** Who is told when one user is left of an inode: its watchers may be that one (notify.ts). */
+export function setGoneHook(hook: (inode: Inode) => void): void {
+  onAlmostUnused = hook;
 }
 
 /** Adds a name below `parent`; `inode` null makes it a negative dentry. The parent has no dentry of that name. */

@@ -19,6 +19,7 @@ import { makeDevice } from '../abi/stat.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
 import { adoptInode, forgetTree } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
+import { notifyUnmounted } from './notify.ts';
 import { dentryName, pathName } from './path-name.ts';
 
 let lastMinor = 20;
@@ -177,6 +178,7 @@ export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   if (inUse(mount)) return;
   const { superblock } = mount;
   if (--superblock.mounts > 0) return;
+  notifyUnmounted(superblock);
   forgetTree(rootDentry(superblock));
   superblock.shutDown();
 }

@@ -23,6 +23,7 @@ import type { Task } from '../kernel/task.ts';
 import type { Dentry } from './dentry.ts';
 import { exchangeDentries, moveDentry, unlinkDentry } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
+import { notifyCreated, notifyLinks, notifyMoved, notifyRemoved } from './notify.ts';
 import { checkMake } from './open.ts';
 import { checkAccess, checkDelete, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
 import {
@@ -51,6 +52,7 @@ function parentForNew(task: Task, dirfd: Fd, path: string, directory: boolean): 
 function settle(parent: Parent, made: Inode | number): number {
   if (typeof made === 'number') return made;
   instantiate(parent, made);
+  notifyCreated(directoryOf(parent), parent.name, made);
   return 0;
 }
 
@@ -113,7 +115,11 @@ export function removeName(task: Task, dirfd: Fd, path: string): number {
   if (inode.isDirectory) return -EISDIR;
   if (child.mounts !== null) return -EBUSY;
   const result = directoryOf(parent).unlink(parent.name, inode);
-  if (result === 0) unlinkDentry(child);
+  if (result === 0) {
+    notifyLinks(inode);
+    unlinkDentry(child);
+    notifyRemoved(directoryOf(parent), parent.name, inode);
+  }
   return result;
 }
 
@@ -132,7 +138,11 @@ export function removeDirectory(task: Task, dirfd: Fd, path: string): number {
   if (!inode.isDirectory) return -ENOTDIR;
   if (child.mounts !== null) return -EBUSY;
   const result = directoryOf(parent).rmdir(parent.name, inode);
-  if (result === 0) unlinkDentry(child);
+  if (result === 0) {
+    notifyLinks(inode);
+    unlinkDentry(child);
+    notifyRemoved(directoryOf(parent), parent.name, inode);
+  }
   return result;
 }
 
@@ -169,6 +179,8 @@ export function linkName(
   const r = directoryOf(parent).link(parent.name, inode);
   if (r < 0) return r;
   instantiate(parent, inode);
+  notifyLinks(inode);
+  notifyCreated(directoryOf(parent), parent.name, inode);
   return 0;
 }
 
@@ -207,8 +219,14 @@ export function renameName(
   if (moved === target.inode) return 0;
   const result = directoryOf(from).rename(from.name, moved, directoryOf(to), to.name, target.inode, flags);
   if (result < 0) return result;
-  if (flags & RENAME_EXCHANGE) exchangeDentries(source, target);
-  else moveDentry(source, to.dentry, to.name);
+  notifyMoved(directoryOf(from), from.name, directoryOf(to), to.name, moved);
+  if (flags & RENAME_EXCHANGE) {
+    notifyMoved(directoryOf(to), to.name, directoryOf(from), from.name, target.inode as Inode);
+    exchangeDentries(source, target);
+  } else {
+    if (target.inode) notifyLinks(target.inode);
+    moveDentry(source, to.dentry, to.name);
+  }
   return 0;
 }
 

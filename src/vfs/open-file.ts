@@ -5,6 +5,7 @@
 
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE } from '../abi/misc.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
 import type { WaitQueue } from '../base/wait-queue.ts';
@@ -13,6 +14,7 @@ import type { Path } from './dentry.ts';
 import { closeDentry, unuseInode } from './dentry-cache.ts';
 import type { DirectorySink, Inode } from './inode.ts';
 import { releaseFileLocks } from './locks.ts';
+import { notifyDentry } from './notify.ts';
 
 /** Something that watches a file until its last reference goes: an epoll registration. */
 export interface FileWatch {
@@ -147,6 +149,7 @@ export function drop(file: OpenFile): void {
   if (file.watches) for (const watch of [...file.watches]) watch.fileReleased();
   if (file.inode.locks) releaseFileLocks(file.inode, file);
   file.release();
+  notifyDentry(file.path.dentry, file.inode, file.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
   closeDentry(file.path.dentry);
   unuseInode(file.inode);
 }

@@ -27,6 +27,7 @@ import {
   O_TRUNC,
   O_WRONLY,
 } from '../abi/fcntl.ts';
+import { IN_MODIFY, IN_OPEN } from '../abi/misc.ts';
 import { MS_NODEV } from '../abi/mount.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Fd } from '../base/brands.ts';
@@ -36,6 +37,7 @@ import { Dentry, type Path } from './dentry.ts';
 import { adoptInode } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 import { topmost } from './mount.ts';
+import { notifyCreated, notifyDentry } from './notify.ts';
 import { drop, type OpenFile } from './open-file.ts';
 import { checkAccess, isOwner, MAY_EXECUTE, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
 import { PathFile } from './regular-file.ts';
@@ -112,6 +114,7 @@ function openOrCreate(
   const inode = createIn(task, parent, mode);
   if (typeof inode === 'number') return inode;
   const dentry = instantiate(parent, inode);
+  notifyCreated(parent.dentry.inode as Inode, parent.name, inode);
   // Whoever made the file may use it as asked, whatever its mode says.
   const file = openInode(task, dentry.on(parent.mount), inode, flags & ~O_TRUNC);
   if (typeof file !== 'number') file.created = true;
@@ -196,7 +199,9 @@ function openInode(task: Task, path: Path, inode: Inode, flags: number): OpenFil
       drop(file);
       return r;
     }
+    notifyDentry(path.dentry, inode, IN_MODIFY);
   }
+  notifyDentry(path.dentry, inode, IN_OPEN);
   return file;
 }
 

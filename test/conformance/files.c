@@ -1,6 +1,7 @@
 // Files, mappings, mounts and what goes with them, each call with what it answered. Printed is nothing that depends on
 // the machine or the moment. Works in a directory of its own.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
@@ -235,6 +238,69 @@ static void namespaces(void) {
   CALL(setns(open("a", O_RDONLY), 0));
 }
 
+/** Reads what an inotify instance has, one line an event; cookies are told apart only as equal or not. */
+static void events(const char *what, int fd) {
+  char buffer[4096] __attribute__((aligned(8)));
+  long n = read(fd, buffer, sizeof buffer);
+  printf("%s: %s\n", what, n < 0 ? strerror(errno) : "");
+  uint32_t cookie = 0;
+  for (char *p = buffer; p < buffer + n;) {
+    struct inotify_event *e = (void *)p;
+    printf("  %d %x %s %s\n", e->wd, e->mask, !e->cookie ? "" : e->cookie == cookie ? "same" : "fresh",
+           e->len ? e->name : "-");
+    cookie = e->cookie;
+    p += sizeof *e + e->len;
+  }
+  fflush(stdout);
+}
+
+static void watching(void) {
+  struct stat s;
+  mkdir("d", 0755), mkdir("e", 0755);
+  int fd = inotify_init1(IN_NONBLOCK), other = inotify_init1(IN_NONBLOCK);
+  CALL(inotify_add_watch(fd, "missing", IN_ALL_EVENTS));
+  CALL(inotify_add_watch(fd, "d", 0));
+  CALL(inotify_add_watch(0, "d", IN_OPEN));
+  CALL(inotify_add_watch(99, "d", IN_OPEN));
+  CALL(inotify_add_watch(fd, "d", IN_ALL_EVENTS));
+  CALL(inotify_add_watch(fd, "d", IN_ALL_EVENTS));
+  CALL(inotify_add_watch(fd, "d", IN_OPEN | IN_MASK_CREATE));
+  CALL(inotify_add_watch(fd, "e", IN_MOVED_TO | IN_MOVED_FROM));
+  int file = open("d/f", O_RDWR | O_CREAT, 0644);
+  events("created", fd);
+  CALL(inotify_add_watch(fd, "d/f", IN_ALL_EVENTS));
+  CALL(inotify_add_watch(fd, "d/f", IN_ALL_EVENTS | IN_ONLYDIR));
+  if (write(file, "abc", 3) != 3 || write(file, "abc", 3) != 3 || pread(file, &s, 1, 0) != 1) abort();
+  ftruncate(file, 1), fchmod(file, 0600), futimens(file, NULL);
+  events("used", fd);
+  rename("d/f", "e/g"), link("e/g", "d/h"), symlink("x", "d/s"), mkdir("d/dir", 0755), rmdir("d/dir");
+  events("renamed", fd);
+  close(file);
+  unlink("e/g"), unlink("d/h");
+  events("gone", fd);
+  close(creat("d/a", 0644)), close(creat("d/b", 0644)), rename("d/a", "d/b");
+  events("replaced", fd);
+  CALL(inotify_add_watch(other, "d/b", IN_DELETE_SELF | IN_ONESHOT));
+  CALL(inotify_add_watch(other, "d", IN_EXCL_UNLINK | IN_CLOSE));
+  file = open("d/b", O_RDONLY);
+  unlink("d/b");
+  close(file);
+  events("unlinked while open", other);
+  int small = read(fd, &s, 10);
+  show("small", small == -1 ? -errno : small);
+  int bytes;
+  CALL(ioctl(other, FIONREAD, &bytes));
+  CALL(inotify_rm_watch(fd, 77));
+  CALL(inotify_rm_watch(fd, 1));
+  DIR *dir = opendir("d");
+  while (readdir(dir)) continue;
+  closedir(dir);
+  events("listed", other);
+  rmdir("d");
+  unlink("d/s"), rmdir("d");
+  events("removed", other);
+}
+
 int main(int argc, char **argv) {
   char directory[] = "/tmp/filesXXXXXX", command[64];
   if (argc < 2 || !mkdtemp(directory) || chmod(directory, 0755) || chdir(directory)) return 2;
@@ -243,6 +309,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "nodes")) nodes();
   if (!strcmp(argv[1], "mounts")) mounts();
   if (!strcmp(argv[1], "namespaces")) namespaces();
+  if (!strcmp(argv[1], "watching")) watching();
   if (chdir("/")) return 2;
   snprintf(command, sizeof command, "rm -rf %s", directory);
   return system(command);
