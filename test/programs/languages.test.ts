@@ -157,7 +157,7 @@ const { Worker } = require('worker_threads'), cp = require('child_process'), net
 (async () => {
   const shared = new Int32Array(new SharedArrayBuffer(8));
   const workers = [1, 2, 3].map((n) => new Worker(\`const { workerData: s, parentPort } = require('worker_threads'); for (let i = 0; i < 1000; i++) Atomics.add(s, 0, 1); Atomics.wait(s, 1, 0, 20); parentPort.postMessage(s[0] > 0)\`, { eval: true, workerData: shared }));
-  console.log(await Promise.all(workers.map(async (w) => (await once(w, 'message'))[0])), await Promise.all(workers.map(async (w) => w.threadId === -1 ? 0 : (await once(w, 'exit'))[0])), shared[0]);
+  console.log(await Promise.all(workers.map((w) => Promise.all([once(w, 'message'), once(w, 'exit')]))), shared[0]);
   console.log(cp.execSync('echo out; seq 3').toString(), cp.spawnSync('sh', ['-c', 'exit 4']).status, cp.spawnSync('/no/such').error.code);
   const child = cp.spawn('cat'); child.stdin.end('z'.repeat(500000)); let n = 0; child.stdout.on('data', (d) => (n += d.length)); console.log(await once(child, 'close'), n);
   const killed = cp.spawn('sleep', ['100']); killed.kill(); console.log(await once(killed, 'exit'));
