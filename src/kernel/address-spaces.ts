@@ -74,6 +74,8 @@ export function buryAddressSpace(mm: AddressSpace): void {
   for (const slot of mm.slots) freeSlot(slot);
   mm.slots.clear();
   mm.spareSlots.length = 0;
+  mm.text?.release();
+  mm.text = null;
   expected.delete(mm);
   if (!processes.has(mm)) return;
   leaving.set(mm, monotonicNow() + GRACE);

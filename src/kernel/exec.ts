@@ -44,6 +44,7 @@ import type { Path } from '../vfs/dentry.ts';
 import { dropAll } from '../vfs/fd-table.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { checkAccess, MAY_READ } from '../vfs/permission.ts';
+import { RunningText } from '../vfs/write-access.ts';
 import { buryAddressSpace, buryThread, watchAddressSpace } from './address-spaces.ts';
 import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
@@ -310,6 +311,7 @@ function describeProgram(mm: AddressSpace, { program, stack, placement }: Prepar
   const { image } = program;
   const base = placement.programBase;
   mm.executable = program.path;
+  mm.text = new RunningText(program.path, image.file.inode);
   mm.argStart = stack.argStart;
   mm.argEnd = stack.argEnd;
   mm.envStart = stack.envStart;

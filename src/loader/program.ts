@@ -11,6 +11,7 @@ import type { Inode } from '../vfs/inode.ts';
 import { drop, type OpenFile } from '../vfs/open-file.ts';
 import { checkAccess, MAY_EXECUTE } from '../vfs/permission.ts';
 import { resolvePath } from '../vfs/walk.ts';
+import { mayExecuteText } from '../vfs/write-access.ts';
 import { type ElfImage, parseElf } from './elf.ts';
 
 /** BINPRM_BUF_SIZE: how much of a file decides what it is. */
@@ -62,7 +63,8 @@ function openExecutable(task: Task, path: Path): OpenFile | number {
   if ((inode.mode & S_IFMT) !== S_IFREG || path.mount.flags & MS_NOEXEC) return -EACCES;
   const allowed = checkAccess(inode, task.credentials, MAY_EXECUTE);
   if (allowed < 0) return allowed;
-  return inode.open(path, O_RDONLY);
+  const busy = mayExecuteText(inode);
+  return busy < 0 ? busy : inode.open(path, O_RDONLY);
 }
 
 function readHead(file: OpenFile): string | number {

@@ -6,6 +6,7 @@ import type { HostPid } from '../base/brands.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
+import type { RunningText } from '../vfs/write-access.ts';
 import type { CallSites } from './call-sites.ts';
 
 export class AddressSpace {
@@ -31,6 +32,8 @@ export class AddressSpace {
 
   // ---- the program, as exec laid it out ----
   executable: Path | null = null;
+  /** Keeps others from writing to it while tasks are in here. */
+  text: RunningText | null = null;
   argStart = 0;
   argEnd = 0;
   envStart = 0;
@@ -51,6 +54,7 @@ export class AddressSpace {
     copy.installedFile = this.installedFile;
     copy.installedHostFd = this.installedHostFd;
     copy.executable = this.executable;
+    copy.text = this.text?.share() ?? null;
     copy.argStart = this.argStart;
     copy.argEnd = this.argEnd;
     copy.envStart = this.envStart;

@@ -211,7 +211,7 @@ export function flock(task: Task, fd: Fd, operation: number): number {
   if (!file || file.flags & O_PATH) return -EBADF;
   const kind = operation & ~LOCK_NB;
   if (kind !== LOCK_SH && kind !== LOCK_EX && kind !== LOCK_UN) return -EINVAL;
-  const r = setWholeLock(file.inode, file, kind);
+  const r = setWholeLock(file.inode, file, task.group.pid, kind);
   return r === -EAGAIN && !(operation & LOCK_NB) ? block(task, lockQueue(file.inode), POLLIN) : r;
 }
 

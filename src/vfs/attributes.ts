@@ -12,6 +12,7 @@ import type { AttributeChange, Inode } from './inode.ts';
 import { notifyDentry } from './notify.ts';
 import { checkAccess, isOwner, MAY_WRITE } from './permission.ts';
 import { checkWritable } from './walk.ts';
+import { mayWriteText } from './write-access.ts';
 
 /** An id that chown(2) leaves as it is. */
 const KEEP = 0xffffffff;
@@ -92,7 +93,8 @@ export function truncateInode(task: Task, path: Path, inode: Inode, length: numb
   if ((inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
   const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
-  const r = checkAccess(inode, task.credentials, MAY_WRITE);
+  let r = checkAccess(inode, task.credentials, MAY_WRITE);
+  if (r === 0) r = mayWriteText(inode);
   return r < 0 ? r : told(path, inode, inode.setattr({ size: length }), IN_MODIFY);
 }
 

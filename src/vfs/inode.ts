@@ -90,6 +90,8 @@ export abstract class Inode {
   uses = 0;
   /** Has no name yet, but may get one by linkat(2): a file opened with O_TMPFILE. */
   linkable = false;
+  /** Open files that write to it, or less than 0 while programs run from it (vfs/write-access.ts). */
+  writeCount = 0;
   /** Locks held on it (vfs/locks.ts), null while there are none. */
   locks: FileLocks | null = null;
 

@@ -20,8 +20,10 @@ export interface RangeLock {
   end: number;
 }
 
-interface WholeLock {
+export interface WholeLock {
   readonly file: object;
+  /** Process that made it. */
+  readonly pid: Pid;
   readonly exclusive: boolean;
 }
 
@@ -34,8 +36,17 @@ export class FileLocks {
 /** For deadlock detection: which owner each waiting owner of a POSIX lock waits for. */
 const waitsFor = new Map<object, object>();
 
+const locked = new Set<Inode>();
+
+/** Inodes on which there may be locks, for /proc/locks. */
+export function lockedInodes(): Iterable<Inode> {
+  return locked;
+}
+
 function locksOf(inode: Inode): FileLocks {
-  inode.locks ??= new FileLocks();
+  if (inode.locks) return inode.locks;
+  locked.add(inode);
+  inode.locks = new FileLocks();
   return inode.locks;
 }
 
@@ -121,7 +132,7 @@ function insert(locks: FileLocks, lock: RangeLock): void {
 }
 
 /** flock(2) for an open file: LOCK_SH, LOCK_EX or LOCK_UN. 0 or -EAGAIN. A failed conversion loses the old lock. */
-export function setWholeLock(inode: Inode, file: object, operation: number): number {
+export function setWholeLock(inode: Inode, file: object, pid: Pid, operation: number): number {
   if (operation === LOCK_UN && !inode.locks) return 0;
   const locks = locksOf(inode);
   const exclusive = operation === LOCK_EX;
@@ -133,7 +144,7 @@ export function setWholeLock(inode: Inode, file: object, operation: number): num
   }
   if (operation === LOCK_UN) return 0;
   if (locks.whole.some((lock) => exclusive || lock.exclusive)) return -EAGAIN;
-  locksOf(inode).whole.push({ file, exclusive });
+  locksOf(inode).whole.push({ file, pid, exclusive });
   return 0;
 }
 
@@ -161,7 +172,9 @@ function released(inode: Inode): void {
   const locks = inode.locks;
   if (!locks) return;
   locks.queue.wake(POLLIN);
-  if (locks.ranges.length === 0 && locks.whole.length === 0 && locks.queue.empty) inode.locks = null;
+  if (locks.ranges.length > 0 || locks.whole.length > 0 || !locks.queue.empty) return;
+  inode.locks = null;
+  locked.delete(inode);
 }
 
 export const isLockType = (type: number): boolean => type === F_RDLCK || type === F_WRLCK || type === F_UNLCK;

@@ -28,6 +28,8 @@ export abstract class OpenFile {
   /** Access mode and status flags (O_APPEND, O_NONBLOCK, O_DIRECT, …) as F_GETFL shows them. */
   flags: number;
   position = 0;
+  /** It is one of those that its inode's `writeCount` counts. */
+  countsAsWriter = false;
   /** The open that made it made the file, too (F_CREATED_QUERY). */
   created = false;
   readonly inode: Inode;
@@ -148,6 +150,7 @@ export function drop(file: OpenFile): void {
   if (--file.refs !== 0) return;
   if (file.watches) for (const watch of [...file.watches]) watch.fileReleased();
   if (file.inode.locks) releaseFileLocks(file.inode, file);
+  if (file.countsAsWriter) file.inode.writeCount--;
   file.release();
   notifyDentry(file.path.dentry, file.inode, file.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
   closeDentry(file.path.dentry);

@@ -3,7 +3,7 @@
 // the caller's business (fs/pipe/fifo.ts).
 
 import { CAP_FOWNER } from '../abi/capability.ts';
-import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.ts';
+import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
 import {
   AT_FDCWD,
   O_ACCMODE,
@@ -51,6 +51,7 @@ import {
   WALK_DIRECTORY,
   WALK_FOLLOW,
 } from './walk.ts';
+import { mayWriteText } from './write-access.ts';
 
 /** Flags that do not stay with the open file (F_GETFL does not show them). */
 const CREATION_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
@@ -190,9 +191,15 @@ export function openExisting(task: Task, path: Path, flags: number): OpenFile | 
 }
 
 function openInode(task: Task, path: Path, inode: Inode, flags: number): OpenFile | number {
+  const writes = (flags & O_ACCMODE) !== O_RDONLY && (inode.mode & S_IFMT) === S_IFREG;
+  if ((writes || flags & O_TRUNC) && mayWriteText(inode) < 0) return -ETXTBSY;
   const file = inode.open(path, flags, task);
   if (typeof file === 'number') return file;
   file.flags = (flags & ~CREATION_FLAGS) | O_LARGEFILE;
+  if (writes) {
+    file.countsAsWriter = true;
+    inode.writeCount++;
+  }
   if (flags & O_TRUNC && (inode.mode & S_IFMT) === S_IFREG) {
     const r = inode.setattr({ size: 0 });
     if (r < 0) {

@@ -20,6 +20,7 @@ import { allocateScratch, markScratch, readU64, releaseScratch, u32 } from '../.
 import { hostProcLines, readHostProc } from '../../platform/host-proc.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
+import { heldLocks } from './locks.ts';
 
 const NS = 1e9;
 
@@ -178,6 +179,7 @@ export const SYSTEM_FILES: Tree = {
   filesystems: text(() => FILESYSTEMS.map((name) => `nodev\t${name}\n`).join('')),
   interrupts: text(() => `${' '.repeat(11)}${cpuHeadings()}\n`),
   loadavg: text(loadAverage),
+  locks: text(heldLocks),
   meminfo: text(memInfo),
   misc: text(() => ''),
   modules: text(() => ''),
