@@ -63,10 +63,12 @@ function readString(memory: UserMemory, window: Window, from: number): string | 
 
 /** Whether `length` bytes at `address` are in the window, after moving it there if need be. */
 function covers(memory: UserMemory, window: Window, address: number, length: number): boolean {
-  if (address >= window.start && address + length <= window.start + window.length) return true;
+  // Sums would be wrong for addresses beyond 2^53.
+  const skip = address - window.start;
+  if (skip >= 0 && skip + length <= window.length) return true;
   // Aligned down so that pointers stay aligned in scratch.
   window.start = address - (address % 8);
   const n = memory.readSome(window.start as UserAddress, window.at, WINDOW);
   window.length = Math.max(n, 0);
-  return address + length <= window.start + window.length;
+  return address - window.start + length <= window.length;
 }
