@@ -1,0 +1,122 @@
+// Every system call with hostile arguments, from many processes and threads (calls.c), watched from the host: the
+// sandbox goes on working, the host's files are what they were, no host process is left, and what guest processes ask
+// of the host is in the vetted table. CLOISTER_SEED repeats a run, CLOISTER_FUZZ_SECONDS makes it longer.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { STUB_CALLS } from '../../syscall-tables/stub.ts';
+import { ENTRIES } from '../../syscall-tables/table.ts';
+import { compile, sharedDirectory } from './programs.ts';
+import { assertGone, Sandbox } from './sandbox.ts';
+
+const seed = Number(process.env.CLOISTER_SEED ?? Date.now() % 1_000_000);
+const seconds = Number(process.env.CLOISTER_FUZZ_SECONDS ?? 10);
+const directory = sharedDirectory();
+const program = compile('calls', directory);
+
+/**
+ * uretprobe(2) and uprobe(2), which the kernel lets pass every filter (seccomp_uprobe_exception). They refuse whoever is
+ * not a trampoline of uprobes.
+ */
+const UNFILTERED = new Set(['syscall_0x14f', 'syscall_0x150', 'uretprobe', 'uprobe']);
+
+/** A tree of the host that everybody may write to, seen through the sandbox's overlay. */
+function makeTree(name: string): string {
+  const top = join(directory, name);
+  for (const path of ['', 'c', 'c/d', 'fuzz']) {
+    mkdirSync(join(top, path));
+    chmodSync(join(top, path), 0o777);
+  }
+  for (const path of ['a', 'b', 'c/a', 'c/d/b']) {
+    writeFileSync(join(top, path), `the host's ${path}\n`.repeat(100));
+    chmodSync(join(top, path), 0o666);
+  }
+  symlinkSync('a', join(top, 'link'));
+  return top;
+}
+
+/** One line for each file of a tree, with all that could have changed. */
+function fingerprint(path: string): string[] {
+  const status = lstatSync(path, { bigint: true });
+  const { mode, uid, gid, size, nlink, mtimeNs, ctimeNs } = status;
+  const content = status.isFile() ? readFileSync(path) : status.isSymbolicLink() ? readlinkSync(path) : '';
+  const line = [
+    path,
+    mode,
+    uid,
+    gid,
+    size,
+    nlink,
+    mtimeNs,
+    ctimeNs,
+    createHash('sha256').update(content).digest('hex'),
+  ];
+  const below = status.isDirectory() ? readdirSync(path).sort() : [];
+  return [line.join(' '), ...below.flatMap((name) => fingerprint(join(path, name)))];
+}
+
+for (const user of ['nobody', 'root']) {
+  test(`hostile arguments of every call, as ${user} (seed ${seed})`, async () => {
+    const tree = makeTree(user);
+    const before = fingerprint(tree);
+    const name = hostname();
+    const sandbox = new Sandbox();
+    const command = `${program} ${seed} ${seconds} 4 ${tree} ${user}`;
+    const { output, status } = await sandbox.run(command, seconds * 1000 + 60_000);
+    assert.equal(status, 0, `${output}\n${sandbox.errors}`);
+    const calls = Number(/^(\d+) calls by \d+ processes\n$/.exec(output)?.[1]);
+    assert.ok(calls > 1000 * seconds, output);
+    await sandbox.assertWell();
+    assert.doesNotMatch(sandbox.errors, /bug/, sandbox.errors);
+    const pids = sandbox.processes().map(({ pid }) => pid);
+    assert.equal(await sandbox.end(), 42);
+    await assertGone(pids);
+    assert.deepEqual(fingerprint(tree), before);
+    assert.equal(hostname(), name);
+  });
+}
+
+test(`guest processes make no host calls but the vetted ones (seed ${seed})`, async () => {
+  const vetted = new Set(STUB_CALLS.map((call) => call.name));
+  for (const { name, disposition } of ENTRIES) if (disposition === 'native') vetted.add(name);
+  const logs = join(directory, 'logs');
+  mkdirSync(logs);
+  const sandbox = new Sandbox([], ['strace', '-ff', '-qq', '-s', '0', '-o', join(logs, 'log')]);
+  const tree = makeTree('traced');
+  const { output, status } = await sandbox.run(`${program} ${seed} 5 3 ${tree}`, 120_000);
+  assert.equal(status, 0, output);
+  await sandbox.assertWell();
+  assert.equal(await sandbox.end(), 42);
+
+  const seen = new Map<string, number>();
+  let trapped = 0;
+  for (const log of readdirSync(logs).map((file) => readFileSync(join(logs, file), 'latin1'))) {
+    if (!log.includes('\nsyscall_0x3e8(')) continue; // nobody but a guest's stub rings
+    // The zygote's own start, before it has its filter.
+    const filtered = log.indexOf('\nseccomp(');
+    const lines = log.slice(filtered < 0 ? 0 : log.indexOf('\n', filtered + 1) + 1).split('\n');
+    for (const [i, line] of lines.entries()) {
+      const name = /^(\w+)\(/.exec(line)?.[1];
+      if (name === undefined || name === 'syscall_0x3e8') continue;
+      if (/^--- SIGSYS \{si_signo=SIGSYS, si_code=SYS_SECCOMP/.test(lines[i + 1] ?? '')) trapped++;
+      else seen.set(name, (seen.get(name) ?? 0) + 1);
+    }
+  }
+  assert.ok(trapped > 2000, `only ${trapped} calls were trapped`);
+  assert.ok((seen.get('rt_sigreturn') ?? 0) + (seen.get('mmap') ?? 0) > 100, 'the log of the guests is not there');
+  const strange = [...seen].filter(([name]) => !vetted.has(name) && !UNFILTERED.has(name));
+  assert.deepEqual(strange, []);
+});
