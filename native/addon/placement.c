@@ -1,4 +1,4 @@
-// Where guest threads run. A new thread is put by the kernel on the idlest CPU, from where its first calls (its
+// Where guest threads run. A new process is put by the kernel on the idlest CPU, from where its first calls (its
 // hello, the C library's) wake the sentry and its maker across CPUs, at several times the price of a switch on one
 // CPU. So it starts where its maker is, and may go where it likes as soon as it has said hello.
 #include "addon.h"

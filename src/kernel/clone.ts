@@ -111,7 +111,8 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
     parent.sentDescriptorAs = FD_SLOT;
   }
   parent.pendingObject = child;
-  holdForChild(parent, child);
+  // Threads are there to run side by side: the host spreads them as it does its own.
+  if (!(args.flags & CLONE_THREAD)) holdForChild(parent, child);
   if (!(args.flags & CLONE_VFORK)) {
     complete(parent, child.tid);
     return ANSWERED;

@@ -1,4 +1,4 @@
-// On which CPU new host threads start: on that of their maker. The kernel would put them on the idlest one, from where
+// On which CPU new processes start: on that of their maker. The kernel would put them on the idlest one, from where
 // each ring wakes the sentry across CPUs; fork, exit and wait took a third longer that way. The maker's host thread is
 // held on its CPU while it makes the child, which inherits that; both are let go when the child has said hello.
 
