@@ -55,3 +55,23 @@ export const MOUNT_ATTR_STRICTATIME = 0x20;
 export const MOUNT_ATTR_NODIRATIME = 0x80;
 export const MOUNT_ATTR_IDMAP = 0x100000;
 export const MOUNT_ATTR_NOSYMFOLLOW = 0x200000;
+
+// fsopen(2), fsconfig(2), fsmount(2), fspick(2)
+export const FSOPEN_CLOEXEC = 0x1;
+export const FSMOUNT_CLOEXEC = 0x1;
+export const FSPICK_CLOEXEC = 0x1;
+export const FSPICK_SYMLINK_NOFOLLOW = 0x2;
+export const FSPICK_NO_AUTOMOUNT = 0x4;
+export const FSPICK_EMPTY_PATH = 0x8;
+export const FSCONFIG_SET_FLAG = 0;
+export const FSCONFIG_SET_STRING = 1;
+export const FSCONFIG_SET_BINARY = 2;
+export const FSCONFIG_SET_PATH = 3;
+export const FSCONFIG_SET_PATH_EMPTY = 4;
+export const FSCONFIG_SET_FD = 5;
+export const FSCONFIG_CMD_CREATE = 6;
+export const FSCONFIG_CMD_RECONFIGURE = 7;
+export const FSCONFIG_CMD_CREATE_EXCL = 8;
+
+// struct mount_attr: u64 attr_set, attr_clr, propagation, userns_fd
+export const MOUNT_ATTR_SIZE_VER0 = 32;

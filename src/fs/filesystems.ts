@@ -11,6 +11,13 @@ import { SysSuperblock } from './sys/sys.ts';
 import { parseTmpfsOptions, validTmpfsOptions } from './tmpfs/options.ts';
 import { TmpfsSuperblock } from './tmpfs/tmpfs.ts';
 
+const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup2'];
+
+/** 0, or -ENODEV if there is no such type. */
+export function knownFilesystem(type: string): number {
+  return TYPES.includes(type) ? 0 : -ENODEV;
+}
+
 /** A filesystem of the type, with the type's own options; -ENODEV if there is no such type, -EINVAL for bad options. */
 export function makeFilesystem(type: string, options: readonly string[]): Superblock | number {
   switch (type) {

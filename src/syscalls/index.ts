@@ -19,6 +19,7 @@ import * as limits from './limits.ts';
 import * as memory from './memory.ts';
 import * as memoryFiles from './memory-files.ts';
 import * as mount from './mount.ts';
+import * as mountApi from './mount-api.ts';
 import * as mqueue from './mqueue.ts';
 import * as namespace from './namespace.ts';
 import * as open from './open.ts';
@@ -62,6 +63,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...limits,
   ...memory,
   ...mount,
+  ...mountApi,
   ...mqueue,
   ...namespace,
   ...open,

@@ -157,6 +157,45 @@ export function moveRoot(namespace: MountNamespace, root: Mount, mount: Mount, o
   attach(root, old);
 }
 
+/** A copy of what is mounted at a path, in a tree of its own; `recursive` takes the mounts below along. */
+export function cloneTree(path: Path, recursive: boolean): Mount {
+  const { superblock, flags, children } = path.mount;
+  const namespace = new MountNamespace(superblock, flags, path.dentry);
+  path.dentry.pinned = true;
+  if (recursive) {
+    for (const child of children) {
+      if (isBelow(child.mountpoint as Dentry, path.dentry)) copyTree(child, namespace.root, namespace, null);
+    }
+  }
+  return namespace.root;
+}
+
+/** Joins a mount that is the root of a tree of its own, with all below it, onto a path of another tree. 0 or -errno. */
+export function placeMount(mount: Mount, target: Path): number {
+  const r = checkMountpoint(target, mount.root);
+  if (r < 0) return r;
+  setNamespace(mount, target.mount.namespace);
+  attach(mount, target);
+  return 0;
+}
+
+/** As `placeMount`, but under a mount that is there, which is on top of it from now on (MOVE_MOUNT_BENEATH). */
+export function placeBeneath(mount: Mount, top: Mount): number {
+  const target = { mount: top.parent as Mount, dentry: top.mountpoint as Dentry };
+  const r = checkMountpoint(target, mount.root);
+  if (r < 0) return r;
+  detach(top);
+  setNamespace(mount, target.mount.namespace);
+  attach(mount, target);
+  attach(top, { mount, dentry: mount.root });
+  return 0;
+}
+
+function setNamespace(mount: Mount, namespace: MountNamespace | null): void {
+  mount.namespace = namespace;
+  for (const child of mount.children) setNamespace(child, namespace);
+}
+
 /** Moves a mount to another place of its namespace. 0, -ELOOP into itself, or -errno as `mountAt`. */
 export function moveMount(mount: Mount, target: Path): number {
   for (let at: Mount | null = target.mount; at; at = at.parent) if (at === mount) return -ELOOP;

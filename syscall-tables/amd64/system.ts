@@ -4,7 +4,6 @@ import { enosys, eperm, kernel, type SyscallEntry } from '../types.ts';
 
 const MACHINE = "the machine is not the sandbox's";
 const MODULES = 'kernel modules';
-const MOUNTS = 'the mounts of a sandbox are made when it starts';
 const NEVER = 'Linux does not implement it either';
 const PROBES = 'for user probes of the host only';
 
@@ -61,20 +60,21 @@ export const SYSTEM: readonly SyscallEntry[] = [
   eperm(321, 'bpf', { cmd: 'int', attr: 'addr', size: 'uint' }, 'as with kernel.unprivileged_bpf_disabled = 1'),
   enosys(335, 'uretprobe', {}, PROBES),
   enosys(336, 'uprobe', {}, PROBES),
-  eperm(428, 'open_tree', { dirfd: 'dirfd', path: 'path', flags: 'hex' }, MOUNTS),
-  eperm(
-    429,
-    'move_mount',
-    { from_dirfd: 'dirfd', from_path: 'path', to_dirfd: 'dirfd', to_path: 'path', flags: 'hex' },
-    MOUNTS,
-  ),
-  eperm(430, 'fsopen', { fsname: 'string', flags: 'hex' }, MOUNTS),
-  eperm(431, 'fsconfig', { fd: 'fd', cmd: 'uint', key: 'addr', value: 'addr', aux: 'int' }, MOUNTS),
-  eperm(432, 'fsmount', { fsfd: 'fd', flags: 'hex', attr_flags: 'hex' }, MOUNTS),
-  eperm(433, 'fspick', { dirfd: 'dirfd', path: 'path', flags: 'hex' }, MOUNTS),
-  eperm(442, 'mount_setattr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }, MOUNTS),
+  kernel(428, 'open_tree', { dirfd: 'dirfd', path: 'path', flags: 'hex' }),
+  kernel(429, 'move_mount', {
+    from_dirfd: 'dirfd',
+    from_path: 'path',
+    to_dirfd: 'dirfd',
+    to_path: 'path',
+    flags: 'hex',
+  }),
+  kernel(430, 'fsopen', { fsname: 'string', flags: 'hex' }),
+  kernel(431, 'fsconfig', { fd: 'fd', cmd: 'uint', key: 'addr', value: 'addr', aux: 'int' }),
+  kernel(432, 'fsmount', { fsfd: 'fd', flags: 'hex', attr_flags: 'hex' }),
+  kernel(433, 'fspick', { dirfd: 'dirfd', path: 'path', flags: 'hex' }),
+  kernel(442, 'mount_setattr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }),
   eperm(443, 'quotactl_fd', { fd: 'fd', cmd: 'hex', id: 'int', addr: 'addr' }, MACHINE),
   enosys(457, 'statmount', { req: 'addr', buf: 'addr', bufsize: 'size', flags: 'hex' }, 'newer form of mountinfo'),
   enosys(458, 'listmount', { req: 'addr', ids: 'addr', nr: 'size', flags: 'hex' }, 'newer form of mountinfo'),
-  eperm(467, 'open_tree_attr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }, MOUNTS),
+  kernel(467, 'open_tree_attr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }),
 ];

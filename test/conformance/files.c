@@ -238,6 +238,53 @@ static void namespaces(void) {
   CALL(setns(open("a", O_RDONLY), 0));
 }
 
+static void new_mounts(void) {
+  struct stat s;
+  struct statfs f;
+  struct {
+    uint64_t set, clear, propagation, userns;
+  } attr = {1, 0, 0, 0};
+  mkdir("a", 0755), mkdir("b", 0755);
+  CALL(syscall(SYS_fsopen, "nonsense", 0));
+  CALL(syscall(SYS_fsopen, "tmpfs", 4));
+  int context = syscall(SYS_fsopen, "tmpfs", 1);
+  CALL(syscall(SYS_fsconfig, context, 0, "nonsense", NULL, 0));
+  CALL(syscall(SYS_fsconfig, context, 1, "size", "bogus", 0));
+  CALL(syscall(SYS_fsconfig, context, 1, "size", "1m", 0));
+  CALL(syscall(SYS_fsconfig, context, 1, "mode", "700", 0));
+  CALL(syscall(SYS_fsconfig, context, 1, "source", "here", 0));
+  CALL(syscall(SYS_fsconfig, context, 9, NULL, NULL, 0));
+  CALL(syscall(SYS_fsmount, context, 0, 0));
+  CALL(syscall(SYS_fsconfig, context, 6, NULL, NULL, 0));
+  CALL(syscall(SYS_fsconfig, context, 6, NULL, NULL, 0));
+  CALL(syscall(SYS_fsmount, context, 0, 0x40));
+  int mount = syscall(SYS_fsmount, context, 1, 8);
+  CALL(close(openat(mount, "file", O_CREAT | O_RDWR, 0644)) >= 0);
+  CALL(syscall(SYS_move_mount, mount, "", AT_FDCWD, "a", 0));
+  CALL(syscall(SYS_move_mount, mount, "", AT_FDCWD, "missing", 4));
+  CALL(syscall(SYS_move_mount, mount, "", AT_FDCWD, "a", 4));
+  CALL(stat("a", &s));
+  show("mode", s.st_mode);
+  CALL(statfs("a", &f));
+  show("flags", f.f_flags & (ST_NOSUID | ST_NOEXEC | ST_RDONLY));
+  CALL(syscall(SYS_mount_setattr, AT_FDCWD, "a", 0, &attr, sizeof attr));
+  CALL(unlink("a/file"));
+  CALL(syscall(SYS_mount_setattr, AT_FDCWD, "a", 0, &attr, 8));
+  attr.clear = 1, attr.set = 0;
+  CALL(syscall(SYS_mount_setattr, AT_FDCWD, "a", 0, &attr, sizeof attr));
+  int tree = syscall(SYS_open_tree, AT_FDCWD, "a", 1);
+  CALL(syscall(SYS_move_mount, tree, "", AT_FDCWD, "b", 4));
+  CALL(access("b/file", F_OK));
+  CALL(syscall(SYS_move_mount, AT_FDCWD, "b", AT_FDCWD, "a", 0));
+  CALL(access("b/file", F_OK));
+  CALL(umount2("a", 0));
+  CALL(close(tree));
+  CALL(umount2("a", 0));
+  CALL(close(mount));
+  CALL(umount2("a", 0));
+  CALL(access("a/file", F_OK));
+}
+
 /** Reads what an inotify instance has, one line an event; cookies are told apart only as equal or not. */
 static void events(const char *what, int fd) {
   char buffer[4096] __attribute__((aligned(8)));
@@ -310,6 +357,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "mounts")) mounts();
   if (!strcmp(argv[1], "namespaces")) namespaces();
   if (!strcmp(argv[1], "watching")) watching();
+  if (!strcmp(argv[1], "new_mounts")) new_mounts();
   if (chdir("/")) return 2;
   snprintf(command, sizeof command, "rm -rf %s", directory);
   return system(command);
