@@ -74,9 +74,9 @@ function list(task: Task, file: OpenFile, address: UserAddress, count: number, p
   end = at + length;
   full = false;
   const r = file.readdir(put);
+  notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
   const got = next - start;
   if (got === 0) return full ? -EINVAL : Math.min(r, 0);
   task.memory.commit(address, at, got);
-  notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
   return got;
 }

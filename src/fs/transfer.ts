@@ -5,7 +5,7 @@
 import { CAP_FSETID } from '../abi/capability.ts';
 import { EAGAIN, EFAULT, EFBIG, EINTR, EINVAL, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
 import { IOV_MAX, O_APPEND } from '../abi/fcntl.ts';
-import { IN_ACCESS, IN_MODIFY } from '../abi/misc.ts';
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
@@ -204,5 +204,7 @@ function dropSetId(task: Task, file: OpenFile): void {
   const { inode } = file;
   if (capable(task.credentials, CAP_FSETID)) return;
   const drop = S_ISUID | (inode.mode & S_IXGRP ? S_ISGID : 0);
-  if (inode.mode & drop) inode.setattr({ mode: inode.mode & 0o7777 & ~drop });
+  if (!(inode.mode & drop)) return;
+  inode.setattr({ mode: inode.mode & 0o7777 & ~drop });
+  notifyDentry(file.path.dentry, inode, IN_ATTRIB);
 }

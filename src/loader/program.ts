@@ -2,12 +2,14 @@
 
 import { EACCES, ELIBBAD, ELOOP, ENOEXEC } from '../abi/errno.ts';
 import { O_RDONLY } from '../abi/fcntl.ts';
+import { IN_ACCESS, IN_OPEN } from '../abi/misc.ts';
 import { MS_NOEXEC } from '../abi/mount.ts';
 import { S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, readBytes, u8 } from '../platform/arena.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { notifyDentry } from '../vfs/notify.ts';
 import { drop, type OpenFile } from '../vfs/open-file.ts';
 import { checkAccess, MAY_EXECUTE } from '../vfs/permission.ts';
 import { resolvePath } from '../vfs/walk.ts';
@@ -64,7 +66,10 @@ function openExecutable(task: Task, path: Path): OpenFile | number {
   const allowed = checkAccess(inode, task.credentials, MAY_EXECUTE);
   if (allowed < 0) return allowed;
   const busy = mayExecuteText(inode);
-  return busy < 0 ? busy : inode.open(path, O_RDONLY);
+  if (busy < 0) return busy;
+  const file = inode.open(path, O_RDONLY);
+  if (typeof file !== 'number') notifyDentry(path.dentry, inode, IN_OPEN);
+  return file;
 }
 
 function readHead(file: OpenFile): string | number {
@@ -72,6 +77,7 @@ function readHead(file: OpenFile): string | number {
   if (at < 0) return at;
   const n = file.read(at, HEAD_SIZE, 0);
   if (n < 0) return n;
+  notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
   if (n < HEAD_SIZE) u8.fill(0, at + n, at + HEAD_SIZE);
   return readBytes(at, n);
 }

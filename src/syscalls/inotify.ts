@@ -6,11 +6,15 @@ import {
   IN_CLOEXEC,
   IN_DONT_FOLLOW,
   IN_EXCL_UNLINK,
+  IN_IGNORED,
+  IN_ISDIR,
   IN_MASK_ADD,
   IN_MASK_CREATE,
   IN_NONBLOCK,
   IN_ONESHOT,
   IN_ONLYDIR,
+  IN_Q_OVERFLOW,
+  IN_UNMOUNT,
 } from '../abi/misc.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { InotifyFile } from '../fs/inotify/inotify.ts';
@@ -25,6 +29,9 @@ import { resolve, WALK_DIRECTORY, WALK_FOLLOW } from '../vfs/walk.ts';
 /** The events that can be asked for. */
 const EVENTS = 0xfff;
 const KEPT = EVENTS | IN_EXCL_UNLINK | IN_ONESHOT;
+const FLAGS = IN_ONLYDIR | IN_DONT_FOLLOW | IN_MASK_ADD | IN_MASK_CREATE;
+/** The others are those that only events have. */
+const KNOWN = KEPT | FLAGS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ISDIR;
 
 export function inotify_init(task: Task): number {
   return inotify_init1(task, 0);
@@ -33,7 +40,7 @@ export function inotify_init(task: Task): number {
 export function inotify_init1(task: Task, flags: number): number {
   if (flags & ~(IN_CLOEXEC | IN_NONBLOCK)) return -EINVAL;
   if (instancesOf(task.credentials.uid) >= sysctlNumber('fs.inotify.max_user_instances', 128)) return -EMFILE;
-  return installFile(task, new InotifyFile(flags), (flags & IN_CLOEXEC) !== 0);
+  return installFile(task, new InotifyFile(flags, task.credentials.uid), (flags & IN_CLOEXEC) !== 0);
 }
 
 /** How many instances a user's processes have open. */
@@ -48,9 +55,10 @@ function instancesOf(uid: number): number {
 
 /** inotify_add_watch(2): also changes what a watch is for */
 export function inotify_add_watch(task: Task, fd: Fd, path: UserAddress, mask: number): number {
-  if (!(mask & KEPT) || (mask & IN_MASK_ADD && mask & IN_MASK_CREATE)) return -EINVAL;
+  if (mask === 0 || mask & ~KNOWN) return -EINVAL;
   const file = task.files.get(fd);
   if (!file || file.flags & O_PATH) return -EBADF;
+  if (mask & IN_MASK_ADD && mask & IN_MASK_CREATE) return -EINVAL;
   if (!(file instanceof InotifyFile)) return -EINVAL;
   const text = task.memory.string(path);
   if (typeof text === 'number') return text;

@@ -2,7 +2,7 @@
 
 import { CAP_CHOWN, CAP_FSETID } from '../abi/capability.ts';
 import { EACCES, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
-import { IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import { stampNow, type Timestamp } from '../base/clock.ts';
 import { capable, inGroup } from '../base/credentials.ts';
@@ -84,7 +84,7 @@ export function changeTimes(
   const change: AttributeChange = {};
   if (atime) change.atime = atime;
   if (mtime) change.mtime = mtime;
-  return told(path, inode, inode.setattr(change), IN_ATTRIB);
+  return told(path, inode, inode.setattr(change), !mtime ? IN_ACCESS : !atime ? IN_MODIFY : IN_ATTRIB);
 }
 
 /** truncate(2) by name */

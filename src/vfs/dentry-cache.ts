@@ -139,5 +139,6 @@ function sweep(): void {
 }
 
 function evictable(dentry: Dentry): boolean {
-  return dentry.opens === 0 && !dentry.pinned && dentry.mounts === null && !dentry.children?.size;
+  if (dentry.opens > 0 || dentry.pinned || dentry.mounts !== null || dentry.children?.size) return false;
+  return !dentry.inode?.watched;
 }

@@ -92,6 +92,8 @@ export abstract class Inode {
   linkable = false;
   /** Open files that write to it, or less than 0 while programs run from it (vfs/write-access.ts). */
   writeCount = 0;
+  /** Somebody watches it (vfs/notify.ts): its name stays cached, so that walks come by this very inode. */
+  watched = false;
   /** Locks held on it (vfs/locks.ts), null while there are none. */
   locks: FileLocks | null = null;
 

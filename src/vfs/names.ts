@@ -219,12 +219,13 @@ export function renameName(
   if (moved === target.inode) return 0;
   const result = directoryOf(from).rename(from.name, moved, directoryOf(to), to.name, target.inode, flags);
   if (result < 0) return result;
-  notifyMoved(directoryOf(from), from.name, directoryOf(to), to.name, moved);
+  const other = target.inode;
   if (flags & RENAME_EXCHANGE) {
-    notifyMoved(directoryOf(to), to.name, directoryOf(from), from.name, target.inode as Inode);
+    notifyMoved(directoryOf(from), from.name, directoryOf(to), to.name, moved, null);
+    notifyMoved(directoryOf(to), to.name, directoryOf(from), from.name, other as Inode, null);
     exchangeDentries(source, target);
   } else {
-    if (target.inode) notifyLinks(target.inode);
+    notifyMoved(directoryOf(from), from.name, directoryOf(to), to.name, moved, other);
     moveDentry(source, to.dentry, to.name);
   }
   return 0;

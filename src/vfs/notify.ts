@@ -33,6 +33,7 @@ export function watchInode(inode: Inode, watcher: InodeWatcher): void {
     watchers = new Set();
     watched.set(inode, watchers);
     inode.uses++;
+    inode.watched = true;
   }
   watchers.add(watcher);
 }
@@ -42,6 +43,7 @@ export function unwatchInode(inode: Inode, watcher: InodeWatcher): void {
   const watchers = watched.get(inode);
   if (!watchers?.delete(watcher) || watchers.size > 0) return;
   watched.delete(inode);
+  inode.watched = false;
   unuseInode(inode);
 }
 
@@ -70,12 +72,20 @@ export function notifyRemoved(directory: Inode, name: string, inode: Inode): voi
 
 let lastCookie = 0;
 
-/** A name was moved; the two events of it share a cookie. */
-export function notifyMoved(from: Inode, name: string, to: Inode, newName: string, inode: Inode): void {
+/** A name was moved, in the place of `replaced` if there was something; the two events of it share a cookie. */
+export function notifyMoved(
+  from: Inode,
+  name: string,
+  to: Inode,
+  newName: string,
+  inode: Inode,
+  replaced: Inode | null,
+): void {
   if (watched.size === 0) return;
   const cookie = ++lastCookie;
   tell(from, IN_MOVED_FROM | directoryBit(inode), cookie, name, false);
   tell(to, IN_MOVED_TO | directoryBit(inode), cookie, newName, false);
+  if (replaced) notifyLinks(replaced);
   tell(inode, IN_MOVE_SELF, 0, '', false);
 }
 
@@ -90,13 +100,16 @@ function directoryBit(inode: Inode | null): number {
 
 /** A superblock is mounted no more. */
 export function notifyUnmounted(superblock: Superblock): void {
-  for (const inode of [...watched.keys()]) if (inode.superblock === superblock) release(inode, IN_UNMOUNT);
+  for (const inode of [...watched.keys()].reverse()) {
+    if (inode.superblock === superblock) release(inode, IN_UNMOUNT | directoryBit(inode));
+  }
 }
 
 function release(inode: Inode, mask: number): void {
   const watchers = watched.get(inode);
   if (!watchers) return;
   watched.delete(inode);
+  inode.watched = false;
   for (const watcher of watchers) {
     watcher.notify(inode, mask, 0, '', false);
     watcher.inodeGone(inode);

@@ -4,7 +4,7 @@
 // retries after `waitQueue` was woken. So no operation here ever waits.
 
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
-import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE } from '../abi/misc.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
@@ -152,7 +152,8 @@ export function drop(file: OpenFile): void {
   if (file.inode.locks) releaseFileLocks(file.inode, file);
   if (file.countsAsWriter) file.inode.writeCount--;
   file.release();
-  notifyDentry(file.path.dentry, file.inode, file.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+  const closed = file.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE;
+  if (!(file.flags & O_PATH)) notifyDentry(file.path.dentry, file.inode, closed);
   closeDentry(file.path.dentry);
   unuseInode(file.inode);
 }

@@ -50,7 +50,12 @@ export const FILE: readonly SyscallEntry[] = [
   enosys(212, 'lookup_dcookie', { cookie: 'ulong', buffer: 'addr', len: 'size' }, 'gone from Linux as well'),
   kernel(235, 'utimes', { path: 'path', times: 'in(timeval_pair)' }),
   kernel(253, 'inotify_init', {}),
-  kernel(254, 'inotify_add_watch', { fd: 'fd', path: 'path', mask: 'flags(inotify)' }),
+  kernel(
+    254,
+    'inotify_add_watch',
+    { fd: 'fd', path: 'path', mask: 'flags(inotify)' },
+    { note: 'sees what is done in the sandbox, not what others do to a bound directory outside' },
+  ),
   kernel(255, 'inotify_rm_watch', { fd: 'fd', wd: 'int' }),
   kernel(257, 'openat', { dirfd: 'dirfd', path: 'path', flags: 'flags(open)', mode: 'mode' }),
   kernel(258, 'mkdirat', { dirfd: 'dirfd', path: 'path', mode: 'mode' }),

@@ -304,7 +304,10 @@ const scenes: Record<string, () => unknown> = {
     }
     const odd = seen
       .slice(1)
-      .filter(([rang, kind, nr, rip]) => rang !== slot || kind !== KIND_INTERRUPT || nr !== 0xffffffff || (rip !== 5 && rip !== 0));
+      .filter(
+        ([rang, kind, nr, rip]) =>
+          rang !== slot || kind !== KIND_INTERRUPT || nr !== 0xffffffff || (rip !== 5 && rip !== 0),
+      );
     return { odd, death: end(slot) };
   },
 

@@ -169,7 +169,14 @@ function run(script: string, seccomp: object, process: object = {}): { status: n
     linux: { namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type })), seccomp },
   };
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
-  const { status, stdout, stderr } = cloister(['--root', join(bundle, 'state'), 'run', '--bundle', bundle, 'under-seccomp']);
+  const { status, stdout, stderr } = cloister([
+    '--root',
+    join(bundle, 'state'),
+    'run',
+    '--bundle',
+    bundle,
+    'under-seccomp',
+  ]);
   return { status, text: stdout + stderr };
 }
 

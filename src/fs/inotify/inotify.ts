@@ -63,16 +63,21 @@ function paddedLength(name: string): number {
   return name === '' ? 0 : Math.ceil((name.length + 1) / NAME_UNIT) * NAME_UNIT;
 }
 
+/** How many watches each user has. */
+const watchesOf = new Map<number, number>();
+
 export class InotifyFile extends OpenFile {
   private readonly queue = new WaitQueue();
   private readonly events: Event[] = [];
   private readonly byNumber = new Map<number, Watch>();
   private readonly byInode = new Map<Inode, Watch>();
+  private readonly uid: number;
   private lastWd = 0;
 
-  constructor(flags: number) {
+  constructor(flags: number, uid: number) {
     const inode = new AnonymousInode(0o600);
     super(anonymousPath('inotify', inode), inode, O_RDONLY | (flags & O_NONBLOCK));
+    this.uid = uid;
   }
 
   /** The watch on an inode, if there is one: its number and mask. */
@@ -82,7 +87,9 @@ export class InotifyFile extends OpenFile {
 
   /** A new watch: its number, or -ENOSPC. */
   add(inode: Inode, mask: number): number {
-    if (this.byNumber.size >= sysctlNumber('fs.inotify.max_user_watches', 65536)) return -ENOSPC;
+    const count = watchesOf.get(this.uid) ?? 0;
+    if (count >= sysctlNumber('fs.inotify.max_user_watches', 65536)) return -ENOSPC;
+    watchesOf.set(this.uid, count + 1);
     const watch = new Watch(this, ++this.lastWd, inode, mask);
     this.byNumber.set(watch.wd, watch);
     this.byInode.set(inode, watch);
@@ -101,9 +108,15 @@ export class InotifyFile extends OpenFile {
 
   /** A watch is off its inode. */
   forget(watch: Watch): void {
-    this.byNumber.delete(watch.wd);
+    if (this.byNumber.delete(watch.wd)) this.discount(1);
     this.byInode.delete(watch.inode);
     this.push({ wd: watch.wd, mask: IN_IGNORED, cookie: 0, name: '' });
+  }
+
+  private discount(gone: number): void {
+    const rest = (watchesOf.get(this.uid) ?? 0) - gone;
+    if (rest > 0) watchesOf.set(this.uid, rest);
+    else watchesOf.delete(this.uid);
   }
 
   /** Queues an event, unless it repeats the last one or there are too many. */
@@ -140,6 +153,11 @@ export class InotifyFile extends OpenFile {
     return taken === 0 ? -EINVAL : done;
   }
 
+  /** It has a position, but there is nothing to move. */
+  override seek(): number {
+    return 0;
+  }
+
   override poll(): number {
     return this.events.length > 0 ? POLLIN | POLLRDNORM : 0;
   }
@@ -158,6 +176,7 @@ export class InotifyFile extends OpenFile {
 
   override release(): void {
     for (const watch of this.byNumber.values()) unwatchInode(watch.inode, watch);
+    this.discount(this.byNumber.size);
     this.byNumber.clear();
     this.byInode.clear();
   }

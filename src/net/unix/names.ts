@@ -9,6 +9,7 @@ import type { Fd } from '../../base/brands.ts';
 import type { Task } from '../../kernel/task.ts';
 import { unuseInode } from '../../vfs/dentry-cache.ts';
 import type { Inode } from '../../vfs/inode.ts';
+import { notifyCreated } from '../../vfs/notify.ts';
 import { checkAccess, MAY_EXECUTE, MAY_WRITE } from '../../vfs/permission.ts';
 import { checkWritable, instantiate, LAST_NAME, resolveParent, resolvePath } from '../../vfs/walk.ts';
 import type { UnixSocket } from './socket.ts';
@@ -105,5 +106,6 @@ function makeSocketInode(task: Task, path: string, mode: number): Inode | number
   const inode = directory.mknod(parent.name, S_IFSOCK | (mode & 0o777 & ~task.fs.umask), 0, task.credentials);
   if (typeof inode === 'number') return inode;
   instantiate(parent, inode);
+  notifyCreated(directory, parent.name, inode);
   return inode;
 }
