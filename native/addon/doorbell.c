@@ -237,7 +237,8 @@ static int look(s64 deadline) {
   }
   if (!others) calls_since_look = 0;
   if (rings) return receive();
-  if (ready > 0 && poll[0].revents) return NEXT_GONE;
+  // POLLERR says only that a signal came while the kernel looked.
+  if (ready > 0 && poll[0].revents & POLLHUP) return NEXT_GONE;
   if (deadline >= 0 && clock_monotonic() >= deadline) return NEXT_TIMEOUT;
   return RECEIVE_AGAIN;
 }
