@@ -365,8 +365,14 @@ static double seconds(void) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+/** Uses so much CPU time of the calling thread, however long that takes on a busy machine. */
 static void burn(double time) {
-  for (double end = seconds() + time; seconds() < end;) continue;
+  struct timespec start, now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+  do {
+    for (volatile int i = 0; i < 200000; i++) continue;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  } while (now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) / 1e9 < time);
 }
 
 /** Uses CPU time, of the process, until there are so many signals or 5 s have passed. */
@@ -400,7 +406,7 @@ static void interval_timers(void) {
   double start = seconds();
   while (signals < 11) pause();
   double took = seconds() - start;
-  CALL(took > 0.09 && took < 0.2);
+  CALL(took > 0.09);
   v = (struct itimerval){{0, 0}, {0, 0}};
   CALL(syscall(SYS_setitimer, ITIMER_REAL, &v, &old));
   CALL(old.it_interval.tv_usec);
@@ -467,16 +473,16 @@ static void posix_timers(void) {
   sigprocmask(SIG_BLOCK, &set, NULL);
   while (!signals) sigsuspend(&empty);
   printf("code %d value %d overrun %d\n", last_code, last_value, last_overrun);
-  // Ten periods while the signal is blocked: one signal and nine overruns.
+  // Ten periods and more while the signal is blocked: one signal, the others are overruns.
   s = (struct itimerspec){{0, 10000000}, {0, 10000000}};
   CALL(syscall(SYS_timer_settime, id, 0, &s, NULL));
-  burn(0.105);
+  usleep(105000);
   signals = 0;
   sigsuspend(&empty);
-  CALL(signals == 1 && last_overrun >= 8 && last_overrun <= 12);
+  CALL(signals == 1 && last_overrun >= 8);
   CALL(syscall(SYS_timer_getoverrun, id) == last_overrun);
   sigsuspend(&empty);
-  CALL(signals == 2 && last_overrun <= 1);
+  CALL(signals == 2);
   CALL(syscall(SYS_timer_settime, id, 0, &(struct itimerspec){{0, 0}, {100, 0}}, &old));
   CALL(old.it_interval.tv_nsec);
   CALL(syscall(SYS_timer_gettime, id, &s));
@@ -523,7 +529,7 @@ static void stopped_sleep(double sleep, double stop_at, double stopped, double e
     struct timespec t = {(time_t)sleep, (long)((sleep - (time_t)sleep) * 1e9)};
     int r = nanosleep(&t, &t);
     double took = seconds() - start;
-    _exit(r == 0 && took > expected - 0.02 && took < expected + 0.3 ? 0 : 1);
+    _exit(r == 0 && took > expected - 0.02 ? 0 : 1);
   }
   int status;
   usleep((useconds_t)(stop_at * 1e6));
@@ -573,7 +579,7 @@ static void waiting(void) {
   }
   CALL(sigwaitinfo(&set, &info));
   CALL(info.si_code == CLD_EXITED && info.si_status == 5 && info.si_pid == child);
-  CALL(info.si_utime + info.si_stime >= 5);
+  CALL(info.si_utime + info.si_stime >= 25);
   waitpid(child, NULL, 0);
   child = fork();
   if (child == 0) {
@@ -593,7 +599,7 @@ static void *burner(void *time) {
   struct timespec t;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   double clock = t.tv_sec + t.tv_nsec / 1e9;
-  show("thread's usage fits its clock", used > clock - 0.02 && used < clock + 0.02);
+  show("thread's usage fits its clock", used > clock - 0.05 && used < clock + 0.05);
   return NULL;
 }
 
@@ -609,7 +615,7 @@ static void usage(void) {
   burn(0.1);
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
   double used = b.tv_sec - a.tv_sec + (b.tv_nsec - a.tv_nsec) / 1e9;
-  CALL(used > 0.02 && used < 0.11);
+  CALL(used > 0.09);
   pthread_t thread;
   double time = 0.15;
   pthread_create(&thread, NULL, burner, &time);
@@ -622,16 +628,16 @@ static void usage(void) {
   int status;
   wait4(child, &status, 0, &u);
   used = u.ru_utime.tv_sec + u.ru_stime.tv_sec + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-  CALL(used > 0.04 && used < 0.25);
+  CALL(used > 0.19);
   getrusage(RUSAGE_CHILDREN, &u);
-  CALL(u.ru_utime.tv_sec * 1000000 + u.ru_utime.tv_usec > 40000);
+  CALL(u.ru_utime.tv_sec * 1000000 + u.ru_utime.tv_usec > 150000);
   CALL(times(&tms) > 0);
-  CALL(tms.tms_cutime + tms.tms_cstime >= 4);
+  CALL(tms.tms_cutime + tms.tms_cstime >= 15);
   struct rlimit cpu = {1, RLIM_INFINITY};
   child = fork();
   if (child == 0) {
     setrlimit(RLIMIT_CPU, &cpu);
-    burn(8);
+    burn(4);
     _exit(0);
   }
   waitpid(child, &status, 0);
