@@ -86,14 +86,16 @@ export function copy_file_range(
 ): number {
   const from = task.files.get(inFd);
   const to = task.files.get(outFd);
-  if (!from?.readable || !to?.writable || to.flags & O_APPEND) return -EBADF;
+  if (!from || !to || (from.flags | to.flags) & O_PATH) return -EBADF;
   if (flags !== 0) return -EINVAL;
   if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
   if ((from.inode.mode & S_IFMT) !== S_IFREG || (to.inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
+  if (!from.readable || !to.writable || to.flags & O_APPEND) return -EBADF;
   const start = offsetOf(task, from, inOffset);
   const target = offsetOf(task, to, outOffset);
   if (start < 0 || target < 0) return Math.min(start, target);
-  if (start + len >= 2 ** 63 || target + len >= 2 ** 63) return -EOVERFLOW;
+  if (start + len >= 2 ** 64 || target + len >= 2 ** 64) return -EOVERFLOW;
+  if (target >= 2 ** 63) return -EFBIG;
   const refreshed = from.inode.refresh();
   if (refreshed < 0) return refreshed;
   let length = Math.min(len, RW_MAX);

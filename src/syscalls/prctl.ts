@@ -70,8 +70,6 @@ const PR_TIMING_STATISTICAL = 0;
 const PR_MCE_KILL_CLEAR = 0;
 const PR_MCE_KILL_SET = 1;
 const PR_MCE_KILL_DEFAULT = 2;
-/** Longest name of a speculation control: store bypass, indirect branches, L1D flush. */
-const LAST_SPECULATION_CONTROL = 2;
 
 export function prctl(task: Task, option: number, arg2: number, arg3: number, arg4: number, arg5: number): number {
   const { group } = task;
@@ -187,9 +185,11 @@ function machineOption(task: Task, option: number, arg2: number, arg3: number, m
       return plain ? task.machineCheckPolicy : -EINVAL;
     case PR_SET_MM:
       return capable(task.credentials, CAP_SYS_RESOURCE) ? -EINVAL : -EPERM;
+    // What the processor speculates on is not the sandbox's to control.
     case PR_GET_SPECULATION_CTRL:
+      return arg3 !== 0 || more ? -EINVAL : -ENODEV;
     case PR_SET_SPECULATION_CTRL:
-      return arg2 >= 0 && arg2 <= LAST_SPECULATION_CONTROL && more ? -EINVAL : -ENODEV;
+      return more ? -EINVAL : -ENODEV;
     default:
       return -EINVAL;
   }

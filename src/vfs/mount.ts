@@ -15,7 +15,7 @@ import {
   MS_STRICTATIME,
   MS_SYNCHRONOUS,
 } from '../abi/mount.ts';
-import { makeDevice } from '../abi/stat.ts';
+import { makeDevice, PROC_SUPER_MAGIC } from '../abi/stat.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
 import { adoptInode, forgetTree } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
@@ -81,6 +81,8 @@ export function mountAt(
 function checkMountpoint(path: Path, root: Dentry): number {
   const target = path.dentry.inode;
   if (!target || path.dentry.unlinked) return -ENOENT;
+  // What a link of a process leads to changes: it is no place to mount on.
+  if (target.isSymlink && target.superblock.magic === PROC_SUPER_MAGIC) return -ENOENT;
   return target.isDirectory === root.inode?.isDirectory ? 0 : -ENOTDIR;
 }
 

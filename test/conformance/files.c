@@ -95,6 +95,12 @@ static void moving(void) {
   CALL(pwrite(small[0], buffer, 1, 0));
   CALL(pwritev2(small[0], &all, 1, 0, 0));
   CALL(fallocate(out, FALLOC_FL_KEEP_SIZE, LLONG_MAX - 1023, 1024));
+  off_t end = LLONG_MAX;
+  CALL(copy_file_range(directory, NULL, out, NULL, 1, 0));
+  CALL(copy_file_range(in, NULL, directory, NULL, 1, 0));
+  CALL(copy_file_range(small[0], NULL, out, NULL, 1, 0));
+  CALL(copy_file_range(open("in", O_WRONLY), NULL, out, NULL, 1, 0));
+  CALL(copy_file_range(in, NULL, out, &end, 100000, 0));
   int fresh = open("fresh", O_RDWR | O_CREAT, 0644);
   CALL(fcntl(fresh, 1028 /* F_CREATED_QUERY */));
   fresh = open("fresh", O_RDWR | O_CREAT, 0644);
@@ -189,6 +195,10 @@ static void mounts(void) {
   CALL(access("file", F_OK));
   CALL(chdir(".."));
   CALL(access("a/file", F_OK));
+  char link[64];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", open("/proc/self/exe", O_PATH | O_NOFOLLOW));
+  CALL(close(creat("plain", 0644)));
+  show("on a link of a process", errno_of(mount("plain", link, NULL, MS_BIND, NULL)));
   CALL(mount("none", "a", "tmpfs", 0, NULL));
   show("relatime", times("a/t"));
   CALL(mount(NULL, "a", NULL, MS_REMOUNT | MS_STRICTATIME, NULL));

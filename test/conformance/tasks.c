@@ -130,6 +130,9 @@ static void machine(void) {
   CALL(clock_settime(CLOCK_REALTIME, &(struct timespec){0, -1}));
   CALL(adjtimex(&(struct timex){.modes = 0x8000}));
   CALL(syscall(SYS_arch_prctl, 0x1011, 0));
+  CALL(prctl(PR_GET_SPECULATION_CTRL, 99, 0, 0, 0));
+  CALL(prctl(PR_GET_SPECULATION_CTRL, 0, 1, 0, 0));
+  CALL(prctl(PR_SET_SPECULATION_CTRL, 99, 0, 0, 1));
   CALL(syscall(SYS_personality, 0x4000000));
   struct timeval timeout = {0, 1000};
   CALL(syscall(SYS_select, 0, NULL, NULL, NULL, &timeout));
