@@ -38,6 +38,18 @@ zero_user_fault:
   mov %rcx, %rax
   ret
 
+// u64 store_user(u64 *to, u64 value): 0, or 1 if it could not be stored. One store, seen whole or not at all.
+  .globl store_user, store_user_begin, store_user_end, store_user_fault
+store_user:
+  xor %eax, %eax
+store_user_begin:
+  mov %rsi, (%rdi)
+store_user_end:
+  ret
+store_user_fault:
+  mov $1, %eax
+  ret
+
 // s64 copy_string(void *to, const void *from, u64 limit): length with the NUL, -EFAULT, or -ENAMETOOLONG.
   .globl copy_string, copy_string_begin, copy_string_end, copy_string_fault
 copy_string:

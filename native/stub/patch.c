@@ -104,9 +104,11 @@ static void patch_site(u64 next, u32 index, u32 first, int solo) {
   u64 page = site & ~4095ul;
   if (sys(SYS_mprotect, page, 4096, 7)) return;
   if (skip <= 3) {
-    u64 *word = (u64 *)(site & ~7ul), value = *word;
+    // Another thread that patches this page may have made it read-only again: then the site stays as it is.
+    u64 *word = (u64 *)(site & ~7ul), value;
+    if (copy_user(&value, word, sizeof value)) return;
     __builtin_memcpy((u8 *)&value + skip, jump, sizeof jump);
-    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+    store_user(word, value);
   } else {
     __builtin_memcpy((void *)site, jump, sizeof jump);
   }
