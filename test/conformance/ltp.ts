@@ -3,9 +3,10 @@
 //
 //   npm run conformance:ltp -- --ltp DIR [--native FILE] [--shards N] [--jobs N] [--timeout S] [--logs DIR] [NAME…]
 //
-// Every shard of the tests has a sandbox of its own, so that one that dies or hangs costs no more than its shard. A full
-// run writes ltp.tsv beside this file: test, native status, sandbox status, and for a known difference the reason that
-// ltp-reasons.tsv gives (its first column is a test's name, or the beginning of names followed by `*`).
+// Every shard of the tests has a sandbox of its own, so that one that dies or hangs costs no more than its shard. The
+// result goes to ltp.tsv beside this file: test, native status, sandbox status, and for a known difference the reason
+// that ltp-reasons.tsv gives (its first column is a test's name, or the beginning of names followed by `*`). A run of
+// some tests changes their rows only.
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -42,14 +43,13 @@ interface Options {
 
 type Results = Map<string, string>;
 
-/** The tests of LTP's runtest/syscalls; `names` empty means all. */
-function readTests(ltp: string, names: readonly string[]): Test[] {
+/** The tests of LTP's runtest/syscalls. */
+function readTests(ltp: string): Test[] {
   const lines = readFileSync(join(ltp, 'runtest/syscalls'), 'utf8').split('\n');
-  const tests = lines.flatMap((line) => {
+  return lines.flatMap((line) => {
     const match = /^([^#\s]\S*)\s+(.+)$/.exec(line);
     return match ? [{ name: match[1], command: match[2] }] : [];
   });
-  return names.length === 0 ? tests : tests.filter((test) => names.includes(test.name));
 }
 
 /** What a test's exit status and output say, in one word. */
@@ -174,8 +174,12 @@ function report(tests: readonly Test[], native: Results, sandbox: Results, reaso
   );
 }
 
-function writeTable(tests: readonly Test[], native: Results, sandbox: Results, reasons: Results): void {
-  const rows = tests.map(({ name }) => {
+function writeTable(all: readonly Test[], native: Results, sandbox: Results, reasons: Results): void {
+  const before = existsSync(TABLE) ? readFileSync(TABLE, 'utf8').split('\n') : [];
+  const old = new Map(before.map((row) => [row.split('\t')[0], row]));
+  const rows = all.map(({ name }) => {
+    const known = old.get(name);
+    if (!sandbox.has(name)) return known === undefined ? '' : `${known}\n`;
     const outside = native.get(name) ?? 'UNKNOWN';
     const inside = sandbox.get(name) ?? 'LOST';
     const reason = outside === 'PASS' && inside !== 'PASS' ? reasonFor(name, reasons) : '';
@@ -207,12 +211,13 @@ async function main(): Promise<void> {
     timeout: Number(values.timeout),
     logs,
   };
-  const tests = readTests(options.ltp, positionals);
+  const all = readTests(options.ltp);
+  const tests = positionals.length === 0 ? all : all.filter(({ name }) => positionals.includes(name));
   const sandbox = await runAll(options, tests, true);
   const native = values.native === undefined ? await runAll(options, tests, false) : readTable(values.native);
   const reasons = existsSync(REASONS) ? readTable(REASONS) : new Map<string, string>();
   report(tests, native, sandbox, reasons);
-  if (positionals.length === 0) writeTable(tests, native, sandbox, reasons);
+  writeTable(all, native, sandbox, reasons);
   if (values.logs === undefined) rmSync(logs, { recursive: true, force: true });
 }
 
