@@ -2,12 +2,13 @@
 // mknod(2) and their *at forms. What they do to the tree is in vfs/names.ts.
 
 import { CAP_SYS_CHROOT } from '../abi/capability.ts';
-import { EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE } from '../abi/errno.ts';
+import { EBADF, EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, ERANGE } from '../abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
+  PATH_MAX,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   RENAME_WHITEOUT,
@@ -51,6 +52,7 @@ export function getcwd(task: Task, buf: UserAddress, size: number): number {
   const { cwd, root } = task.fs;
   if (cwd.dentry.unlinked) return -ENOENT;
   const name = pathName(cwd, root);
+  if (name.length + 1 > PATH_MAX) return -ENAMETOOLONG;
   if (name.length + 1 > size) return -ERANGE;
   const at = task.memory.out(buf, name.length + 1);
   if (at < 0) return at;
