@@ -84,7 +84,7 @@ export function addLifecycleCommands(program: Command, dist: string): void {
     .argument('<id>', 'name of the container')
     .action(async (id: string) => {
       const { startContainer } = await import('../oci/start.ts');
-      await startContainer(stateRoot(), id, warn);
+      await startContainer(dist, stateRoot(), id, warn);
     });
 
   addTraceOptions(addBundleOptions(program.command('run')))
@@ -96,7 +96,7 @@ export function addLifecycleCommands(program: Command, dist: string): void {
       if (options.detach) {
         await create(dist, id, options);
         const { startContainer } = await import('../oci/start.ts');
-        await startContainer(stateRoot(), id, warn);
+        await startContainer(dist, stateRoot(), id, warn);
         return;
       }
       const { runContainer } = await import('../oci/run.ts');

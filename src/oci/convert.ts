@@ -45,8 +45,6 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   if (process === undefined) throw new LaunchError('config.json: process: required');
   const linux = config.linux ?? {};
   refuseUnsupported(linux);
-  if (config.hooks?.startContainer?.length)
-    refuse('hooks.startContainer', 'hooks inside the container are not run yet');
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], options.bundle);

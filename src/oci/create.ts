@@ -80,9 +80,10 @@ export function prepare(options: CreateOptions): Prepared {
   };
 }
 
-/** An ordinary user who asked for nothing in particular has no cgroup to put it in. */
+/** An ordinary user has no cgroup to put it in, unless one was made for them: without limits it goes without. */
 function needsCgroups(linux: OciConfig['linux']): boolean {
-  return process.geteuid?.() === 0 || linux?.cgroupsPath !== undefined || linux?.resources !== undefined;
+  const limits = Object.keys(linux?.resources ?? {}).filter((name) => name !== 'devices');
+  return process.geteuid?.() === 0 || limits.length > 0;
 }
 
 function ownerName(): string {

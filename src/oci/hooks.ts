@@ -1,10 +1,15 @@
 // Hooks of the runtime specification: programs of the host that are told the container's state on their standard
 // input. One that fails before the program runs fails the container; later ones are only warned about.
 
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ControlRequest } from '../base/control.ts';
+import { bytesOfText } from './bytes.ts';
+import { anonymousFile } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import type { ContainerState, Hook, HookName } from './state.ts';
-import { publicState } from './state.ts';
+import { publicState, stateDirectory } from './state.ts';
 
 const MAX_OUTPUT = 1 << 20;
 
@@ -30,17 +35,45 @@ export function runLateHooks(
   }
 }
 
-function runHook(hook: Hook, name: string, input: string): void {
-  const [argv0 = hook.path, ...args] = hook.args ?? [];
-  const result = spawnSync(hook.path, args, {
-    argv0,
+/**
+ * Runs the startContainer hooks: programs of the container, executed in it before its own. Their argv[0] is their
+ * path, whatever the configuration calls them. Throws a LaunchError at the first that fails.
+ */
+export function runInnerHooks(dist: string, root: string, state: ContainerState): void {
+  const input = JSON.stringify({ ...publicState(root, state), status: 'created' });
+  for (const [index, hook] of (state.hooks.startContainer ?? []).entries()) {
+    const args = [hook.path, ...(hook.args ?? []).slice(1)].map(bytesOfText);
+    const process = { ...state.process, args, env: (hook.env ?? []).map(bytesOfText), cwd: '/', terminal: false };
+    const request: ControlRequest = { verb: 'exec', process, passed: [], isHook: true };
+    const spec = anonymousFile(dist, 'hook-request', Buffer.from(`${JSON.stringify(request)}\n`, 'latin1'));
+    const launcher = ['--exec', `--control-directory=${stateDirectory(root, state.id)}`, '--spec-fd=3'];
+    const result = spawnSync(join(dist, 'boot'), launcher, {
+      ...optionsFor(hook, input),
+      stdio: ['pipe', 'pipe', 'pipe', spec],
+    });
+    closeSync(spec);
+    check(hook, `startContainer hook #${index}`, result);
+  }
+}
+
+function optionsFor(hook: Hook, input: string) {
+  return {
     input,
-    env: Object.fromEntries((hook.env ?? []).map(splitVariable)),
     encoding: 'utf8',
     maxBuffer: MAX_OUTPUT,
     killSignal: 'SIGKILL',
     ...(hook.timeout !== undefined && { timeout: hook.timeout * 1000 }),
-  });
+  } as const;
+}
+
+function runHook(hook: Hook, name: string, input: string): void {
+  const [argv0 = hook.path, ...args] = hook.args ?? [];
+  const env = Object.fromEntries((hook.env ?? []).map(splitVariable));
+  check(hook, name, spawnSync(hook.path, args, { ...optionsFor(hook, input), argv0, env }));
+}
+
+/** Throws a LaunchError when the hook has failed. */
+function check(hook: Hook, name: string, result: SpawnSyncReturns<string>): void {
   // A hook need not read the state.
   const code = (result.error as NodeJS.ErrnoException | undefined)?.code;
   const error = code === 'EPIPE' ? undefined : result.error;

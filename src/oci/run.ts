@@ -58,7 +58,7 @@ async function stay(dist: string, options: RunOptions): Promise<number> {
   const { state, launcher } = await createContainer(dist, options, true);
   const ended = once(launcher, 'exit');
   try {
-    await startContainer(root, id, warn);
+    await startContainer(dist, root, id, warn);
   } catch (error) {
     launcher.kill('SIGKILL');
     destroy(root, state);

@@ -6,11 +6,21 @@ import { LaunchError } from './launch-error.ts';
 import { createdMark, requireState, stateDirectory, statusOf } from './state.ts';
 
 /** Throws a LaunchError when it has been started already, or its program cannot be executed. */
-export async function startContainer(root: string, id: string, warn: (message: string) => void): Promise<void> {
+export async function startContainer(
+  dist: string,
+  root: string,
+  id: string,
+  warn: (message: string) => void,
+): Promise<void> {
   const state = requireState(root, id);
   const status = statusOf(root, state);
   if (status === 'stopped') throw new LaunchError('cannot start a container that has stopped');
   if (status !== 'created') throw new LaunchError(`cannot start an already ${status} container`);
+  const inner = state.hooks.startContainer ?? [];
+  if (inner.length > 0) {
+    const { runInnerHooks } = await import('./hooks.ts');
+    runInnerHooks(dist, root, state);
+  }
   await ask(stateDirectory(root, id), { verb: 'start' });
   rmSync(createdMark(root, id), { force: true });
   if (state.hooks.poststart === undefined) return;

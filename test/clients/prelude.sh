@@ -5,7 +5,7 @@ status() { echo "status $?"; }
 # A command line at a terminal of its own; what only belongs to terminals is taken out of its output.
 at_terminal() {
   export -f p d c run create 2>/dev/null
-  script -qec "$(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r\000\t'
+  script -qec "$(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r\000\t' | sed 's/\^@//g'
 }
 # Waits until a command succeeds, and shows what it printed then.
 eventually() {

@@ -151,7 +151,6 @@ test('what is missing from the configuration or from the disk is named', () => {
 });
 
 test('what is not supported is refused where it matters, and warned about where it does not', () => {
-  refuses({ hooks: { startContainer: [{ path: '/bin/true' }] } }, /^config.json: hooks.startContainer: /);
   refuses(
     { mounts: [{ destination: '/a', type: 'ext4', source: '/dev/vda' }] },
     /^config.json: mounts\[0\].type: ext4/,

@@ -165,7 +165,13 @@ test('hooks: state on standard input; one that fails before the start undoes the
   const hook = (script: string) => [{ path: '/bin/sh', args: ['sh', '-c', script], env: ['PATH=/bin:/usr/bin'] }];
   const append = hook(`cat >>${seen}; echo >>${seen}`);
   writeConfig(['true'], {
-    hooks: { prestart: append, createRuntime: append, poststart: append, poststop: append },
+    hooks: {
+      prestart: append,
+      createRuntime: append,
+      startContainer: hook('test -e /bin/busybox && cat >/tmp/inner'),
+      poststart: append,
+      poststop: append,
+    },
   });
   succeed('run', '-b', bundle, 'hooked');
   const states = readFileSync(seen, 'utf8')
@@ -176,6 +182,8 @@ test('hooks: state on standard input; one that fails before the start undoes the
     states.map(({ status }) => status),
     ['creating', 'creating', 'running', 'stopped'],
   );
+  const inner = JSON.parse(readFileSync(join(bundle, 'rootfs/tmp/inner'), 'utf8')) as State;
+  assert.equal(inner.status, 'created');
   writeConfig(['true'], { hooks: { prestart: hook('echo no >&2; exit 3') } });
   const { status, text } = run('create', '-b', bundle, 'hooked');
   assert.equal(status, 1);
