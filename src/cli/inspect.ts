@@ -1,11 +1,13 @@
 // What there is to see of containers: state, list, ps, events, features.
 
+import { writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
-import { bytesOfText } from '../oci/bytes.ts';
+import { bytesOfText, pathOf } from '../oci/bytes.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { listIds, loadState, publicState, requireState, statusOf } from '../oci/state.ts';
-import { print } from './caller.ts';
+import { callerDirectory, print } from './caller.ts';
 import { stateRoot } from './globals.ts';
 
 function printText(text: string): void {
@@ -118,6 +120,23 @@ export function addInspectCommands(program: Command): void {
     .action(async () => {
       const { features } = await import('../oci/features.ts');
       printText(`${JSON.stringify(features(), null, 2)}\n`);
+    });
+
+  program
+    .command('spec')
+    .summary('write a config.json to start from')
+    .option('-b, --bundle <dir>', 'directory to write it to', '.')
+    .option('--rootless', 'for an ordinary user')
+    .action(async (options: { readonly bundle: string; readonly rootless?: true }) => {
+      const { configTemplate } = await import('../oci/template.ts');
+      const path = posix.join(posix.resolve(callerDirectory(), options.bundle), 'config.json');
+      const text = `${JSON.stringify(configTemplate(options.rootless ?? false), null, 2)}\n`;
+      try {
+        writeFileSync(pathOf(path), text, { flag: 'wx' });
+      } catch (error) {
+        const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
+        throw new LaunchError(`${path}: ${exists ? 'exists already' : (error as Error).message}`);
+      }
     });
 
   program

@@ -160,6 +160,17 @@ test('exec: status, user, environment, directory, detached', async () => {
   assert.equal(listed.length, 1);
 });
 
+test('spec: the bundle it makes runs', () => {
+  rmSync(join(bundle, 'config.json'), { force: true });
+  succeed('spec', '--bundle', bundle);
+  assert.match(run('spec', '--bundle', bundle).text, /exists already/);
+  const config = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8')) as { process: object };
+  const process = { ...config.process, terminal: false, args: ['sh', '-c', 'hostname; touch /x'] };
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify({ ...config, process }));
+  const { status, text } = run('run', '--bundle', bundle, 'from-spec');
+  assert.deepEqual({ status, text }, { status: 1, text: 'cloister\ntouch: /x: Read-only file system\n' });
+});
+
 test('hooks: state on standard input; one that fails before the start undoes the container', () => {
   const seen = join(scratch, 'seen');
   const hook = (script: string) => [{ path: '/bin/sh', args: ['sh', '-c', script], env: ['PATH=/bin:/usr/bin'] }];
