@@ -75,3 +75,36 @@ export const FSCONFIG_CMD_CREATE_EXCL = 8;
 
 // struct mount_attr: u64 attr_set, attr_clr, propagation, userns_fd
 export const MOUNT_ATTR_SIZE_VER0 = 32;
+
+// statmount(2), listmount(2)
+export const STATMOUNT_SB_BASIC = 0x1;
+export const STATMOUNT_MNT_BASIC = 0x2;
+export const STATMOUNT_PROPAGATE_FROM = 0x4;
+export const STATMOUNT_MNT_ROOT = 0x8;
+export const STATMOUNT_MNT_POINT = 0x10;
+export const STATMOUNT_FS_TYPE = 0x20;
+export const STATMOUNT_MNT_NS_ID = 0x40;
+export const STATMOUNT_MNT_OPTS = 0x80;
+export const STATMOUNT_SB_SOURCE = 0x200;
+export const LISTMOUNT_REVERSE = 1;
+/** Identifiers that are never given twice are larger than this; the older ones are smaller. */
+export const MNT_UNIQUE_ID_OFFSET = 0x80000000;
+
+// struct mnt_id_req: u32 size, u32 spare, u64 mnt_id, param
+export const MNT_ID_REQ_SIZE_VER0 = 24;
+
+// struct statmount; numbers of strings are offsets behind it
+export const STATMOUNT_SIZE = 512;
+export const SM_MNT_OPTS = 4; // string
+export const SM_MASK = 8; // u64
+export const SM_SB_DEV_MAJOR = 16; // u32, minor behind it
+export const SM_SB_MAGIC = 24; // u64
+export const SM_SB_FLAGS = 32; // u32
+export const SM_FS_TYPE = 36; // string
+export const SM_MNT_ID = 40; // u64, parent behind it
+export const SM_MNT_ID_OLD = 56; // u32, parent behind it
+export const SM_MNT_ATTR = 64; // u64, propagation behind it
+export const SM_MNT_ROOT = 104; // string
+export const SM_MNT_POINT = 108; // string
+export const SM_MNT_NS_ID = 112; // u64
+export const SM_SB_SOURCE = 124; // string

@@ -38,6 +38,7 @@ import * as signalfd from './signalfd.ts';
 import * as socket from './socket.ts';
 import * as socketMessage from './socket-message.ts';
 import * as stat from './stat.ts';
+import * as statmount from './statmount.ts';
 import * as system from './system.ts';
 import * as sysvMessage from './sysv-message.ts';
 import * as sysvSemaphore from './sysv-semaphore.ts';
@@ -82,6 +83,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...socket,
   ...socketMessage,
   ...stat,
+  ...statmount,
   ...system,
   ...sysvMessage,
   ...sysvSemaphore,

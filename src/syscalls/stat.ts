@@ -108,7 +108,7 @@ export function statx(
   if (r < 0) return r;
   const at = task.memory.out(statxbuf, STATX_STRUCT_SIZE);
   if (at < 0) return at;
-  putStatx(at, found, inode);
+  putStatx(at, found, inode, mask);
   return 0;
 }
 

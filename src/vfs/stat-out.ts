@@ -1,5 +1,6 @@
 // Laying down struct stat, struct statx and struct statfs for the guest, at arena offsets.
 
+import { MNT_UNIQUE_ID_OFFSET } from '../abi/mount.ts';
 import {
   deviceMajor,
   deviceMinor,
@@ -44,6 +45,7 @@ import {
   STATX_MASK_OFFSET,
   STATX_MNT_ID,
   STATX_MNT_ID_OFFSET,
+  STATX_MNT_ID_UNIQUE,
   STATX_MODE_OFFSET,
   STATX_MTIME_OFFSET,
   STATX_NLINK_OFFSET,
@@ -84,10 +86,11 @@ function putTime(at: number, time: Timestamp): void {
   u32[(at + 8) >>> 2] = time.nanoseconds;
 }
 
-/** Fills a struct statx (256 bytes). */
-export function putStatx(at: number, path: Path, inode: Inode): void {
+/** Fills a struct statx (256 bytes); of `mask` it matters which number of the mount is wanted. */
+export function putStatx(at: number, path: Path, inode: Inode, mask: number): void {
   u8.fill(0, at, at + STATX_STRUCT_SIZE);
-  u32[(at + STATX_MASK_OFFSET) >>> 2] = STATX_BASIC_STATS | STATX_MNT_ID;
+  const unique = (mask & STATX_MNT_ID_UNIQUE) !== 0;
+  u32[(at + STATX_MASK_OFFSET) >>> 2] = STATX_BASIC_STATS | (unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
   u32[(at + STATX_BLKSIZE_OFFSET) >>> 2] = BLOCK_SIZE;
   writeU64(at + STATX_ATTRIBUTES_OFFSET, path.mount.root === path.dentry ? STATX_ATTR_MOUNT_ROOT : 0);
   writeU64(at + STATX_ATTRIBUTES_MASK_OFFSET, STATX_ATTR_MOUNT_ROOT);
@@ -105,7 +108,7 @@ export function putStatx(at: number, path: Path, inode: Inode): void {
   u32[(at + STATX_RDEV_MINOR_OFFSET) >>> 2] = deviceMinor(inode.rdev);
   u32[(at + STATX_DEV_MAJOR_OFFSET) >>> 2] = deviceMajor(inode.device);
   u32[(at + STATX_DEV_MINOR_OFFSET) >>> 2] = deviceMinor(inode.device);
-  writeU64(at + STATX_MNT_ID_OFFSET, path.mount.id);
+  writeU64(at + STATX_MNT_ID_OFFSET, unique ? MNT_UNIQUE_ID_OFFSET + path.mount.id : path.mount.id);
 }
 
 /** Fills a struct statfs (120 bytes); `device` identifies the filesystem. */

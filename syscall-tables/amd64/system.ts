@@ -74,7 +74,7 @@ export const SYSTEM: readonly SyscallEntry[] = [
   kernel(433, 'fspick', { dirfd: 'dirfd', path: 'path', flags: 'hex' }),
   kernel(442, 'mount_setattr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }),
   eperm(443, 'quotactl_fd', { fd: 'fd', cmd: 'hex', id: 'int', addr: 'addr' }, MACHINE),
-  enosys(457, 'statmount', { req: 'addr', buf: 'addr', bufsize: 'size', flags: 'hex' }, 'newer form of mountinfo'),
-  enosys(458, 'listmount', { req: 'addr', ids: 'addr', nr: 'size', flags: 'hex' }, 'newer form of mountinfo'),
+  kernel(457, 'statmount', { req: 'addr', buf: 'addr', bufsize: 'size', flags: 'hex' }),
+  kernel(458, 'listmount', { req: 'addr', ids: 'addr', nr: 'size', flags: 'hex' }),
   kernel(467, 'open_tree_attr', { dirfd: 'dirfd', path: 'path', flags: 'hex', attr: 'addr', size: 'size' }),
 ];

@@ -27,6 +27,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SYS_statmount
+#define SYS_statmount 457
+#define SYS_listmount 458
+#endif
+
 #define CALL(...) show(#__VA_ARGS__, errno_of((long)(__VA_ARGS__)))
 static long errno_of(long r) { return r == -1 ? -errno : r; }
 static void show(const char *what, long result) {
@@ -295,6 +300,55 @@ static void new_mounts(void) {
   CALL(access("a/file", F_OK));
 }
 
+static void numbers(void) {
+  struct {
+    uint32_t size, spare;
+    uint64_t id, parameter;
+  } request = {24, 0, 0, 0};
+  struct {
+    uint32_t size, options;
+    uint64_t mask;
+    uint32_t major, minor;
+    uint64_t magic;
+    uint32_t flags, type;
+    uint64_t numbers[8];
+    uint32_t root, point;
+    uint64_t rest[50];
+    char strings[512];
+  } answer;
+  struct statx s;
+  uint64_t ids[8];
+  mkdir("a", 0755);
+  mount("source", "a", "tmpfs", MS_RDONLY | MS_NOSUID, NULL);
+  mkdir("b", 0755);
+  CALL(syscall(SYS_statx, AT_FDCWD, "a", 0, 0x4000 /* STATX_MNT_ID_UNIQUE */, &s));
+  show("unique", (s.stx_mask & 0x5000) == 0x4000);
+  request.id = ((uint64_t *)&s)[18];
+  request.parameter = 0x39;
+  CALL(syscall(SYS_statmount, &request, &answer, sizeof answer, 0));
+  show("mask", answer.mask);
+  show("flags", answer.flags);
+  show("magic", answer.magic);
+  show(answer.strings + answer.type, 0);
+  show(answer.strings + answer.root, 0);
+  show(strrchr(answer.strings + answer.point, '/'), 0);
+  CALL(syscall(SYS_statmount, &request, &answer, 512, 0));
+  CALL(syscall(SYS_statmount, &request, &answer, 512, 1));
+  request.parameter = 0;
+  CALL(syscall(SYS_statmount, &request, &answer, 100, 0));
+  CALL(syscall(SYS_listmount, &request, ids, 8, 0));
+  mount("none", "a", "tmpfs", 0, NULL);
+  CALL(syscall(SYS_listmount, &request, ids, 8, 0));
+  CALL(syscall(SYS_listmount, &request, BAD, 8, 0));
+  CALL(syscall(SYS_listmount, &request, ids, 8, 4));
+  request.id = -1;
+  CALL(syscall(SYS_listmount, &request, ids, 8, 0) > 1);
+  CALL(syscall(SYS_statmount, &request, &answer, 512, 0));
+  request.size = 8;
+  CALL(syscall(SYS_listmount, &request, ids, 8, 0));
+  umount("a"), umount("a");
+}
+
 /** Reads what an inotify instance has, one line an event; cookies are told apart only as equal or not. */
 static void events(const char *what, int fd) {
   char buffer[4096] __attribute__((aligned(8)));
@@ -368,6 +422,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "namespaces")) namespaces();
   if (!strcmp(argv[1], "watching")) watching();
   if (!strcmp(argv[1], "new_mounts")) new_mounts();
+  if (!strcmp(argv[1], "numbers")) numbers();
   if (chdir("/")) return 2;
   snprintf(command, sizeof command, "rm -rf %s", directory);
   return system(command);
