@@ -74,7 +74,10 @@ static long read_frame(struct ucontext *context) {
   return 0;
 }
 
-/** The part of a frame that is the sentry's business, for rt_sigreturn: mask and alternate stack. */
+/**
+ * The part of a frame that is the sentry's business, for rt_sigreturn: mask, alternate stack, and the stack
+ * that the program goes on with, on which (or not) the next handler runs.
+ */
 static void put_frame_head(volatile u32 *slot, const u64 *reg) {
   struct ucontext saved;
   if (copy_user(&saved, (void *)reg[RSP], sizeof saved)) {
@@ -85,4 +88,5 @@ static void put_frame_head(volatile u32 *slot, const u64 *reg) {
   write64(slot, H_ARGS + 2, saved.stack.base);
   write64(slot, H_ARGS + 4, saved.stack.size);
   write64(slot, H_ARGS + 6, saved.stack.flags);
+  write64(slot, H_RSP, saved.reg[RSP]);
 }

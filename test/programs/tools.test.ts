@@ -146,3 +146,36 @@ sameAsNative(
   `seq 700000 >n; sha256sum <n; xz -T2 -1 --block-size=1MiB -k n; xz -T2 -dc n.xz | sha256sum; zstd -q -T2 -5 -k n; zstd -dc n.zst | sha256sum; gzip -k n; zcat n.gz | sha256sum; bzip2 -1 <n | bunzip2 | sha256sum; xz --list --robot n.xz | grep -c block; tar cJf t.tar.xz n; tar tJf t.tar.xz; xz -t n.xz; zstd -q -t n.zst; echo $?; cat n.xz n.xz | xz -d | wc -l`,
   { packages: ['xz-utils', 'zstd', 'bzip2'] },
 );
+
+sameAsNative(
+  'a signal that waits for the end of another handler finds the alternate stack free',
+  `cat >stack.c <<'END'
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ucontext.h>
+static char stack[65536];
+static int on_stack[2];
+static void handler(int signo, siginfo_t *info, void *context) {
+  char here;
+  (void)info, (void)context;
+  on_stack[signo == SIGUSR2] = &here > stack && &here < stack + sizeof stack;
+  if (signo == SIGUSR1) raise(SIGUSR2); /* blocked until we return */
+}
+int main(void) {
+  stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+  struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigaltstack(&alternate, NULL);
+  sigfillset(&action.sa_mask);
+  sigaction(SIGUSR1, &action, NULL);
+  sigaction(SIGUSR2, &action, NULL);
+  raise(SIGUSR1);
+  stack_t now;
+  sigaltstack(NULL, &now);
+  printf("%d %d %d\\n", on_stack[0], on_stack[1], now.ss_flags);
+  return 0;
+}
+END
+   gcc -o stack stack.c && ./stack`,
+  { packages: ['gcc', 'libc6-dev'] },
+);
