@@ -98,8 +98,7 @@ function readControl(control: HostFd): void {
 function forward(byte: number): void {
   const { init } = kernel;
   const signo = byte & ~CONTROL_BACKGROUND;
-  if (!init || signo < 1 || signo > 31 || endedBeforeStart(signo)) return;
-  if (signo === SIGWINCH && resizeConsole()) return;
+  if (!init || signo < 1 || signo > 31 || (signo === SIGWINCH && resizeConsole()) || endedBeforeStart(signo)) return;
   if (signo === SIGCONT) {
     resumeConsole((byte & CONTROL_BACKGROUND) !== 0);
     return sendSignalToProcessGroup(init.processGroup, signalInfo(SIGCONT, SI_KERNEL));

@@ -212,8 +212,17 @@ async function runClient(client: Client): Promise<number> {
       daemon.kill('SIGTERM');
       await new Promise((resolve) => (daemon.exitCode === null ? daemon.once('exit', resolve) : resolve(null)));
     }
+    unmountBelow(scratch);
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Daemons that are stopped leave mounts behind. */
+function unmountBelow(directory: string): void {
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '');
+  for (const point of points.reverse()) if (point.startsWith(`${directory}/`)) spawnSync('umount', ['--lazy', point]);
 }
 
 const wanted = process.argv.slice(2);

@@ -160,6 +160,27 @@ test('exec: status, user, environment, directory, detached', async () => {
   assert.equal(listed.length, 1);
 });
 
+test('console socket: the terminal, its size, its end', () => {
+  const size = 'stty -a | grep -o "rows.*columns [0-9]*"';
+  const script = `tty; test -c /dev/console && echo console; ${size}; read x; echo $x; ${size}`;
+  writeConfig([], {
+    process: { args: ['sh', '-c', script], cwd: '/', env: ['PATH=/bin'], terminal: true },
+    mounts: [
+      { destination: '/proc', type: 'proc', source: 'proc' },
+      { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },
+      { destination: '/dev/pts', type: 'devpts', source: 'devpts' },
+    ],
+  });
+  assert.match(run('create', '-b', bundle, 'tty').text, /without setting console socket/);
+  const socket = join(scratch, 'socket');
+  const command = [CLOISTER, '--root', root, 'create', '-b', bundle, '--console-socket', socket, 'tty', '--'];
+  const client = join(import.meta.dirname, 'console-client.py');
+  const args = [client, socket, ...command, CLOISTER, '--root', root, 'start', 'tty'];
+  const lines = ['/dev/pts/0', 'console', 'rows 33; columns 77', 'again', 'again', 'rows 44; columns 88'];
+  const { stdout, stderr } = spawnSync('python3', args, { encoding: 'utf8', timeout: 60_000, killSignal: 'SIGKILL' });
+  assert.deepEqual({ stdout, stderr }, { stdout: lines.map((line) => `${line}\r\n`).join(''), stderr: '' });
+});
+
 test('spec: the bundle it makes runs', () => {
   rmSync(join(bundle, 'config.json'), { force: true });
   succeed('spec', '--bundle', bundle);
