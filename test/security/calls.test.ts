@@ -76,9 +76,12 @@ for (const user of ['nobody', 'root']) {
     const sandbox = new Sandbox();
     const command = `${program} ${seed} ${seconds} 4 ${tree} ${user}`;
     const { output, status } = await sandbox.run(command, seconds * 1000 + 60_000);
-    assert.equal(status, 0, `${output}\n${sandbox.errors}`);
-    const calls = Number(/^(\d+) calls by \d+ processes\n$/.exec(output)?.[1]);
-    assert.ok(calls > 1000 * seconds, output);
+    // Root's children may well kill the program that counts.
+    if (user === 'nobody' || status < 128) {
+      assert.equal(status, 0, `${output}\n${sandbox.errors}`);
+      const calls = Number(/^(\d+) calls by \d+ processes\n$/.exec(output)?.[1]);
+      assert.ok(calls > 1000 * seconds, output);
+    }
     await sandbox.assertWell();
     assert.doesNotMatch(sandbox.errors, /bug/, sandbox.errors);
     const pids = sandbox.processes().map(({ pid }) => pid);
