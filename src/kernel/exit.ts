@@ -192,8 +192,8 @@ function releaseFiles(task: Task): void {
 
 function groupEnded(group: ThreadGroup): void {
   group.status = Math.max(group.exitStatus, 0);
-  for (const hook of groupExitHooks) hook(group);
   if (group === kernel.init) return onSandboxEnd(group.status);
+  for (const hook of groupExitHooks) hook(group);
   adoptChildren(group);
   endSession(group);
   hangUpOrphans(group);

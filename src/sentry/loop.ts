@@ -64,7 +64,7 @@ function step(libuvDeadline: number): boolean {
 
 /** Nanoseconds the wait may last. Idle work that is still to be done makes it return at once, after all rings. */
 function timeoutUntil(libuvDeadline: number): number {
-  if (blanksMissing() || !slotsPrepared()) return NOW;
+  if (hasRunnable() || blanksMissing() || !slotsPrepared()) return NOW;
   const deadline = Math.min(nextDeadline(), libuvDeadline);
   if (deadline === Number.POSITIVE_INFINITY) return FOREVER;
   // The clock as the last wait read it: a host call less per call served, for a few microseconds of lateness.
