@@ -60,8 +60,6 @@ export const SHM_NORESERVE = 0o10000;
 export const SHM_DEST = 0o1000;
 export const SHM_LOCKED = 0o2000;
 export const SHMMNI = 4096;
-/** SHMMAX and SHMALL as Linux has them: ULONG_MAX - 2^24. Sizes here end at what a double counts exactly. */
-export const SHMMAX = 18446744073692774399n;
 
 // struct ipc64_perm: s32 key, u32 uid, gid, cuid, cgid, mode, u16 seq
 export const PERM_UID = 4;

@@ -98,7 +98,8 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   child.mm.slots.add(slot);
   setOwner(slot, child, 0);
   child.block = sharesMemory ? allocateBlock(child.mm) : onlyBlock(child.mm, parent.block);
-  const refused = child.block < 0 ? -EAGAIN : prepared ? prepared(child) : 0;
+  let refused = child.block < 0 ? -EAGAIN : args.flags & CLONE_NEWNS ? enterNewNamespace(child.fs) : 0;
+  if (refused === 0 && prepared) refused = prepared(child);
   if (refused < 0) {
     abandonTask(child);
     return refused;
@@ -130,7 +131,6 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments): Task {
   if (files === parent.files) files.users++;
   const fs = flags & CLONE_FS ? parent.fs : parent.fs.copy();
   if (fs === parent.fs) fs.users++;
-  if (flags & CLONE_NEWNS) enterNewNamespace(fs);
   const group = flags & CLONE_THREAD ? parent.group : null;
   const child = new Task(allocatePid(), group, mm, files, fs, parent.credentials, parent.name);
   child.memory.hostPid = mm.hostPid;

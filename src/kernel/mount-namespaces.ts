@@ -7,13 +7,15 @@ import { copyNamespace, isReachable, moveRoot, unmount } from '../vfs/mount.ts';
 import { kernel } from './kernel.ts';
 import { mountInUse } from './mount-use.ts';
 
-/** Gives a task's file-system view, which nobody shares, a mount namespace of its own. */
-export function enterNewNamespace(fs: FsContext): void {
+/** Gives a task's file-system view, which nobody shares, a mount namespace of its own. 0 or -ENOSPC. */
+export function enterNewNamespace(fs: FsContext): number {
   const { namespace } = fs.root.mount;
-  if (namespace === null) return;
+  if (namespace === null) return 0;
   const copies = copyNamespace(namespace);
+  if (typeof copies === 'number') return copies;
   fs.root = translate(fs.root, copies);
   fs.cwd = translate(fs.cwd, copies);
+  return 0;
 }
 
 function translate(path: Path, copies: ReadonlyMap<Mount, Mount>): Path {

@@ -211,7 +211,8 @@ export function open_tree(task: Task, dirfd: Fd, path: UserAddress, flags: numbe
     return installFile(task, new PathFile(found, found.dentry.inode as Inode, O_PATH), closeOnExec);
   }
   if (found.mount.namespace === null) return -EINVAL;
-  return installFile(task, new DetachedMount(cloneTree(found, (flags & AT_RECURSIVE) !== 0)), closeOnExec);
+  const copy = cloneTree(found, (flags & AT_RECURSIVE) !== 0);
+  return typeof copy === 'number' ? copy : installFile(task, new DetachedMount(copy), closeOnExec);
 }
 
 /** open_tree_attr(2): open_tree, and what mount_setattr would do to it */

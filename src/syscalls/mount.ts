@@ -133,8 +133,7 @@ function bind(task: Task, source: string, target: Path, recursive: boolean): num
   const from = resolve(task, CWD, source, WALK_FOLLOW);
   if (typeof from === 'number') return from;
   if (from.mount.namespace === null) return -EINVAL;
-  const made = bindMount(from, target, recursive);
-  return typeof made === 'number' ? made : 0;
+  return bindMount(from, target, recursive);
 }
 
 /** With MS_BIND the flags of this mount alone; without it those of its filesystem and its options too. */

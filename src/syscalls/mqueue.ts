@@ -71,7 +71,7 @@ export function mq_open(task: Task, name: UserAddress, oflag: number, mode: numb
     return r < 0 ? r : install(task, text, known, oflag);
   }
   if (!(oflag & O_CREAT)) return -ENOENT;
-  const made = makeQueue(task, mode, attr);
+  const made = makeQueue(task, text, mode, attr);
   if (typeof made === 'number') return made;
   const fd = install(task, text, made, oflag);
   if (fd >= 0) messageQueues.set(text, made);
@@ -91,7 +91,7 @@ function queueName(task: Task, address: UserAddress): string | number {
   return text.includes('/') || text === '.' || text === '..' ? -EACCES : text;
 }
 
-function makeQueue(task: Task, mode: number, attr: UserAddress): MessageQueueInode | number {
+function makeQueue(task: Task, name: string, mode: number, attr: UserAddress): MessageQueueInode | number {
   const { credentials } = task;
   const privileged = capable(credentials, CAP_SYS_RESOURCE);
   if (messageQueues.size >= sysctlNumber('fs.mqueue.queues_max', 256) && !privileged) return -ENOSPC;
@@ -107,7 +107,7 @@ function makeQueue(task: Task, mode: number, attr: UserAddress): MessageQueueIno
     if (!(messages > 0 && size > 0 && messages <= mostMessages && size <= mostSize)) return -EINVAL;
   }
   if (bytesOfUser(credentials.uid) + cost(messages, size) > task.group.limits.soft[RLIMIT_MSGQUEUE]) return -EMFILE;
-  return new MessageQueueInode(mode & ~task.fs.umask, credentials, messages, size);
+  return new MessageQueueInode(name, mode & ~task.fs.umask, credentials, messages, size);
 }
 
 function cost(messages: number, size: number): number {
@@ -130,6 +130,7 @@ export function mq_unlink(task: Task, name: UserAddress): number {
   // The directory is everybody's, with the sticky bit.
   if (queue.uid !== task.credentials.fsuid && !capable(task.credentials, CAP_FOWNER)) return -EACCES;
   messageQueues.delete(text);
+  if (queue.uses === 0) queue.unused();
   return 0;
 }
 

@@ -43,7 +43,10 @@ export function unshare(task: Task, flags: number): number {
     task.fs.users--;
     task.fs = task.fs.copy();
   }
-  if (flags & CLONE_NEWNS) enterNewNamespace(task.fs);
+  if (flags & CLONE_NEWNS) {
+    const r = enterNewNamespace(task.fs);
+    if (r < 0) return r;
+  }
   if (flags & CLONE_FILES && task.files.users > 1) {
     task.files.users--;
     task.files = task.files.copy();

@@ -35,6 +35,7 @@ import {
   findSemaphoreSet,
   refused,
   removeSemaphoreSet,
+  SEMAPHORES_MAX,
   type SemaphoreOperation,
   SemaphoreSet,
   semaphoreCount,
@@ -50,7 +51,7 @@ export function semget(task: Task, key: number, count: number, flags: number): n
   const { credentials } = task;
   const make = (): SemaphoreSet | number => {
     if (count === 0) return -EINVAL;
-    if (semaphoreCount() + count > SEMMNS) return -ENOSPC;
+    if (semaphoreCount() + count > SEMAPHORES_MAX) return -ENOSPC;
     return new SemaphoreSet(key | 0, flags, credentials, count);
   };
   const fits = (set: SemaphoreSet): number => (count > set.values.length ? -EINVAL : 0);

@@ -2,7 +2,7 @@
 // says and changes by mount(2) and its kin; /proc/PID/mounts and mountinfo read it through `listMounts`. Mounts are
 // private: nothing propagates between them.
 
-import { ELOOP, ENOENT, ENOTDIR } from '../abi/errno.ts';
+import { ELOOP, ENOENT, ENOSPC, ENOTDIR } from '../abi/errno.ts';
 import {
   MS_NOATIME,
   MS_NODEV,
@@ -31,6 +31,10 @@ export function allocateDevice(): number {
 
 let lastId = 20;
 
+/** Mounts in all trees, and how many there may be: recursive binds would double them each time (fs.mount-max). */
+let mountCount = 0;
+const MOUNTS_MAX = 100_000;
+
 let lastNamespace = -1;
 
 /** A tree of mounts (mount_namespaces(7)). */
@@ -44,6 +48,7 @@ export class MountNamespace {
     this.root = new Mount(++lastId, superblock, root, flags);
     this.root.namespace = this;
     superblock.mounts++;
+    mountCount++;
   }
 }
 
@@ -70,6 +75,8 @@ export function mountAt(
 ): Mount | number {
   const r = checkMountpoint(path, root);
   if (r < 0) return r;
+  if (mountCount >= MOUNTS_MAX) return -ENOSPC;
+  mountCount++;
   const mount = new Mount(++lastId, superblock, root, flags);
   mount.namespace = namespace;
   superblock.mounts++;
@@ -105,15 +112,13 @@ function detach(mount: Mount): void {
   mount.mountpoint = null;
 }
 
-/** Binds what `source` names onto a path; `recursive` binds the mounts below it too. The mount, or -errno. */
-export function bindMount(source: Path, target: Path, recursive: boolean): Mount | number {
-  const namespace = target.mount.namespace as MountNamespace;
-  const { superblock, flags, children } = source.mount;
-  // Taken before the new mount is there: it may be mounted below what it shows.
-  const below = recursive ? children.filter((child) => isBelow(child.mountpoint as Dentry, source.dentry)) : [];
-  const mount = mountAt(namespace, target, superblock, flags, source.dentry);
-  if (typeof mount !== 'number') for (const child of below) copyTree(child, mount, namespace, null);
-  return mount;
+/** Binds what `source` names onto a path; `recursive` binds the mounts below it too. 0 or -errno. */
+export function bindMount(source: Path, target: Path, recursive: boolean): number {
+  const r = checkMountpoint(target, source.dentry);
+  if (r < 0) return r;
+  // The copy is complete before it is put anywhere: the place may lie within what is copied.
+  const copy = cloneTree(source, recursive);
+  return typeof copy === 'number' ? copy : placeMount(copy, target);
 }
 
 /** Copies a mount and those on it onto the same name of `parent`; `copies` gets old and new. */
@@ -127,9 +132,14 @@ function copyTree(mount: Mount, parent: Mount, namespace: MountNamespace, copies
   for (const child of children) copyTree(child, copy, namespace, copies);
 }
 
-/** A copy of a namespace, as unshare(2) makes it, and which of its mounts stands for which. */
-export function copyNamespace(from: MountNamespace): Map<Mount, Mount> {
+function treeSize(mount: Mount): number {
+  return mount.children.reduce((sum, child) => sum + treeSize(child), 1);
+}
+
+/** A copy of a namespace, as unshare(2) makes it, and which of its mounts stands for which; or -ENOSPC. */
+export function copyNamespace(from: MountNamespace): Map<Mount, Mount> | number {
   const { root } = from;
+  if (mountCount + treeSize(root) > MOUNTS_MAX) return -ENOSPC;
   const namespace = new MountNamespace(root.superblock, root.flags, root.root);
   const copies = new Map([[root, namespace.root]]);
   for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies);
@@ -159,9 +169,10 @@ export function moveRoot(namespace: MountNamespace, root: Mount, mount: Mount, o
   attach(root, old);
 }
 
-/** A copy of what is mounted at a path, in a tree of its own; `recursive` takes the mounts below along. */
-export function cloneTree(path: Path, recursive: boolean): Mount {
+/** A copy of what is mounted at a path, in a tree of its own; `recursive` takes the mounts below along. Or -ENOSPC. */
+export function cloneTree(path: Path, recursive: boolean): Mount | number {
   const { superblock, flags, children } = path.mount;
+  if (mountCount + (recursive ? treeSize(path.mount) : 1) > MOUNTS_MAX) return -ENOSPC;
   const namespace = new MountNamespace(superblock, flags, path.dentry);
   path.dentry.pinned = true;
   if (recursive) {
@@ -216,6 +227,7 @@ export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   for (const child of [...mount.children]) unmount(child, inUse);
   detach(mount);
   mount.namespace = null;
+  mountCount--;
   if (inUse(mount)) return;
   const { superblock } = mount;
   if (--superblock.mounts > 0) return;

@@ -11,7 +11,7 @@ import { cloister } from '../cli/cloister.ts';
 
 /** By program, the parts it can be asked for. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers'],
+  files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
 };

@@ -221,6 +221,30 @@ static void mounts(void) {
   wait(NULL);
 }
 
+/** How many mounts there are whose place contains a text. */
+static int count(const char *text) {
+  char line[4096];
+  int n = 0;
+  FILE *f = fopen("/proc/self/mountinfo", "r");
+  while (fgets(line, sizeof line, f)) n += strstr(line, text) != NULL;
+  fclose(f);
+  return n;
+}
+
+/** A tree bound into itself: what is copied is what was there before. */
+static void recursion(void) {
+  mkdir("tree", 0755);
+  CALL(mount("none", "tree", "tmpfs", 0, NULL));
+  CALL(mkdir("tree/x", 0755));
+  for (int i = 0; i < 4; i++) {
+    CALL(mount("tree", "tree/x", NULL, MS_BIND | MS_REC, NULL));
+    show("mounts", count("/tree"));
+  }
+  CALL(umount2("tree", 0));
+  CALL(umount2("tree", MNT_DETACH));
+  show("mounts", count("/tree"));
+}
+
 static void namespaces(void) {
   mkdir("a", 0755), mkdir("b", 0755);
   CALL(unshare(-1));
@@ -357,7 +381,10 @@ static void events(const char *what, int fd) {
   uint32_t cookie = 0;
   for (char *p = buffer; p < buffer + n;) {
     struct inotify_event *e = (void *)p;
-    printf("  %d %x %s %s\n", e->wd, e->mask, !e->cookie ? "" : e->cookie == cookie ? "same" : "fresh",
+    printf("  %d %x %s %s\n", e->wd, e->mask,
+           !e->cookie            ? ""
+           : e->cookie == cookie ? "same"
+                                 : "fresh",
            e->len ? e->name : "-");
     cookie = e->cookie;
     p += sizeof *e + e->len;
@@ -423,6 +450,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "watching")) watching();
   if (!strcmp(argv[1], "new_mounts")) new_mounts();
   if (!strcmp(argv[1], "numbers")) numbers();
+  if (!strcmp(argv[1], "recursion")) recursion();
   if (chdir("/")) return 2;
   snprintf(command, sizeof command, "rm -rf %s", directory);
   return system(command);

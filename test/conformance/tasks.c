@@ -1,5 +1,5 @@
-// Processes and what they may see of each other, each call with what it answered. Printed is nothing that depends on the
-// machine or the moment.
+// Processes and what they may see of each other, each call with what it answered. Printed is nothing that depends on
+// the machine or the moment.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -28,6 +28,10 @@ interface Event {
   readonly name: string;
 }
 
+/** Events in all queues, and how many there may be: they take the sentry's memory. */
+let queued = 0;
+const QUEUED_MAX = 1 << 18;
+
 /** Told whatever a watch asks for. */
 const ALWAYS = IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED;
 
@@ -126,8 +130,13 @@ export class InotifyFile extends OpenFile {
       return;
     }
     const most = sysctlNumber('fs.inotify.max_queued_events', 16384);
-    if (this.events.length > most) return;
-    this.events.push(this.events.length === most ? { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' } : event);
+    if (this.events.length > most || queued > QUEUED_MAX) return;
+    queued++;
+    this.events.push(
+      this.events.length === most || queued === QUEUED_MAX
+        ? { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' }
+        : event,
+    );
     this.queue.wake(POLLIN | POLLRDNORM);
   }
 
@@ -150,6 +159,7 @@ export class InotifyFile extends OpenFile {
       taken++;
     }
     this.events.splice(0, taken);
+    queued -= taken;
     return taken === 0 ? -EINVAL : done;
   }
 
@@ -179,6 +189,8 @@ export class InotifyFile extends OpenFile {
     this.discount(this.byNumber.size);
     this.byNumber.clear();
     this.byInode.clear();
+    queued -= this.events.length;
+    this.events.length = 0;
   }
 
   override get linkText(): string {

@@ -50,6 +50,12 @@ export function forgetNotification(queue: MessageQueueInode): void {
   notification?.socket?.deliver(notification.cookie.slice(0, COOKIE_SIZE - 1) + NOTIFY_REMOVED);
 }
 
+/** What the messages of all queues may take of the sentry's memory, whatever RLIMIT_MSGQUEUE says. */
+const TOTAL_MAX = 64 << 20;
+/** Each message counts for this beside its text. */
+const OVERHEAD = 64;
+let total = 0;
+
 export class MessageQueueInode extends AnonymousInode {
   readonly maxMessages: number;
   readonly messageSize: number;
@@ -57,16 +63,19 @@ export class MessageQueueInode extends AnonymousInode {
   readonly messages: Message[] = [];
   readonly queue = new WaitQueue();
   notification: Notification | null = null;
+  readonly name: string;
 
-  constructor(mode: number, owner: Credentials, maxMessages: number, messageSize: number) {
+  constructor(name: string, mode: number, owner: Credentials, maxMessages: number, messageSize: number) {
     super(S_IFREG | (mode & 0o777), owner);
+    this.name = name;
     this.maxMessages = maxMessages;
     this.messageSize = messageSize;
   }
 
   /** 0, or -EAGAIN when it is full. Whoever asked is to be notified by the caller: see `takeNotification`. */
   send(text: string, priority: number): number {
-    if (this.messages.length >= this.maxMessages) return -EAGAIN;
+    if (this.messages.length >= this.maxMessages || total + text.length + OVERHEAD > TOTAL_MAX) return -EAGAIN;
+    total += text.length + OVERHEAD;
     let index = this.messages.length;
     while (index > 0 && this.messages[index - 1].priority < priority) index--;
     this.messages.splice(index, 0, { priority, text });
@@ -79,6 +88,7 @@ export class MessageQueueInode extends AnonymousInode {
     if (room < this.messageSize) return -EMSGSIZE;
     const message = this.messages.shift();
     if (!message) return -EAGAIN;
+    total -= message.text.length + OVERHEAD;
     this.queue.wake(POLLOUT | POLLWRNORM);
     return message;
   }
@@ -89,6 +99,13 @@ export class MessageQueueInode extends AnonymousInode {
     const { notification } = this;
     this.notification = null;
     return notification;
+  }
+
+  /** The queue goes: it has neither a name nor anybody who has it open. */
+  override unused(): void {
+    if (messageQueues.get(this.name) === this) return;
+    total -= this.bytes + OVERHEAD * this.messages.length;
+    this.messages.length = 0;
   }
 
   get bytes(): number {

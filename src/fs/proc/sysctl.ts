@@ -52,7 +52,7 @@ function settings(prefix: string, defaults: Readonly<Record<string, number | str
   return tree;
 }
 
-/** Settings that are numbers and may be changed: whoever obeys one asks `sysctlNumber` each time. */
+/** Settings that are numbers and may be lowered: whoever obeys one asks `sysctlNumber` each time. */
 function changeable(prefix: string, defaults: Readonly<Record<string, number>>): Tree {
   const tree: Record<string, TextSource<null>> = {};
   for (const [name, value] of Object.entries(defaults)) {
@@ -64,7 +64,8 @@ function changeable(prefix: string, defaults: Readonly<Record<string, number>>):
         const caller = kernel.current;
         if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
         const digits = given.trim();
-        if (!/^\d{1,9}$/.test(digits)) return -EINVAL;
+        // More than the default would be more than the sentry has room for.
+        if (!/^\d{1,9}$/.test(digits) || Number(digits) > value) return -EINVAL;
         presets.set(full, String(Number(digits)));
         return 0;
       },

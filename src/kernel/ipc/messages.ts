@@ -26,6 +26,12 @@ export interface Message {
   readonly text: string;
 }
 
+/** What the messages of all queues may take of the sentry's memory, whatever the queues' own limits are set to. */
+const TOTAL_MAX = 64 << 20;
+/** Each message counts for this beside its text. */
+const OVERHEAD = 64;
+let total = 0;
+
 export class MessageQueue extends IpcObject {
   readonly messages: Message[] = [];
   bytes = 0;
@@ -44,12 +50,14 @@ export class MessageQueue extends IpcObject {
   }
 
   hasRoom(length: number): boolean {
-    return this.bytes + length <= this.maxBytes && this.messages.length < this.maxBytes;
+    const fits = this.bytes + length <= this.maxBytes && this.messages.length < this.maxBytes;
+    return fits && total + length + OVERHEAD <= TOTAL_MAX;
   }
 
   send(message: Message, pid: Pid): void {
     this.messages.push(message);
     this.bytes += message.text.length;
+    total += message.text.length + OVERHEAD;
     this.sendTime = nowSeconds();
     this.lastSender = pid;
     this.queue.wake(1);
@@ -73,6 +81,7 @@ export class MessageQueue extends IpcObject {
   take(index: number, pid: Pid): void {
     const [message] = this.messages.splice(index, 1);
     this.bytes -= message.text.length;
+    total -= message.text.length + OVERHEAD;
     this.receiveTime = nowSeconds();
     this.lastReceiver = pid;
     this.queue.wake(1);
@@ -98,6 +107,7 @@ export const messageQueues = new IpcTable<MessageQueue>();
 /** The queue goes; whoever waits at it is told. */
 export function removeMessageQueue(queue: MessageQueue): void {
   messageQueues.remove(queue);
+  total -= queue.bytes + OVERHEAD * queue.messages.length;
   queue.queue.wake(1);
 }
 

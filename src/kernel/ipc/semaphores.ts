@@ -1,7 +1,7 @@
 // System V semaphore sets (semop(2)): several semaphores changed at once or not at all, and what SEM_UNDO takes back
 // when a process ends.
 
-import { EAGAIN, EFBIG, EINVAL, ERANGE } from '../../abi/errno.ts';
+import { EAGAIN, EFBIG, EINVAL, ENOSPC, ERANGE } from '../../abi/errno.ts';
 import {
   IPC_NOWAIT,
   SEM_UNDO,
@@ -42,7 +42,7 @@ export class SemaphoreSet extends IpcObject {
   /** Woken when a value changes and when the set goes. */
   readonly queue = new WaitQueue();
   /** What each process gets back at its end, by semaphore. */
-  readonly undo = new Map<ThreadGroup, Int32Array>();
+  readonly undo = new Map<ThreadGroup, Map<number, number>>();
   /** What blocked tasks wait for; entries of tasks that no longer do are dropped when somebody asks. */
   private readonly waiting = new Map<Task, Obstacle>();
 
@@ -76,11 +76,15 @@ export class SemaphoreSet extends IpcObject {
   private noteUndo(operations: readonly SemaphoreOperation[], group: ThreadGroup): number {
     const undone = operations.filter(({ flags, amount }) => flags & SEM_UNDO && amount !== 0);
     if (undone.length === 0) return 0;
-    const adjust = this.undo.get(group)?.slice() ?? new Int32Array(this.values.length);
+    if (adjustments + undone.length > ADJUSTMENTS_MAX) return -ENOSPC;
+    const before = this.undo.get(group);
+    const adjust = new Map(before);
     for (const { number, amount } of undone) {
-      adjust[number] -= amount;
-      if (adjust[number] < -SEMAEM - 1 || adjust[number] > SEMAEM) return -ERANGE;
+      const value = (adjust.get(number) ?? 0) - amount;
+      if (value < -SEMAEM - 1 || value > SEMAEM) return -ERANGE;
+      adjust.set(number, value);
     }
+    adjustments += adjust.size - (before?.size ?? 0);
     this.undo.set(group, adjust);
     return 0;
   }
@@ -89,7 +93,7 @@ export class SemaphoreSet extends IpcObject {
   set(number: number, value: number, pid: Pid): void {
     this.values[number] = value;
     this.pids[number] = pid;
-    for (const adjust of this.undo.values()) adjust[number] = 0;
+    for (const adjust of this.undo.values()) if (adjust.delete(number)) adjustments--;
     this.changeTime = nowSeconds();
   }
 
@@ -98,9 +102,10 @@ export class SemaphoreSet extends IpcObject {
     const adjust = this.undo.get(group);
     if (!adjust) return;
     this.undo.delete(group);
-    for (let number = 0; number < adjust.length; number++) {
-      if (adjust[number] === 0) continue;
-      this.values[number] = Math.max(0, Math.min(SEMVMX, this.values[number] + adjust[number]));
+    adjustments -= adjust.size;
+    for (const [number, amount] of adjust) {
+      if (amount === 0) continue;
+      this.values[number] = Math.max(0, Math.min(SEMVMX, this.values[number] + amount));
       this.pids[number] = group.pid;
     }
     this.operationTime = nowSeconds();
@@ -144,6 +149,11 @@ export function hasUndo(group: ThreadGroup): boolean {
 export const semaphoreSets = new IpcTable<SemaphoreSet>();
 
 let total = 0;
+/** Adjustments that are kept for the ends of processes; so many at most, as they take the sentry's memory. */
+let adjustments = 0;
+const ADJUSTMENTS_MAX = 1 << 20;
+/** So many semaphores at most, whatever SEMMNS says, for the same reason. */
+export const SEMAPHORES_MAX = 1 << 22;
 
 /** Semaphores in all sets. */
 export function semaphoreCount(): number {
@@ -154,6 +164,7 @@ export function semaphoreCount(): number {
 export function removeSemaphoreSet(set: SemaphoreSet): void {
   semaphoreSets.remove(set);
   total -= set.values.length;
+  for (const adjust of set.undo.values()) adjustments -= adjust.size;
   set.queue.wake(1);
 }
 
