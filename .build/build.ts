@@ -81,30 +81,30 @@ async function bundle(entry: string, outfile: string): Promise<void> {
   for (const [path, file] of lazy) await bundle(path, file);
 }
 
-const LOADER = `'use strict';
-const data = require('node:fs').readFileSync(__dirname + '/cli.code');
+const loaderOf = (name: string) => `'use strict';
+const data = require('node:fs').readFileSync(__dirname + '/${name}.code');
 const end = 8 + data.readUInt32LE(0);
 const source = data.latin1Slice(8, end);
-const script = new (require('node:vm').Script)(source, { filename: __dirname + '/cli.code', cachedData: data.subarray(end) });
+const script = new (require('node:vm').Script)(source, { filename: __dirname + '/${name}.code', cachedData: data.subarray(end) });
 script.runInThisContext()(exports, require, module, __filename, __dirname);
 `;
 
 /**
- * Puts a loader in the place of cli.js that takes the program compiled, from V8's code cache (3 ms of each start; a
- * cache of another V8 is passed over by it). Program and cache are one file, cli.code: length, program, cache.
+ * Puts a loader in the place of a program that takes it compiled, from V8's code cache (3 ms of each start; a
+ * cache of another V8 is passed over by it). Program and cache are one file, NAME.code: length, program, cache.
  */
-function compileAhead(): void {
-  const program = readFileSync(join(dist, 'cli.js'), 'latin1');
+function compileAhead(name: string): void {
+  const program = readFileSync(join(dist, `${name}.js`), 'latin1');
   const wrapped = `(function(exports,require,module,__filename,__dirname){${program}\n})`;
   const source = wrapped.padEnd(Math.ceil(wrapped.length / 8) * 8);
   setFlagsFromString('--no-lazy');
-  const script = new Script(source, { filename: join(dist, 'cli.code') });
+  const script = new Script(source, { filename: join(dist, `${name}.code`) });
   setFlagsFromString('--lazy');
   const length = Buffer.alloc(8);
   length.writeUInt32LE(source.length);
   const code = Buffer.concat([length, Buffer.from(source, 'latin1'), script.createCachedData()]);
-  replace('cli.code', (temporary) => writeFileSync(temporary, code));
-  replace('cli.js', (temporary) => writeFileSync(temporary, LOADER));
+  replace(`${name}.code`, (temporary) => writeFileSync(temporary, code));
+  replace(`${name}.js`, (temporary) => writeFileSync(temporary, loaderOf(name)));
 }
 
 /**
@@ -147,6 +147,7 @@ await Promise.all([
   bundle(join(top, 'src/cli/main.ts'), 'cli.js'),
   bundle(join(top, 'src/sentry/main.ts'), 'sentry.js'),
 ]).catch(() => fail('the programs could not be bundled'));
-compileAhead();
+// The command line, and the verbs that read a configuration, whose schema is large.
+for (const name of ['cli', 'create', 'run', 'exec']) compileAhead(name);
 snapshot('sentry.js', 'sentry.blob');
 writeRuntime();

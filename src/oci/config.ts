@@ -1,7 +1,7 @@
 // The schema of config.json: OCI runtime-spec 1.3 for Linux, every field of it. As the specification asks, unknown
 // fields are ignored; as every Go client expects, null counts as absent. What a field does here is convert.ts's matter.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { LaunchError } from './launch-error.ts';
 
 /** 64-bit values beyond 2^53 lose their low bits in JSON.parse; only limits meaning "none" are that large. */
