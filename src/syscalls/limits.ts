@@ -45,7 +45,7 @@ export function prlimit64(task: Task, pid: number, resource: number, fresh: User
     soft = readLimit(at);
     hard = readLimit(at + 8);
   }
-  const target = pid === 0 ? task : kernel.tasks.get(pid as Pid);
+  const target = pid === 0 ? task : (kernel.tasks.get(pid as Pid) ?? kernel.groups.get(pid as Pid)?.leader);
   if (!target) return -ESRCH;
   if (target !== task && !mayLimit(task, target)) return -EPERM;
   if (!isResource(resource)) return -EINVAL;

@@ -33,7 +33,8 @@ import { i32, readU64, u8, u32, writeU64 } from '../platform/arena.ts';
 import { H_CPU, SLOT_SIZE } from '../platform/layout.ts';
 
 function find(task: Task, pid: number): Task | undefined {
-  return pid === 0 ? task : kernel.tasks.get(pid as Pid);
+  // One that has ended and was not waited for still has its attributes.
+  return pid === 0 ? task : (kernel.tasks.get(pid as Pid) ?? kernel.groups.get(pid as Pid)?.leader);
 }
 
 // ---- nice values ----

@@ -41,8 +41,16 @@ static void waiting(void) {
   CALL(waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG));
   kill(child, SIGKILL);
   usleep(50000);
+  struct sched_param param;
+  struct rlimit limit;
+  CALL(sched_getscheduler(child));
+  CALL(sched_getparam(child, &param));
+  CALL(getpriority(PRIO_PROCESS, child));
+  CALL(prlimit(child, RLIMIT_CORE, NULL, &limit));
+  CALL(getpgid(child) == getpgrp());
   CALL(waitid(P_PIDFD, fd, &info, WEXITED));
   CALL(waitid(P_PIDFD, fd, &info, WEXITED));
+  CALL(sched_getparam(child, &param));
   char *none[] = {"x", NULL};
   CALL(symlink("/bin/true", "/tmp/tasks-link"));
   CALL(syscall(SYS_execveat, AT_FDCWD, "/tmp/tasks-link", none, none, AT_SYMLINK_NOFOLLOW));
