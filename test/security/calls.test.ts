@@ -75,17 +75,21 @@ for (const user of ['nobody', 'root']) {
     const name = hostname();
     const sandbox = new Sandbox();
     const command = `${program} ${seed} ${seconds} 4 ${tree} ${user}`;
-    const { output, status } = await sandbox.run(command, seconds * 1000 + 60_000);
-    // Root's children may well kill the program that counts.
-    if (user === 'nobody' || status < 128) {
+    // Root may well stop or kill the program that counts, and the shell: then only the sentry and the host are looked at.
+    const outcome = sandbox.run(command, seconds * 1000 + 30_000);
+    const { output, status } =
+      user === 'nobody' ? await outcome : await outcome.catch(() => ({ output: '', status: 137 }));
+    if (status < 128) {
       assert.equal(status, 0, `${output}\n${sandbox.errors}`);
-      const calls = Number(/^(\d+) calls by \d+ processes\n$/.exec(output)?.[1]);
+      const calls = Number(/(\d+) calls by \d+ processes\n$/.exec(output)?.[1]);
       assert.ok(calls > 1000 * seconds, output);
     }
-    await sandbox.assertWell();
-    assert.doesNotMatch(sandbox.errors, /bug/, sandbox.errors);
+    if (user === 'nobody') assert.equal(status, 0);
+    if (user === 'nobody') await sandbox.assertWell();
+    assert.doesNotMatch(sandbox.errors, /bug|sentry was killed/, sandbox.errors);
     const pids = sandbox.processes().map(({ pid }) => pid);
-    assert.equal(await sandbox.end(), 42);
+    if (user === 'nobody') assert.equal(await sandbox.end(), 42);
+    else if (pids.length > 0) process.kill(sandbox.launcher, 'SIGKILL');
     await assertGone(pids);
     assert.deepEqual(fingerprint(tree), before);
     assert.equal(hostname(), name);

@@ -31,6 +31,11 @@ import { PAGE, Storage } from './storage.ts';
 const DAY = 86400;
 const NAME_SIZE = 20; // what a directory entry adds to the directory's st_size, as on Linux
 
+/** What all files in memory together may take of the machine's memory: one tmpfs's usual share. */
+const MEMORY_SHARE = 0.5;
+/** Bytes charged to all filesystems in memory, memfds included. */
+let chargedInAll = 0;
+
 export class TmpfsSuperblock extends Superblock {
   readonly device = allocateDevice();
   readonly typeName: string;
@@ -52,6 +57,17 @@ export class TmpfsSuperblock extends Superblock {
 
   nextIno(): number {
     return ++this.lastIno;
+  }
+
+  /** Bytes that files may still grow by: within the filesystem's size, and the sandbox's share of the machine's memory. */
+  get room(): number {
+    return Math.min(this.limits.size - this.bytesUsed, memoryTotal() * MEMORY_SHARE - chargedInAll);
+  }
+
+  /** Takes note of a file's growth or (negative) shrinking. */
+  charge(bytes: number): void {
+    this.bytesUsed += bytes;
+    chargedInAll += bytes;
   }
 
   /** The options as /proc/mounts shows them. */
@@ -301,7 +317,7 @@ export class TmpfsInode extends Inode {
   override writeData(at: number, length: number, offset: number): number {
     const storage = this.storage as Storage;
     const start = offset < 0 ? storage.size : offset;
-    const room = this.superblock.limits.size - this.superblock.bytesUsed + this.slack(start);
+    const room = this.superblock.room + this.slack(start);
     if (room <= 0 && length > 0) return -ENOSPC;
     const n = storage.write(at, Math.min(length, room), start);
     if (n > 0) this.changed();
@@ -315,7 +331,7 @@ export class TmpfsInode extends Inode {
   override allocateData(mode: number, offset: number, length: number): number {
     const storage = this.storage as Storage;
     const growth = Math.max(0, offset + length - Math.max(this.charged, storage.size));
-    if (growth > this.superblock.limits.size - this.superblock.bytesUsed) return -ENOSPC;
+    if (growth > this.superblock.room) return -ENOSPC;
     const r = storage.allocate(mode, offset, length);
     if (r === 0) this.changed();
     return r;
@@ -333,7 +349,7 @@ export class TmpfsInode extends Inode {
 
   override evict(): void {
     this.superblock.inodesUsed--;
-    this.superblock.bytesUsed -= this.charged;
+    this.superblock.charge(-this.charged);
     this.charged = 0;
     this.storage?.free();
     this.entries = null;
@@ -361,7 +377,7 @@ export class TmpfsInode extends Inode {
   private changed(): void {
     const storage = this.storage as Storage;
     const footprint = storage.footprint;
-    this.superblock.bytesUsed += footprint - this.charged;
+    this.superblock.charge(footprint - this.charged);
     this.charged = footprint;
     this.size = storage.size;
     this.blocks = footprint / 512;
