@@ -6,6 +6,7 @@
 import {
   closeSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -64,7 +65,8 @@ export type Status = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 /** Where state is kept when --root does not say. */
 export function defaultRoot(): string {
   if (process.geteuid?.() === 0) return '/run/cloister';
-  return join(process.env.XDG_RUNTIME_DIR || `/tmp/cloister-${process.geteuid?.()}`, 'cloister');
+  const runtime = process.env.XDG_RUNTIME_DIR;
+  return runtime ? join(runtime, 'cloister') : `/tmp/cloister-${process.geteuid?.()}`;
 }
 
 /** Refuses names that are no file names. */
@@ -74,8 +76,17 @@ export function checkId(id: string): void {
   }
 }
 
+/** Refuses a default directory that another user made, as anybody can in /tmp: what it says would be obeyed. */
+function checkOwner(root: string): void {
+  if (root !== defaultRoot()) return;
+  const owner = lstatSync(root, { throwIfNoEntry: false })?.uid;
+  if (owner === undefined || owner === 0 || owner === process.geteuid?.()) return;
+  throw new LaunchError(`${root} belongs to another user: name a directory of your own with --root`);
+}
+
 export function stateDirectory(root: string, id: string): string {
   checkId(id);
+  checkOwner(root);
   return join(root, id);
 }
 
