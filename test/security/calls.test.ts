@@ -74,7 +74,7 @@ for (const user of ['nobody', 'root']) {
     const before = fingerprint(tree);
     const name = hostname();
     const sandbox = new Sandbox();
-    const command = `${program} ${seed} ${seconds} 4 ${tree} ${user}`;
+    const command = `${program} ${seed} ${seconds} 4 ${tree} ${user} </dev/null`;
     // Root may well stop or kill the program that counts, and the shell: then only the sentry and the host are looked at.
     const outcome = sandbox.run(command, seconds * 1000 + 30_000);
     const { output, status } =
@@ -103,7 +103,7 @@ test(`guest processes make no host calls but the vetted ones (seed ${seed})`, as
   mkdirSync(logs);
   const sandbox = new Sandbox([], ['strace', '-ff', '-qq', '-s', '0', '-o', join(logs, 'log')]);
   const tree = makeTree('traced');
-  const { output, status } = await sandbox.run(`${program} ${seed} 5 3 ${tree}`, 120_000);
+  const { output, status } = await sandbox.run(`${program} ${seed} 5 3 ${tree} </dev/null`, 120_000);
   assert.equal(status, 0, output);
   await sandbox.assertWell();
   assert.equal(await sandbox.end(), 42);
