@@ -27,6 +27,26 @@ export interface Credentials {
 
 export const NO_CAPABILITIES: CapabilitySet = Object.freeze({ low: 0, high: 0 });
 
+/** Root's ids without any right: who owns what the sentry itself makes in a filesystem. */
+export const ROOT: Credentials = Object.freeze({
+  uid: 0,
+  gid: 0,
+  euid: 0,
+  egid: 0,
+  suid: 0,
+  sgid: 0,
+  fsuid: 0,
+  fsgid: 0,
+  groups: [],
+  effective: NO_CAPABILITIES,
+  permitted: NO_CAPABILITIES,
+  inheritable: NO_CAPABILITIES,
+  bounding: NO_CAPABILITIES,
+  ambient: NO_CAPABILITIES,
+  securebits: 0,
+  noNewPrivileges: false,
+});
+
 export function hasCapabilityIn(set: CapabilitySet, capability: number): boolean {
   return capability < 32 ? (set.low & (1 << capability)) !== 0 : (set.high & (1 << (capability - 32))) !== 0;
 }

@@ -4,7 +4,7 @@ import { EACCES, ENOENT, ENOEXEC, ENOTDIR, errnoName } from '../abi/errno.ts';
 import { S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Fd, HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
-import type { Credentials } from '../base/credentials.ts';
+import { type Credentials, ROOT } from '../base/credentials.ts';
 import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
 import { registerLoopDevices } from '../fs/dev/loop.ts';
 import { registerMemoryDevices } from '../fs/dev/memory-devices.ts';
@@ -39,22 +39,12 @@ const NOT_EXECUTABLE = 126;
 
 /** What pid 1 has while its world is being built; it gets the spec's credentials before its program starts. */
 const ALL_POWERFUL: Credentials = {
-  uid: 0,
-  gid: 0,
-  euid: 0,
-  egid: 0,
-  suid: 0,
-  sgid: 0,
-  fsuid: 0,
-  fsgid: 0,
-  groups: [],
+  ...ROOT,
   effective: ALL_CAPABILITIES,
   permitted: ALL_CAPABILITIES,
   inheritable: ALL_CAPABILITIES,
   bounding: ALL_CAPABILITIES,
   ambient: ALL_CAPABILITIES,
-  securebits: 0,
-  noNewPrivileges: false,
 };
 
 /** A reason not to start, with the exit status that says so. */

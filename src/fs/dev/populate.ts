@@ -2,7 +2,7 @@
 // an ordinary tmpfs; what a node does when it is opened is settled by its device number (devices.ts).
 
 import { makeDevice, S_IFCHR, S_IFDIR, S_IFMT } from '../../abi/stat.ts';
-import { type Credentials, NO_CAPABILITIES } from '../../base/credentials.ts';
+import { ROOT } from '../../base/credentials.ts';
 import type { Superblock } from '../../vfs/inode.ts';
 
 const NODES: readonly [name: string, major: number, minor: number, mode: number, gid: number][] = [
@@ -27,25 +27,6 @@ const DIRECTORIES: readonly [name: string, mode: number][] = [
   ['shm', 0o1777],
   ['mqueue', 0o1777],
 ];
-
-const ROOT: Credentials = {
-  uid: 0,
-  gid: 0,
-  euid: 0,
-  egid: 0,
-  suid: 0,
-  sgid: 0,
-  fsuid: 0,
-  fsgid: 0,
-  groups: [],
-  effective: NO_CAPABILITIES,
-  permitted: NO_CAPABILITIES,
-  inheritable: NO_CAPABILITIES,
-  bounding: NO_CAPABILITIES,
-  ambient: NO_CAPABILITIES,
-  securebits: 0,
-  noNewPrivileges: false,
-};
 
 /** Fills an empty tmpfs (or any filesystem that can make nodes) as /dev; `console` adds /dev/console. 0 or -errno. */
 export function populateDev(superblock: Superblock, console: boolean): number {

@@ -28,6 +28,7 @@ import { allocateScratch, markScratch, readU64, releaseScratch, u32 } from '../.
 import { type StatFs, Superblock } from '../../vfs/inode.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
 import { HostInode } from './inode.ts';
+import type { HostNode } from './node.ts';
 
 const TYPE_NAMES = new Map([
   [EXT4_SUPER_MAGIC, 'ext4'],
@@ -117,7 +118,7 @@ export class HostSuperblock extends Superblock {
   }
 
   /** The inode is in memory no more. */
-  forget(inode: HostInode): void {
+  forget(inode: HostNode): void {
     const known = this.inodes.get(inode.hostDevice);
     if (known?.get(inode.key) === inode) known.delete(inode.key);
   }

@@ -1,227 +1,20 @@
-// Inodes of an overlay: an upper inode, a lower one, or both. A change copies the inode up first: into a memory upper
-// its attributes only, with the data left below until they are written; into a host directory everything at once.
-// A directory in both layers shows the names of both; a whiteout in the upper one hides a lower name.
+// Inodes of an overlay: the names of its directories. A directory in both layers shows the names of both; a whiteout in
+// the upper one hides a lower name. What an inode is made of: layers.ts.
 
-import { EEXIST, EIO, ENODATA, ENOENT, ENOTEMPTY, EPERM, EXDEV } from '../../abi/errno.ts';
-import { O_ACCMODE, O_RDONLY, O_TRUNC, RENAME_EXCHANGE, SEEK_DATA } from '../../abi/fcntl.ts';
-import { S_IFCHR, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
-import type { HostFd } from '../../base/brands.ts';
-import { type Credentials, NO_CAPABILITIES } from '../../base/credentials.ts';
+import { EEXIST, EIO, ENOENT, ENOTEMPTY, EPERM, EXDEV } from '../../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY, O_TRUNC, RENAME_EXCHANGE } from '../../abi/fcntl.ts';
+import { S_IFCHR, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
-import { allocateScratch, IO_CHUNK, markScratch, releaseScratch } from '../../platform/arena.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { unuseInode } from '../../vfs/dentry-cache.ts';
-import { type AttributeChange, type DirectorySink, Inode } from '../../vfs/inode.ts';
+import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
-import type { OverlaySuperblock } from './superblock.ts';
+import { OverlayLayers, ownerCredentials } from './layers.ts';
 
 const OPAQUE = 'user.overlay.opaque';
-const PRIVATE = /^(trusted|user)\.overlay\./;
 
-export class OverlayInode extends Inode {
-  declare readonly superblock: OverlaySuperblock;
-  upper: Inode | null;
-  readonly lower: Inode | null;
-  private readonly virtualDevice: number;
-  /** A regular file whose attributes are in the upper layer and whose data are still in the lower one. */
-  private dataBelow: boolean;
-  /** How often the lower data are open. */
-  private lowerOpens = 0;
-  /** Lower names that were hidden: what the lower link count does not know. */
-  private hiddenLinks = 0;
-  /** Directory and name it was found under last: where it would be copied up to. */
-  private parent: OverlayInode | null = null;
-  private name = '';
-
-  constructor(superblock: OverlaySuperblock, upper: Inode | null, lower: Inode | null) {
-    super(superblock);
-    this.upper = upper;
-    this.lower = lower;
-    if (upper) upper.uses++;
-    if (lower) lower.uses++;
-    const origin = (lower ?? upper) as Inode;
-    this.ino = superblock.inoOf(origin, !lower);
-    this.virtualDevice = superblock.deviceOf(origin, !lower);
-    this.dataBelow = !upper && ((lower as Inode).mode & S_IFMT) === S_IFREG;
-    this.pull();
-  }
-
-  override get device(): number {
-    return this.virtualDevice;
-  }
-
-  // ---- attributes ----
-
-  private get source(): Inode {
-    return (this.upper ?? this.lower) as Inode;
-  }
-  private get data(): Inode {
-    return (this.dataBelow ? this.lower : this.upper) as Inode;
-  }
-
-  /** Takes over the attributes of the layers. */
-  private pull(): void {
-    const { source } = this;
-    this.mode = source.mode;
-    this.uid = source.uid;
-    this.gid = source.gid;
-    this.rdev = source.rdev;
-    if (!this.upper) this.nlink = Math.max(0, source.nlink - this.hiddenLinks);
-    else this.nlink = this.lower && source.isDirectory && source.nlink > 0 ? 1 : source.nlink;
-    const sized = this.dataBelow ? (this.lower as Inode) : source;
-    this.size = sized.size;
-    this.blocks = sized.blocks;
-    this.atime = source.atime;
-    this.mtime = source.mtime;
-    this.ctime = source.ctime;
-  }
-
-  override refresh(): number {
-    if (!this.upper && this.lower?.cacheable) return 0;
-    const r = this.source.refresh();
-    this.pull();
-    return r;
-  }
-
-  override setattr(change: AttributeChange): number {
-    const keepsData = change.size === undefined || change.size === 0;
-    const r = this.copyUp(!keepsData);
-    if (r < 0) return r;
-    if (change.size === 0) this.abandonLowerData();
-    const result = (this.upper as Inode).setattr(change);
-    this.pull();
-    return result;
-  }
-
-  override getxattr(name: string): string | number {
-    return PRIVATE.test(name) ? -ENODATA : this.source.getxattr(name);
-  }
-  override setxattr(name: string, value: string, flags: number): number {
-    if (PRIVATE.test(name)) return -EPERM;
-    const r = this.copyUp(false);
-    return r < 0 ? r : this.pulled((this.upper as Inode).setxattr(name, value, flags));
-  }
-  override removexattr(name: string): number {
-    const present = this.getxattr(name);
-    if (typeof present === 'number') return present;
-    const r = this.copyUp(false);
-    return r < 0 ? r : this.pulled((this.upper as Inode).removexattr(name));
-  }
-  override listxattr(): string[] | number {
-    const names = this.source.listxattr();
-    return typeof names === 'number' ? names : names.filter((name) => !PRIVATE.test(name));
-  }
-
-  private pulled(result: number): number {
-    this.pull();
-    return result;
-  }
-
-  override readlink(): string | number {
-    return this.source.readlink();
-  }
-
-  // ---- copying up ----
-
-  /** Notes where the inode has a name. */
-  private placeAt(parent: OverlayInode, name: string): void {
-    this.name = name;
-    if (this.parent === parent) return;
-    parent.uses++;
-    if (this.parent) unuseInode(this.parent);
-    this.parent = parent;
-  }
-
-  /** Makes sure of an upper inode, and with `withData` of its data. 0 or -errno. */
-  private copyUp(withData: boolean): number {
-    if (!this.upper) {
-      const r = this.copyUpInode();
-      if (r < 0) return r;
-    }
-    if (this.dataBelow && (withData || this.superblock.persistent)) return this.copyUpData();
-    return 0;
-  }
-
-  private copyUpInode(): number {
-    const made = this.makeUpper();
-    if (typeof made === 'number') return made;
-    const { uid, gid, mode, atime, mtime, lower } = this;
-    const names = (lower as Inode).listxattr();
-    if (typeof names !== 'number') {
-      for (const name of names) {
-        const value = PRIVATE.test(name) ? 0 : (lower as Inode).getxattr(name);
-        if (typeof value === 'string') made.setxattr(name, value, 0);
-      }
-    }
-    const link = (mode & S_IFMT) === S_IFLNK;
-    const r = made.setattr(link ? { uid, gid, atime, mtime } : { uid, gid, mode, atime, mtime });
-    if (r < 0) return r;
-    // Names below that were not copied count as links too.
-    if (!this.superblock.persistent && !this.isDirectory) made.nlink = this.nlink;
-    made.uses++;
-    this.upper = made;
-    this.superblock.byUpper.set(made, this);
-    this.pull();
-    return 0;
-  }
-
-  /** A new upper inode of the same type under the same name; nameless when the name is gone. */
-  private makeUpper(): Inode | number {
-    const owner = ownerCredentials(this.uid, this.gid);
-    const { parent, name, mode } = this;
-    if (!parent || this.nlink === 0) {
-      const root = this.superblock.upper.root;
-      return (mode & S_IFMT) === S_IFREG ? root.tmpfile(mode, owner) : -ENOENT;
-    }
-    const r = parent.copyUp(false);
-    if (r < 0) return r;
-    const directory = parent.upper as Inode;
-    if (this.isDirectory) return directory.mkdir(name, mode, owner);
-    if ((mode & S_IFMT) === S_IFREG) return directory.create(name, mode, owner);
-    if ((mode & S_IFMT) !== S_IFLNK) return directory.mknod(name, mode, this.rdev, owner);
-    const target = this.readlink();
-    return typeof target === 'number' ? target : directory.symlink(name, target, owner);
-  }
-
-  private copyUpData(): number {
-    const from = this.lower as Inode;
-    const to = this.upper as Inode;
-    const mark = markScratch();
-    const at = allocateScratch(IO_CHUNK);
-    if (at < 0) return at;
-    // The times are the upper inode's, which writing changes.
-    const times = { atime: { ...this.atime }, mtime: { ...this.mtime } };
-    let r = from.openData(false);
-    if (r === 0) {
-      r = to.openData(true);
-      if (r === 0) {
-        r = copyData(from, to, at);
-        if (r === 0) r = to.setattr({ size: from.size, ...times });
-        to.closeData(true);
-      }
-      from.closeData(false);
-    }
-    releaseScratch(mark);
-    if (r === 0) r = this.abandonLowerData();
-    return r;
-  }
-
-  /** The upper layer's data are the file's data from now on, also for those who have it open. */
-  private abandonLowerData(): number {
-    if (!this.dataBelow) return 0;
-    this.dataBelow = false;
-    let r = 0;
-    for (; this.lowerOpens > 0; this.lowerOpens--) {
-      (this.lower as Inode).closeData(false);
-      r = Math.min(r, (this.upper as Inode).openData(false));
-    }
-    this.pull();
-    return r;
-  }
-
-  // ---- directories ----
-
+export class OverlayInode extends OverlayLayers {
   override lookup(name: string): Inode | number {
     const above = this.upper ? this.upper.lookup(name) : -ENOENT;
     if (typeof above === 'number') {
@@ -468,8 +261,6 @@ export class OverlayInode extends Inode {
     return lower.readdir(0, (name, ino, type) => (seen?.has(name) ? true : give(name, ino, type)));
   }
 
-  // ---- data ----
-
   override open(path: Path, flags: number, task?: Task): OpenFile | number {
     if (flags & O_TRUNC && (flags & O_ACCMODE) !== O_RDONLY && (this.mode & S_IFMT) === S_IFREG) {
       // The old data go in a moment: they need not be copied.
@@ -479,111 +270,8 @@ export class OverlayInode extends Inode {
     }
     return openStored(path, this, flags, task);
   }
-
-  override openData(write: boolean): number {
-    if (write) {
-      const r = this.copyUp(true);
-      return r < 0 ? r : (this.upper as Inode).openData(true);
-    }
-    const r = this.data.openData(false);
-    if (r === 0 && this.dataBelow) this.lowerOpens++;
-    return r;
-  }
-
-  override closeData(write: boolean): void {
-    if (this.dataBelow && !write) this.lowerOpens--;
-    this.data.closeData(write);
-  }
-
-  override readData(at: number, length: number, offset: number): number {
-    return this.data.readData(at, length, offset);
-  }
-
-  override touchAccess(strict: boolean): void {
-    (this.isDirectory ? this.source : this.data).touchAccess(strict);
-  }
-
-  override writeData(at: number, length: number, offset: number): number {
-    const n = (this.upper as Inode).writeData(at, length, offset);
-    this.size = (this.upper as Inode).size;
-    return n;
-  }
-
-  override seekData(offset: number, whence: number): number {
-    return this.data.seekData(offset, whence);
-  }
-
-  override allocateData(mode: number, offset: number, length: number): number {
-    return this.pulled((this.upper as Inode).allocateData(mode, offset, length));
-  }
-
-  override mapData(protection: number, mayWrite: boolean): HostFd | number {
-    return this.data.mapData(protection, mayWrite);
-  }
-
-  override syncData(dataOnly: boolean): number {
-    return this.upper ? this.upper.syncData(dataOnly) : 0;
-  }
-
-  override unused(): void {
-    const { upper, lower, superblock } = this;
-    // In memory only this inode knows which lower one belongs to the upper one.
-    if (upper && upper.nlink > 0 && !superblock.persistent && (lower || this.isDirectory)) return;
-    if (upper) superblock.byUpper.delete(upper);
-    if (lower && superblock.byLower.get(lower) === this) superblock.byLower.delete(lower);
-    if (upper) unuseInode(upper);
-    if (lower) unuseInode(lower);
-    if (this.parent) unuseInode(this.parent);
-    this.parent = null;
-  }
 }
 
 function isWhiteout(inode: Inode): boolean {
   return (inode.mode & S_IFMT) === S_IFCHR && inode.rdev === 0;
 }
-
-/** Copies a file's data through scratch memory, leaving out holes. 0 or -errno. */
-function copyData(from: Inode, to: Inode, at: number): number {
-  let offset = 0;
-  while (offset < from.size) {
-    if (from.blocks * 512 < from.size) {
-      const data = from.seekData(offset, SEEK_DATA);
-      if (data < 0) break; // nothing but a hole to the end
-      offset = data;
-    }
-    const n = from.readData(at, IO_CHUNK, offset);
-    if (n === 0) break;
-    if (n < 0) return n;
-    for (let done = 0; done < n; ) {
-      const w = to.writeData(at + done, n - done, offset + done);
-      if (w <= 0) return w < 0 ? w : -EIO;
-      done += w;
-    }
-    offset += n;
-  }
-  return 0;
-}
-
-/** Credentials that make an inode belong to these ids. */
-function ownerCredentials(uid: number, gid: number): Credentials {
-  return { ...NOBODY, fsuid: uid, fsgid: gid };
-}
-
-const NOBODY: Credentials = {
-  uid: 0,
-  gid: 0,
-  euid: 0,
-  egid: 0,
-  suid: 0,
-  sgid: 0,
-  fsuid: 0,
-  fsgid: 0,
-  groups: [],
-  effective: NO_CAPABILITIES,
-  permitted: NO_CAPABILITIES,
-  inheritable: NO_CAPABILITIES,
-  bounding: NO_CAPABILITIES,
-  ambient: NO_CAPABILITIES,
-  securebits: 0,
-  noNewPrivileges: false,
-};

@@ -6,6 +6,7 @@ import { OVERLAYFS_SUPER_MAGIC } from '../../abi/stat.ts';
 import { type Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
 import { OverlayInode } from './inode.ts';
+import type { OverlayLayers } from './layers.ts';
 
 /** Numbers of inodes that only the upper layer has start here, out of the way of the lower layer's. */
 const UPPER_INO = 2 ** 48;
@@ -41,6 +42,11 @@ export class OverlaySuperblock extends Superblock {
     if (upper) this.byUpper.set(upper, inode);
     if (lower) this.byLower.set(lower, inode);
     return inode;
+  }
+
+  /** An inode that was in the lower layer only has one in the upper layer from now on. */
+  copiedUp(inode: OverlayLayers): void {
+    this.byUpper.set(inode.upper as Inode, inode as OverlayInode);
   }
 
   /** Number and device under which an inode of a layer shows. */
