@@ -37,6 +37,7 @@ import {
   NO_CAPABILITIES,
 } from '../base/credentials.ts';
 import type { ProcessSpec } from '../base/spec.ts';
+import { initialUser } from '../base/user-namespace.ts';
 import type { Task } from './task.ts';
 
 /** The id that means "leave it alone": -1 as the calls get it. */
@@ -132,6 +133,7 @@ export function credentialsFromSpec(process: ProcessSpec): Credentials {
     ambient: intersection(parseCapabilities(capabilities.ambient), intersection(permitted, inheritable)),
     securebits: 0,
     noNewPrivileges: process.noNewPrivileges,
+    user: initialUser,
   };
 }
 

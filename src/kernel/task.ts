@@ -11,6 +11,7 @@ import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { IntervalTimers } from './interval-timers.ts';
 import type { Limits } from './limits.ts';
+import { initialNamespaces, type Namespaces } from './namespaces.ts';
 import type { PosixTimer } from './posix-timers.ts';
 import { makeRunnable } from './run-queue.ts';
 import { Scheduling } from './scheduling.ts';
@@ -41,6 +42,8 @@ export class Task implements Waiter {
   files: FdTable;
   fs: FsContext;
   credentials: Credentials;
+  /** All but those of users and mounts. */
+  namespaces: Namespaces = initialNamespaces;
   /** comm: at most 15 bytes. */
   name: string;
 
@@ -137,6 +140,7 @@ export class Task implements Waiter {
 
   /** What a new task has from the one that made it whatever clone(2)'s flags say. */
   inherit(from: Task): void {
+    this.namespaces = from.namespaces;
     this.name = from.name;
     this.scheduling.inherit(from.scheduling);
     this.personality = from.personality;

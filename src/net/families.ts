@@ -17,12 +17,13 @@ import {
   SOCK_SEQPACKET,
   SOCK_STREAM,
 } from '../abi/socket.ts';
-import { capable } from '../base/credentials.ts';
+import { capableIn } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { drop } from '../vfs/open-file.ts';
 import { TcpSocket } from './inet/tcp.ts';
 import { UdpSocket } from './inet/udp.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
+import { networkOf } from './network.ts';
 import type { Socket } from './socket.ts';
 import { UnixPacketSocket } from './unix/packet.ts';
 import type { UnixSocket } from './unix/socket.ts';
@@ -41,7 +42,7 @@ export function createSocket(task: Task, domain: number, type: number, protocol:
       return createInetSocket(task, domain, type, protocol);
     case AF_NETLINK:
       if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
-      return protocol === NETLINK_ROUTE ? new NetlinkSocket(type, protocol, task) : -EPROTONOSUPPORT;
+      return protocol === NETLINK_ROUTE ? new NetlinkSocket(type, protocol, task, networkOf(task)) : -EPROTONOSUPPORT;
     default:
       return -EAFNOSUPPORT;
   }
@@ -72,26 +73,27 @@ function createUnixSocket(task: Task, type: number, protocol: number): UnixSocke
   if (protocol !== 0 && protocol !== AF_UNIX) return -EPROTONOSUPPORT;
   switch (type) {
     case SOCK_STREAM:
-      return new UnixStream(task.credentials);
+      return new UnixStream(task.credentials, networkOf(task));
     case SOCK_RAW: // as Linux has it, an old name for datagrams
     case SOCK_DGRAM:
-      return new UnixPacketSocket(SOCK_DGRAM, task.credentials);
+      return new UnixPacketSocket(SOCK_DGRAM, task.credentials, networkOf(task));
     case SOCK_SEQPACKET:
-      return new UnixPacketSocket(SOCK_SEQPACKET, task.credentials);
+      return new UnixPacketSocket(SOCK_SEQPACKET, task.credentials, networkOf(task));
     default:
       return -ESOCKTNOSUPPORT;
   }
 }
 
 function createInetSocket(task: Task, family: number, type: number, protocol: number): Socket | number {
+  const network = networkOf(task);
   switch (type) {
     case SOCK_STREAM:
-      return protocol === 0 || protocol === IPPROTO_TCP ? new TcpSocket(family, task) : -EPROTONOSUPPORT;
+      return protocol === 0 || protocol === IPPROTO_TCP ? new TcpSocket(family, task, network) : -EPROTONOSUPPORT;
     case SOCK_DGRAM:
-      if (protocol === 0 || protocol === IPPROTO_UDP) return new UdpSocket(family, IPPROTO_UDP, task);
-      return protocol === IPPROTO_UDPLITE ? new UdpSocket(family, IPPROTO_UDPLITE, task) : -EPROTONOSUPPORT;
+      if (protocol === 0 || protocol === IPPROTO_UDP) return new UdpSocket(family, IPPROTO_UDP, task, network);
+      return protocol === IPPROTO_UDPLITE ? new UdpSocket(family, IPPROTO_UDPLITE, task, network) : -EPROTONOSUPPORT;
     case SOCK_RAW:
-      return capable(task.credentials, CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+      return capableIn(network.namespace.owner, task.credentials, CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
     default:
       return -ESOCKTNOSUPPORT;
   }

@@ -2,7 +2,7 @@
 // (netdevice(7)), which every socket understands.
 
 import { CAP_NET_ADMIN } from '../abi/capability.ts';
-import { EINVAL, ENODEV, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EADDRNOTAVAIL, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import {
   SIOCETHTOOL,
   SIOCGIFADDR,
@@ -24,33 +24,39 @@ import {
 } from '../abi/ioctl.ts';
 import { AF_INET } from '../abi/socket.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
+import { capableIn } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, readBytes, readU64, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
+import type { Network } from './network.ts';
 
 export const LOOPBACK_NAME = 'lo';
 export const LOOPBACK_INDEX = 1;
 export const LOOPBACK_MTU = 65536;
 export const LOOPBACK_QUEUE = 1000;
-/** IFF_UP | IFF_LOOPBACK | IFF_RUNNING */
-export const LOOPBACK_FLAGS = 0x49;
 export const ARPHRD_LOOPBACK = 772;
 
-const IFF_UP = 1;
+export const IFF_UP = 1;
+const IFF_LOOPBACK = 8;
+const IFF_RUNNING = 0x40;
 const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 const ADDRESS = '\x7f\0\0\x01';
 const NETMASK = '\xff\0\0\0';
 
+/** IFF_* of the loopback. */
+export function loopbackFlags(network: Network): number {
+  return network.loopbackUp ? IFF_UP | IFF_LOOPBACK | IFF_RUNNING : IFF_LOOPBACK;
+}
+
 /** Answers an ioctl on interfaces; -ENOTTY for all others. */
-export function interfaceIoctl(task: Task, command: number, argument: UserAddress): number {
+export function interfaceIoctl(task: Task, network: Network, command: number, argument: UserAddress): number {
   switch (command) {
     case SIOCGIFCONF:
-      return listInterfaces(task, argument);
+      return listInterfaces(task, network, argument);
     case SIOCSIFADDR:
     case SIOCSIFFLAGS:
     case SIOCSIFMTU:
-      return confirmInterface(task, command, argument);
+      return changeInterface(task, network, command, argument);
     case SIOCETHTOOL:
       return -EOPNOTSUPP;
     case SIOCGIFNAME:
@@ -65,27 +71,30 @@ export function interfaceIoctl(task: Task, command: number, argument: UserAddres
     case SIOCGIFHWADDR:
     case SIOCGIFTXQLEN:
     case SIOCGIFMAP:
-      return queryInterface(task, command, argument);
+      return queryInterface(task, network, command, argument);
     default:
       return -ENOTTY;
   }
 }
 
-/** Whoever may administer the network may set what is so already ("lo up"); nothing else can be set. */
-function confirmInterface(task: Task, command: number, argument: UserAddress): number {
+/** Whoever may administer the network may bring the loopback up and down; else only what is so already can be set. */
+function changeInterface(task: Task, network: Network, command: number, argument: UserAddress): number {
   const at = task.memory.in(argument, IFREQ_SIZE);
   if (at < 0) return at;
-  if (!capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+  if (!capableIn(network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
   const name = readBytes(at, IFNAMSIZ);
   if (name.slice(0, name.indexOf('\0')) !== LOOPBACK_NAME) return -ENODEV;
   const value = at + IFNAMSIZ;
-  if (command === SIOCSIFFLAGS) return u16[value >> 1] & IFF_UP ? 0 : -EOPNOTSUPP;
+  if (command === SIOCSIFFLAGS) {
+    network.setLoopback((u16[value >> 1] & IFF_UP) !== 0);
+    return 0;
+  }
   if (command === SIOCSIFMTU) return i32[value >> 2] === LOOPBACK_MTU ? 0 : -EOPNOTSUPP;
   return readBytes(value + 4, 4) === ADDRESS ? 0 : -EOPNOTSUPP;
 }
 
 /** One property of the interface that a struct ifreq names. */
-function queryInterface(task: Task, command: number, argument: UserAddress): number {
+function queryInterface(task: Task, network: Network, command: number, argument: UserAddress): number {
   const from = task.memory.in(argument, IFREQ_SIZE);
   if (from < 0) return from;
   const name = readBytes(from, IFNAMSIZ);
@@ -101,35 +110,36 @@ function queryInterface(task: Task, command: number, argument: UserAddress): num
   }
   if (name.slice(0, name.indexOf('\0')) !== LOOPBACK_NAME) return -ENODEV;
   writeBytes(at, LOOPBACK_NAME);
-  putProperty(at + IFNAMSIZ, command);
-  return 0;
+  return putProperty(network, at + IFNAMSIZ, command);
 }
 
-function putProperty(at: number, command: number): void {
+/** 0, or -EADDRNOTAVAIL while the loopback has no address. */
+function putProperty(network: Network, at: number, command: number): number {
   switch (command) {
     case SIOCGIFINDEX:
       i32[at >> 2] = LOOPBACK_INDEX;
-      return;
+      break;
     case SIOCGIFFLAGS:
-      u16[at >> 1] = LOOPBACK_FLAGS;
-      return;
+      u16[at >> 1] = loopbackFlags(network);
+      break;
     case SIOCGIFADDR:
     case SIOCGIFDSTADDR:
-      return putAddress(at, ADDRESS);
     case SIOCGIFBRDADDR:
-      return putAddress(at, '\0\0\0\0');
     case SIOCGIFNETMASK:
-      return putAddress(at, NETMASK);
+      if (!network.loopbackHasAddress) return -EADDRNOTAVAIL;
+      putAddress(at, command === SIOCGIFNETMASK ? NETMASK : command === SIOCGIFBRDADDR ? '\0\0\0\0' : ADDRESS);
+      break;
     case SIOCGIFMTU:
       i32[at >> 2] = LOOPBACK_MTU;
-      return;
+      break;
     case SIOCGIFHWADDR:
       u16[at >> 1] = ARPHRD_LOOPBACK;
-      return;
+      break;
     case SIOCGIFTXQLEN:
       i32[at >> 2] = LOOPBACK_QUEUE;
-      return;
+      break;
   }
+  return 0;
 }
 
 function putAddress(at: number, host: string): void {
@@ -138,13 +148,13 @@ function putAddress(at: number, host: string): void {
 }
 
 /** SIOCGIFCONF: struct ifconf is a length and a buffer of struct ifreq; without a buffer, the length it would take. */
-function listInterfaces(task: Task, argument: UserAddress): number {
+function listInterfaces(task: Task, network: Network, argument: UserAddress): number {
   const from = task.memory.in(argument, 16);
   if (from < 0) return from;
   const room = i32[from >> 2];
   const buffer = readU64(from + 8);
   if (room < 0) return -EINVAL;
-  const used = buffer === 0 || room >= IFREQ_SIZE ? IFREQ_SIZE : 0;
+  const used = network.loopbackHasAddress && (buffer === 0 || room >= IFREQ_SIZE) ? IFREQ_SIZE : 0;
   const at = task.memory.out(argument, 16);
   if (at < 0) return at;
   i32[at >> 2] = used;

@@ -41,7 +41,7 @@ import {
 } from '../abi/socket.ts';
 import { S_IFSOCK } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { type Credentials, capable } from '../base/credentials.ts';
+import { type Credentials, capableIn } from '../base/credentials.ts';
 import { WaitQueue } from '../base/wait-queue.ts';
 import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
@@ -50,6 +50,7 @@ import { AnonymousInode, anonymousPath } from '../vfs/anonymous.ts';
 import { OpenFile } from '../vfs/open-file.ts';
 import { interfaceIoctl } from './interfaces.ts';
 import { Message } from './message.ts';
+import type { Network } from './network.ts';
 import { discardRights } from './rights.ts';
 
 /** net.core.wmem_default and rmem_default; SO_SNDBUF and SO_RCVBUF are clamped to twice the maximum. */
@@ -91,6 +92,8 @@ export abstract class Socket extends OpenFile {
   /** SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET. */
   readonly type: number;
   readonly protocol: number;
+  /** Where it finds others and others find it. */
+  readonly network: Network;
   readonly queue = new WaitQueue();
   /** Error to be reported by the next call or SO_ERROR, as a positive errno; 0 if none. */
   error = 0;
@@ -107,12 +110,13 @@ export abstract class Socket extends OpenFile {
   private switches = 0;
   private readonly cookie = ++lastCookie;
 
-  constructor(family: number, type: number, protocol: number, owner: Credentials | null) {
+  constructor(family: number, type: number, protocol: number, owner: Credentials | null, network: Network) {
     const inode = new AnonymousInode(S_IFSOCK | 0o777, owner);
     super(anonymousPath(`socket:[${inode.ino}]`, inode), inode, O_RDWR);
     this.family = family;
     this.type = type;
     this.protocol = protocol;
+    this.network = network;
   }
 
   // ---- what a family gives ----
@@ -191,7 +195,7 @@ export abstract class Socket extends OpenFile {
     const value = i32[at >> 2];
     if (SWITCHES.includes(name)) return this.changeSwitch(task, name, value !== 0);
     const force = name === SO_SNDBUFFORCE || name === SO_RCVBUFFORCE;
-    if (force && !capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+    if (force && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
     switch (name) {
       case SO_SNDBUF:
       case SO_SNDBUFFORCE:
@@ -204,11 +208,12 @@ export abstract class Socket extends OpenFile {
         this.buffersChanged();
         return 0;
       case SO_PRIORITY:
-        if ((value < 0 || value > 6) && !capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+        if ((value < 0 || value > 6) && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN))
+          return -EPERM;
         this.priority = value;
         return 0;
       case SO_MARK:
-        if (!capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+        if (!capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
         this.mark = value;
         return 0;
       case SO_LINGER:
@@ -299,7 +304,8 @@ export abstract class Socket extends OpenFile {
   }
 
   private changeSwitch(task: Task, name: number, on: boolean): number {
-    if (name === SO_DEBUG && on && !capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+    if (name === SO_DEBUG && on && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN))
+      return -EPERM;
     this.setSwitch(name, on);
     return 0;
   }
@@ -349,7 +355,7 @@ export abstract class Socket extends OpenFile {
     let value: number;
     if (command === FIONREAD) value = this.listening ? -EINVAL : this.readableBytes;
     else if (command === SIOCOUTQ) value = this.listening ? -EINVAL : this.unsentBytes;
-    else return interfaceIoctl(task, command, argument);
+    else return interfaceIoctl(task, this.network, command, argument);
     if (value < 0) return value;
     const at = task.memory.out(argument, 4);
     if (at < 0) return at;

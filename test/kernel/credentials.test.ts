@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Credentials, hasCapabilityIn } from '../../src/base/credentials.ts';
+import { initialUser } from '../../src/base/user-namespace.ts';
 import {
   capabilitySet,
   dropBounding,
@@ -97,6 +98,7 @@ function initialState(): State {
     ambient: ownCapabilities('CapAmb'),
     securebits: 0,
     noNewPrivileges: false,
+    user: initialUser,
   };
   return { credentials, dumpable: 1, secure: 0 };
 }

@@ -7,6 +7,7 @@ import type { Pid, UserAddress } from '../../src/base/brands.ts';
 import { monotonicNow } from '../../src/base/clock.ts';
 import type { Credentials } from '../../src/base/credentials.ts';
 import { NO_CAPABILITIES } from '../../src/base/credentials.ts';
+import { initialUser } from '../../src/base/user-namespace.ts';
 import { loadAddon } from '../../src/host/addon.ts';
 import { cancelWaits, WAIT } from '../../src/kernel/block.ts';
 import { kernel } from '../../src/kernel/kernel.ts';
@@ -100,6 +101,7 @@ const ROOT: Credentials = {
   ambient: NO_CAPABILITIES,
   securebits: 0,
   noNewPrivileges: false,
+  user: initialUser,
 };
 
 let lastPid = 100;

@@ -23,6 +23,7 @@ import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { Message } from '../../net/message.ts';
+import { initialNetwork } from '../../net/network.ts';
 import { Socket } from '../../net/socket.ts';
 import { allocateScratch, i32, markScratch, readBytes, releaseScratch, u32 } from '../../platform/arena.ts';
 import { HostQueue } from './host-queue.ts';
@@ -40,7 +41,7 @@ class HostSocket extends Socket {
   readonly listening: boolean;
 
   constructor(fd: HostFd, family: number, type: number, protocol: number, listening: boolean) {
-    super(family, type, protocol, null);
+    super(family, type, protocol, null, initialNetwork());
     this.fd = fd;
     this.listening = listening;
     this.queue = new HostQueue(fd);

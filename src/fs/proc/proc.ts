@@ -4,11 +4,13 @@ import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR } from '../../abi/fcntl.ts';
 import { PROC_SUPER_MAGIC } from '../../abi/stat.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import type { Task } from '../../kernel/task.ts';
+import { type Network, networkOf } from '../../net/network.ts';
 import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
-import { NET_FILES } from './net.ts';
+import { netFiles } from './net.ts';
 import { taskIno } from './numbers.ts';
 import { SETTINGS } from './sysctl.ts';
 import { SYSTEM_FILES } from './system.ts';
@@ -26,6 +28,8 @@ const THREAD_SELF: LinkSource<null> = {
 export class ProcSuperblock extends VirtualSuperblock {
   readonly typeName = 'proc';
   readonly root: Inode;
+  /** The directories that `net` shows, by whose network it is. */
+  private readonly networks = new WeakMap<Network, FixedDirectory>();
 
   constructor() {
     super();
@@ -33,18 +37,26 @@ export class ProcSuperblock extends VirtualSuperblock {
     this.magic = PROC_SUPER_MAGIC;
     this.root = new ProcRoot(this);
   }
+
+  netOf(task: Task): FixedDirectory {
+    const network = networkOf(task);
+    let directory = this.networks.get(network);
+    if (!directory) {
+      directory = new FixedDirectory(this, this.nextIno());
+      grow(directory, netFiles(network));
+      this.networks.set(network, directory);
+    }
+    return directory;
+  }
 }
 
 /** /proc itself. */
 class ProcRoot extends VirtualDirectory {
   private readonly fixed: FixedDirectory;
-  private readonly net: FixedDirectory;
 
   constructor(superblock: ProcSuperblock) {
     super(superblock, ROOT_INO);
     this.fixed = new FixedDirectory(superblock, ROOT_INO);
-    this.net = new FixedDirectory(superblock, superblock.nextIno());
-    grow(this.net, NET_FILES);
     this.fixed.add('self', new GeneratedLink(superblock, superblock.nextIno(), null, SELF));
     this.fixed.add('thread-self', new GeneratedLink(superblock, superblock.nextIno(), null, THREAD_SELF));
     this.fixed.add('mounts', new VirtualSymlink(superblock, superblock.nextIno(), 'self/mounts'));
@@ -76,7 +88,7 @@ class ProcRoot extends VirtualDirectory {
     const task = taskByName(name);
     if (!task) return -ENOENT;
     // A thread's own number leads to its directory, too, although it is not listed.
-    return new TaskDirectory(this.superblock, task, task === task.group.leader, this.net);
+    return new TaskDirectory(this.superblock, task, task === task.group.leader);
   }
 
   override readdir(_offset: number, sink: DirectorySink): number {

@@ -5,6 +5,7 @@ import { AF_INET, type AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM, SOL_TCP, TCP_
 import { kernel } from '../../kernel/kernel.ts';
 import { type Endpoint, parseEndpoint } from '../../net/inet/address.ts';
 import { InetSocket } from '../../net/inet/socket.ts';
+import type { Network } from '../../net/network.ts';
 import { Socket } from '../../net/socket.ts';
 import { UnixSocket } from '../../net/unix/socket.ts';
 import { allocateScratch, markScratch, releaseScratch, u8 } from '../../platform/arena.ts';
@@ -21,12 +22,13 @@ const NO_ADDRESS = '0'.repeat(16);
 /** Families in a sockaddr_un come before its path. */
 const PATH_START = 2;
 
-/** The sockets of a family and type, each once. */
-function openSockets(family: number, type: number | null): Socket[] {
+/** The sockets of a network by family and type, each once. */
+function openSockets(network: Network, family: number, type: number | null): Socket[] {
   const found = new Set<Socket>();
   for (const files of new Set([...kernel.tasks.values()].map((task) => task.files))) {
     for (const file of files.files) {
-      if (file instanceof Socket && file.family === family && (type === null || file.type === type)) found.add(file);
+      if (!(file instanceof Socket) || file.network !== network) continue;
+      if (file.family === family && (type === null || file.type === type)) found.add(file);
     }
   }
   return [...found];
@@ -66,15 +68,15 @@ function inetRow(socket: Socket, index: number, state: number): string {
 }
 
 /** Rows of tcp and tcp6. */
-export function tcpRows(family: typeof AF_INET | typeof AF_INET6): string {
-  return openSockets(family, SOCK_STREAM)
+export function tcpRows(network: Network, family: typeof AF_INET | typeof AF_INET6): string {
+  return openSockets(network, family, SOCK_STREAM)
     .map((socket, i) => `${(inetRow(socket, i, tcpState(socket)) + TCP_TAIL).padEnd(TCP_WIDTH)}\n`)
     .join('');
 }
 
 /** Rows of udp and udp6: sockets that have a port. */
-export function udpRows(family: typeof AF_INET | typeof AF_INET6): string {
-  return openSockets(family, SOCK_DGRAM)
+export function udpRows(network: Network, family: typeof AF_INET | typeof AF_INET6): string {
+  return openSockets(network, family, SOCK_DGRAM)
     .filter((socket) => socket instanceof InetSocket && socket.localPort !== 0)
     .map((socket, i) => {
       const state = typeof socket.getPeerName() === 'string' ? TCP_ESTABLISHED : TCP_CLOSE;
@@ -88,9 +90,9 @@ const SS_UNCONNECTED = 1;
 const SS_CONNECTED = 3;
 
 /** Rows of unix. */
-export function unixRows(): string {
+export function unixRows(network: Network): string {
   let text = '';
-  for (const socket of openSockets(AF_UNIX, null)) {
+  for (const socket of openSockets(network, AF_UNIX, null)) {
     const connected = socket instanceof UnixSocket && socket.peer !== null;
     const state = connected ? SS_CONNECTED : SS_UNCONNECTED;
     const flags = socket.listening ? SO_ACCEPTCON : 0;

@@ -13,11 +13,12 @@ import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
 import type { MountNamespace } from '../../vfs/mount.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
 import { pathName } from '../../vfs/path-name.ts';
-import { entryType, type FixedDirectory, VirtualDirectory } from '../virtual/directory.ts';
+import { entryType, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedFile, GeneratedLink, type LinkSource, seekPosition, VirtualInode } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
 import { FdDirectory, FdInfoDirectory } from './descriptors.ts';
 import { DIRECTORY_INO, FILE_INO, taskIno } from './numbers.ts';
+import type { ProcSuperblock } from './proc.ts';
 import { PROCESS_FILES, THREAD_FILES } from './process-files.ts';
 
 /** A magic link to a path that the task has: its program, its directories. */
@@ -53,14 +54,11 @@ export class TaskDirectory extends VirtualDirectory {
   readonly task: Task;
   /** This is /proc/PID (false: a thread below task/). */
   readonly whole: boolean;
-  /** The directory that `net` shows. */
-  private readonly net: FixedDirectory;
 
-  constructor(superblock: Superblock, task: Task, whole: boolean, net: FixedDirectory) {
+  constructor(superblock: Superblock, task: Task, whole: boolean) {
     super(superblock, taskIno(task.tid, !whole));
     this.task = task;
     this.whole = whole;
-    this.net = net;
     this.nlink = whole ? 9 : 7;
     own(this, task);
   }
@@ -74,7 +72,7 @@ export class TaskDirectory extends VirtualDirectory {
     if (isGone(task)) return -ENOENT;
     const inode = this.make(name, superblock, task);
     if (inode === null) return -ENOENT;
-    if (inode !== this.net) own(inode, task);
+    if (name !== 'net') own(inode, task);
     return inode;
   }
 
@@ -91,9 +89,9 @@ export class TaskDirectory extends VirtualDirectory {
     if (name === 'fd') return new FdDirectory(superblock, other, task);
     if (name === 'fdinfo') return new FdInfoDirectory(superblock, other + 1, task);
     if (name === 'mem') return new MemoryInode(superblock, other + 2, task);
-    if (name === 'net') return this.net;
+    if (name === 'net') return (superblock as ProcSuperblock).netOf(task);
     if (name === 'ns') return new NamespaceDirectory(superblock, other + 3, task);
-    if (name === 'task' && this.whole) return new ThreadsDirectory(superblock, other + 4, task, this.net);
+    if (name === 'task' && this.whole) return new ThreadsDirectory(superblock, other + 4, task);
     return null;
   }
 
@@ -126,12 +124,10 @@ function own(inode: Inode, task: Task): void {
 /** /proc/PID/task: the threads. */
 class ThreadsDirectory extends VirtualDirectory {
   readonly task: Task;
-  private readonly net: FixedDirectory;
 
-  constructor(superblock: Superblock, ino: number, task: Task, net: FixedDirectory) {
+  constructor(superblock: Superblock, ino: number, task: Task) {
     super(superblock, ino);
     this.task = task;
-    this.net = net;
     this.nlink = 2 + task.group.threads.size;
   }
 
@@ -142,7 +138,7 @@ class ThreadsDirectory extends VirtualDirectory {
   override lookup(name: string): Inode | number {
     const task = taskByName(name);
     if (!task || task.group !== this.task.group) return -ENOENT;
-    return new TaskDirectory(this.superblock, task, false, this.net);
+    return new TaskDirectory(this.superblock, task, false);
   }
 
   override readdir(_offset: number, sink: DirectorySink): number {

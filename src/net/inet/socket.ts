@@ -44,10 +44,11 @@ import {
   SOL_IP,
   SOL_IPV6,
 } from '../../abi/socket.ts';
-import { capable } from '../../base/credentials.ts';
+import { capableIn } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8 } from '../../platform/arena.ts';
 import { LOOPBACK_MTU } from '../interfaces.ts';
+import type { Network } from '../network.ts';
 import { Socket } from '../socket.ts';
 import {
   ANY4,
@@ -100,8 +101,8 @@ export abstract class InetSocket extends Socket {
   /** Numbers that were set, by level and name. */
   private readonly numbers = new Map<number, number>();
 
-  constructor(family: number, type: number, protocol: number, task: Task) {
-    super(family, type, protocol, task.credentials);
+  constructor(family: number, type: number, protocol: number, task: Task, network: Network) {
+    super(family, type, protocol, task.credentials, network);
     this.ownerUid = task.credentials.euid;
     this.localHost = family === AF_INET6 ? ANY6 : ANY4;
   }
@@ -123,9 +124,9 @@ export abstract class InetSocket extends Socket {
     if (typeof wanted === 'number') return wanted;
     if (this.localPort !== 0) return -EINVAL;
     if (!this.speaks(wanted.host)) return -EINVAL;
-    if (!isAny(wanted.host) && !isLoopback(wanted.host)) return -EADDRNOTAVAIL;
+    if (!isAny(wanted.host) && !this.isHere(wanted.host)) return -EADDRNOTAVAIL;
     const low = wanted.port > 0 && wanted.port < FIRST_FREE_PORT;
-    if (low && !capable(task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
+    if (low && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
     return this.bindTo(wanted.host, wanted.port);
   }
 
@@ -141,8 +142,14 @@ export abstract class InetSocket extends Socket {
   /** Where to send for a destination: the wildcard means this machine. -ENETUNREACH for what is not here. */
   protected route(to: Endpoint): Endpoint | number {
     if (!this.speaks(to.host)) return -ENETUNREACH;
-    if (isAny(to.host)) return { host: to.host.length === 4 ? LOOPBACK4 : LOOPBACK6, port: to.port };
-    return isLoopback(to.host) ? to : -ENETUNREACH;
+    const host = !isAny(to.host) ? to.host : to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
+    if (!this.isHere(host)) return -ENETUNREACH;
+    return host === to.host ? to : { host, port: to.port };
+  }
+
+  /** Whether it is an address of this machine's: the loopback has its own while it is up. */
+  private isHere(host: string): boolean {
+    return isLoopback(host) && this.network.loopbackUp;
   }
 
   /** The address it sends from to a destination. */

@@ -58,9 +58,10 @@ import { i32, u8, writeBytes } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { drop } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
+import type { Network } from '../network.ts';
 import type { Socket } from '../socket.ts';
 import { type Endpoint, familyOf, parseEndpoint } from './address.ts';
-import { PortTable } from './ports.ts';
+import type { PortTable } from './ports.ts';
 import { InetSocket } from './socket.ts';
 import {
   CONGESTION,
@@ -92,8 +93,6 @@ const DEFAULT_RECEIVE_BUFFER = 131072;
 /** Longest that bytes are held back for more (MSG_MORE, TCP_CORK), in ns. */
 const HOLD = 200e6;
 
-const table = new PortTable();
-
 export class TcpSocket extends InetSocket implements TimerTarget {
   private state = CLOSED;
   private peer: TcpSocket | null = null;
@@ -120,14 +119,14 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   private held = 0;
   private readonly holdTimer = new Timer(this);
 
-  constructor(family: number, task: Task) {
-    super(family, SOCK_STREAM, IPPROTO_TCP, task);
+  constructor(family: number, task: Task, network: Network) {
+    super(family, SOCK_STREAM, IPPROTO_TCP, task, network);
     this.sendBuffer = DEFAULT_SEND_BUFFER;
     this.receiveBuffer = DEFAULT_RECEIVE_BUFFER;
   }
 
   protected get table(): PortTable {
-    return table;
+    return this.network.tcp;
   }
   get streaming(): boolean {
     return true;
@@ -150,7 +149,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
       const failed = this.bindTo(this.localHost, 0);
       if (failed < 0) return failed;
     }
-    if (this.state !== LISTENING && table.conflicts(this, this.localHost, this.localPort)) return -EADDRINUSE;
+    if (this.state !== LISTENING && this.table.conflicts(this, this.localHost, this.localPort)) return -EADDRINUSE;
     this.state = LISTENING;
     this.maxBacklog = backlog < 0 ? SOMAXCONN : Math.min(backlog, SOMAXCONN);
     this.admitWaiting();
@@ -214,7 +213,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   /** Finds the listener and makes the other half of the connection. 0, -EAGAIN (it has no room) or -ECONNREFUSED. */
   private reach(target: Endpoint): number {
     const accepts = (socket: InetSocket): number => Number(socket.listening);
-    const listener = table.find(target.host, target.port, accepts) as TcpSocket | null;
+    const listener = this.table.find(target.host, target.port, accepts) as TcpSocket | null;
     if (!listener) {
       this.fail(ECONNREFUSED);
       this.error = 0;
@@ -231,11 +230,11 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   }
 
   private admit(client: TcpSocket, target: Endpoint): void {
-    const half = new TcpSocket(this.family, kernel.current as Task);
+    const half = new TcpSocket(this.family, kernel.current as Task, this.network);
     half.inherit(this);
     half.localHost = target.host;
     half.localPort = target.port;
-    table.enter(half, target.port);
+    this.table.enter(half, target.port);
     half.remote = { host: client.localHost, port: client.localPort };
     half.peer = client;
     client.peer = half;
@@ -469,7 +468,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     this.state = CLOSED;
     this.ring.clear();
     cancelTimer(this.holdTimer);
-    if (this.localPort !== 0) table.release(this, this.localPort);
+    if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
 
   // ---- options ----

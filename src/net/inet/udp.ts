@@ -32,10 +32,11 @@ import type { Task } from '../../kernel/task.ts';
 import { allocateScratch, i32 } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import type { Message } from '../message.ts';
+import type { Network } from '../network.ts';
 import type { Socket } from '../socket.ts';
 import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
 import { describeIncoming, describeOutgoing, type PacketInfo } from './packet-info.ts';
-import { PortTable } from './ports.ts';
+import type { PortTable } from './ports.ts';
 import { InetSocket } from './socket.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
@@ -54,9 +55,6 @@ interface Datagram {
   readonly info: PacketInfo;
 }
 
-const udpTable = new PortTable();
-const liteTable = new PortTable();
-
 /** UDP, and UDP-Lite, whose partial checksums mean nothing here: nothing is damaged on the way. */
 export class UdpSocket extends InetSocket {
   private readonly ring = new ByteRing(UNBOUNDED);
@@ -69,12 +67,12 @@ export class UdpSocket extends InetSocket {
   /** Its address was chosen by connect and goes with the connection. */
   private hostByConnect = false;
 
-  constructor(family: number, protocol: typeof IPPROTO_UDP | typeof IPPROTO_UDPLITE, task: Task) {
-    super(family, SOCK_DGRAM, protocol, task);
+  constructor(family: number, protocol: typeof IPPROTO_UDP | typeof IPPROTO_UDPLITE, task: Task, network: Network) {
+    super(family, SOCK_DGRAM, protocol, task, network);
   }
 
   protected get table(): PortTable {
-    return this.protocol === IPPROTO_UDP ? udpTable : liteTable;
+    return this.protocol === IPPROTO_UDP ? this.network.udp : this.network.udpLite;
   }
   get streaming(): boolean {
     return false;

@@ -3,12 +3,13 @@
 import { AF_INET, AF_INET6, AF_UNSPEC } from '../../abi/socket.ts';
 import {
   ARPHRD_LOOPBACK,
-  LOOPBACK_FLAGS,
   LOOPBACK_INDEX,
   LOOPBACK_MTU,
   LOOPBACK_NAME,
   LOOPBACK_QUEUE,
+  loopbackFlags,
 } from '../interfaces.ts';
+import type { Network } from '../network.ts';
 
 export const NLMSG_HEADER = 16;
 export const NLMSG_ERROR = 2;
@@ -38,6 +39,7 @@ const IFA_FLAGS = 8;
 const IFA_F_PERMANENT = 0x80;
 const RT_SCOPE_HOST = 254;
 const IFF_LOWER_UP = 0x10000;
+const IF_OPER_DOWN = '\x02';
 
 const ETHERNET_NONE = '\0'.repeat(6);
 
@@ -61,28 +63,30 @@ function attribute(type: number, value: string): string {
 }
 
 /** struct ifinfomsg and the attributes of the loopback. */
-export function linkBody(): string {
+export function linkBody(network: Network): string {
+  const up = network.loopbackUp;
+  const flags = loopbackFlags(network) | (up ? IFF_LOWER_UP : 0);
   return (
-    `\0\0${u16Bytes(ARPHRD_LOOPBACK)}${u32Bytes(LOOPBACK_INDEX)}${u32Bytes(LOOPBACK_FLAGS | IFF_LOWER_UP)}\0\0\0\0` +
+    `\0\0${u16Bytes(ARPHRD_LOOPBACK)}${u32Bytes(LOOPBACK_INDEX)}${u32Bytes(flags)}\0\0\0\0` +
     attribute(IFLA_IFNAME, `${LOOPBACK_NAME}\0`) +
     attribute(IFLA_TXQLEN, u32Bytes(LOOPBACK_QUEUE)) +
-    attribute(IFLA_OPERSTATE, '\0') +
+    attribute(IFLA_OPERSTATE, up ? '\0' : IF_OPER_DOWN) +
     attribute(IFLA_MTU, u32Bytes(LOOPBACK_MTU)) +
-    attribute(IFLA_QDISC, 'noqueue\0') +
+    attribute(IFLA_QDISC, up ? 'noqueue\0' : 'noop\0') +
     attribute(IFLA_ADDRESS, ETHERNET_NONE) +
     attribute(IFLA_BROADCAST, ETHERNET_NONE)
   );
 }
 
 /** struct ifaddrmsg and attributes of each address of a family (AF_UNSPEC: of all). */
-export function addressBodies(family: number): string[] {
+export function addressBodies(network: Network, family: number): string[] {
   const bodies: string[] = [];
-  if (family === AF_UNSPEC || family === AF_INET) {
+  if (network.loopbackHasAddress && (family === AF_UNSPEC || family === AF_INET)) {
     const address = '\x7f\0\0\x01';
     const local = attribute(IFA_ADDRESS, address) + attribute(IFA_LOCAL, address);
     bodies.push(addressHead(AF_INET, 8) + local + attribute(IFA_LABEL, `${LOOPBACK_NAME}\0`) + permanent());
   }
-  if (family === AF_UNSPEC || family === AF_INET6) {
+  if (network.loopbackUp && (family === AF_UNSPEC || family === AF_INET6)) {
     const address = attribute(IFA_ADDRESS, `${'\0'.repeat(15)}\x01`);
     bodies.push(addressHead(AF_INET6, 128) + address + permanent());
   }

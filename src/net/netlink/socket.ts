@@ -1,16 +1,17 @@
 // AF_NETLINK sockets of NETLINK_ROUTE (netlink(7), rtnetlink(7)): requests are answered at once into the socket's own
-// receive queue. Links and addresses can be listed; nothing can be changed, so nothing is ever announced to groups.
+// receive queue. Links and addresses can be listed; nothing but the loopback's being up can be changed, and nothing is announced.
 
 import { CAP_NET_ADMIN } from '../../abi/capability.ts';
 import { EAGAIN, ECONNREFUSED, EINVAL, EMSGSIZE, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
 import { AF_NETLINK, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCKADDR_NL_SIZE, SOL_NETLINK } from '../../abi/socket.ts';
-import { capable } from '../../base/credentials.ts';
+import { capableIn } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
-import { LOOPBACK_FLAGS, LOOPBACK_INDEX } from '../interfaces.ts';
+import { IFF_UP, LOOPBACK_INDEX, loopbackFlags } from '../interfaces.ts';
 import type { Message } from '../message.ts';
+import type { Network } from '../network.ts';
 import { Socket } from '../socket.ts';
 import {
   addressBodies,
@@ -38,10 +39,6 @@ const MAX_QUEUED = 64;
 /** Options of SOL_NETLINK that are switches: membership of groups, packet info, acknowledgement formats, strictness. */
 const OPTIONS = [1, 2, 3, 4, 5, 10, 11, 12];
 
-/** Port ids in use: a process's first socket has its pid. */
-const ports = new Map<number, NetlinkSocket>();
-let nextPort = 0xffffefff;
-
 export class NetlinkSocket extends Socket {
   private port = 0;
   private groups = 0;
@@ -49,8 +46,8 @@ export class NetlinkSocket extends Socket {
   private readonly answers: string[] = [];
   private readonly options = new Set<number>();
 
-  constructor(type: number, protocol: number, task: Task) {
-    super(AF_NETLINK, type, protocol, task.credentials);
+  constructor(type: number, protocol: number, task: Task, network: Network) {
+    super(AF_NETLINK, type, protocol, task.credentials, network);
   }
 
   get streaming(): boolean {
@@ -139,7 +136,8 @@ export class NetlinkSocket extends Socket {
   }
 
   override release(): void {
-    if (ports.get(this.port) === this) ports.delete(this.port);
+    const { netlinkPorts } = this.network;
+    if (netlinkPorts.get(this.port) === this) netlinkPorts.delete(this.port);
   }
 
   override setProtocolOption(_task: Task, level: number, name: number, at: number, length: number): number {
@@ -157,13 +155,14 @@ export class NetlinkSocket extends Socket {
   }
 
   private takePort(task: Task, wanted: number): number {
+    const { network } = this;
     let port = wanted === 0 ? task.group.pid : wanted;
-    if (ports.has(port)) {
+    if (network.netlinkPorts.has(port)) {
       if (wanted !== 0) return -EINVAL;
-      while (ports.has(nextPort)) nextPort--;
-      port = nextPort;
+      while (network.netlinkPorts.has(network.nextNetlinkPort)) network.nextNetlinkPort--;
+      port = network.nextNetlinkPort;
     }
-    ports.set(port, this);
+    network.netlinkPorts.set(port, this);
     this.port = port;
     return 0;
   }
@@ -203,27 +202,30 @@ export class NetlinkSocket extends Socket {
   /** What a request asks for, or -errno. */
   private lookUp(type: number, family: number, dump: boolean, request: Buffer): string[] | number {
     if (type === RTM_GETLINK) {
-      if (dump) return [linkBody()];
+      if (dump) return [linkBody(this.network)];
       const index = request.length >= NLMSG_HEADER + 8 ? request.readInt32LE(NLMSG_HEADER + 4) : 0;
-      return index === LOOPBACK_INDEX ? [linkBody()] : -ENODEV;
+      return index === LOOPBACK_INDEX ? [linkBody(this.network)] : -ENODEV;
     }
-    if (dump && type === RTM_GETADDR) return addressBodies(family);
+    if (dump && type === RTM_GETADDR) return addressBodies(this.network, family);
     // The main routing table is empty: the loopback needs no route of it.
     if (dump && type === RTM_GETROUTE) return [];
-    if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.confirmLink(request);
+    if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.changeLink(request);
     // Requests to read have numbers of the form 4n + 2; all others would change something.
     return (type & 3) === 2 ? -EOPNOTSUPP : -EPERM;
   }
 
-  /** As "ip link set lo up" asks: the loopback is up, and stays so. */
-  private confirmLink(request: Buffer): string[] | number {
+  /** As "ip link set lo up" asks; of the loopback nothing else can be changed. */
+  private changeLink(request: Buffer): string[] | number {
     const task = kernel.current;
-    if (!task || !capable(task.credentials, CAP_NET_ADMIN)) return -EPERM;
+    if (!task || !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
     if (request.length < NLMSG_HEADER + 16) return -EINVAL;
     if (request.readInt32LE(NLMSG_HEADER + 4) !== LOOPBACK_INDEX) return -ENODEV;
     const flags = request.readUInt32LE(NLMSG_HEADER + 8);
     const change = request.readUInt32LE(NLMSG_HEADER + 12);
-    return request.length === NLMSG_HEADER + 16 && ((flags ^ LOOPBACK_FLAGS) & change) === 0 ? [] : -EOPNOTSUPP;
+    if (request.length !== NLMSG_HEADER + 16 || (flags ^ loopbackFlags(this.network)) & change & ~IFF_UP)
+      return -EOPNOTSUPP;
+    if (change & IFF_UP) this.network.setLoopback((flags & IFF_UP) !== 0);
+    return [];
   }
 
   /** NLMSG_ERROR: the error (0 for success) and the request's header. */

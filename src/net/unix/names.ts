@@ -12,13 +12,12 @@ import type { Inode } from '../../vfs/inode.ts';
 import { notifyCreated } from '../../vfs/notify.ts';
 import { checkAccess, MAY_EXECUTE, MAY_WRITE } from '../../vfs/permission.ts';
 import { checkWritable, instantiate, LAST_NAME, resolveParent, resolvePath } from '../../vfs/walk.ts';
+import type { Network } from '../network.ts';
 import type { UnixSocket } from './socket.ts';
 
-const byName = new Map<string, UnixSocket>();
 const byInode = new Map<Inode, UnixSocket>();
 const NUL = '\0';
 const AUTOBIND_NAMES = 0x100000;
-let nextAutobind = 0;
 
 /** sun_path of a sockaddr_un: '' if it has none, a path ended by one NUL, or an abstract name; -EINVAL. */
 export function parseName(address: string): string | number {
@@ -38,8 +37,9 @@ export function formatName(name: string): string {
 /** Binds a socket to a name that is not empty. 0 or -errno. */
 export function bindName(task: Task, socket: UnixSocket, name: string): number {
   if (name[0] === NUL) {
-    if (byName.has(name)) return -EADDRINUSE;
-    byName.set(name, socket);
+    const { unixNames } = socket.network;
+    if (unixNames.has(name)) return -EADDRINUSE;
+    unixNames.set(name, socket);
   } else {
     const inode = makeSocketInode(task, name.slice(0, -1), socket.inode.mode);
     if (typeof inode === 'number') return inode;
@@ -53,11 +53,12 @@ export function bindName(task: Task, socket: UnixSocket, name: string): number {
 
 /** Binds to a free abstract name of five hexadecimal digits. 0 or -ENOSPC. */
 export function autobind(socket: UnixSocket): number {
+  const { network } = socket;
   for (let tries = 0; tries < AUTOBIND_NAMES; tries++) {
-    nextAutobind = (nextAutobind + 1) % AUTOBIND_NAMES;
-    const name = NUL + nextAutobind.toString(16).padStart(5, '0');
-    if (byName.has(name)) continue;
-    byName.set(name, socket);
+    network.lastAutobind = (network.lastAutobind + 1) % AUTOBIND_NAMES;
+    const name = NUL + network.lastAutobind.toString(16).padStart(5, '0');
+    if (network.unixNames.has(name)) continue;
+    network.unixNames.set(name, socket);
     socket.name = name;
     return 0;
   }
@@ -66,7 +67,8 @@ export function autobind(socket: UnixSocket): number {
 
 /** The name is free again; a path stays until it is unlinked, and refuses connections. */
 export function releaseName(socket: UnixSocket): void {
-  if (byName.get(socket.name) === socket) byName.delete(socket.name);
+  const { unixNames } = socket.network;
+  if (unixNames.get(socket.name) === socket) unixNames.delete(socket.name);
   const inode = socket.boundInode;
   if (!inode) return;
   byInode.delete(inode);
@@ -74,11 +76,11 @@ export function releaseName(socket: UnixSocket): void {
   unuseInode(inode);
 }
 
-/** The socket of this type that is bound to a name, or -ECONNREFUSED, -EPROTOTYPE and what the path walk answers. */
-export function findSocket(task: Task, name: string, type: number): UnixSocket | number {
+/** The socket of this type that is bound to a name (an abstract one: in the network), or -ECONNREFUSED, -EPROTOTYPE and what the path walk answers. */
+export function findSocket(task: Task, network: Network, name: string, type: number): UnixSocket | number {
   let found: UnixSocket | undefined;
   if (name[0] === NUL) {
-    found = byName.get(name);
+    found = network.unixNames.get(name);
   } else {
     const path = resolvePath(task, name.slice(0, -1));
     if (typeof path === 'number') return path;

@@ -48,7 +48,7 @@ export class UnixPacketSocket extends UnixSocket {
   private outstanding = 0;
 
   protected createHalf(): UnixSocket {
-    return new UnixPacketSocket(this.type, null);
+    return new UnixPacketSocket(this.type, null, this.network);
   }
 
   get streaming(): boolean {
@@ -99,7 +99,7 @@ export class UnixPacketSocket extends UnixSocket {
     const name = parseName(address);
     if (typeof name === 'number') return name;
     if (name === '') return -EINVAL;
-    const other = findSocket(task, name, this.type);
+    const other = findSocket(task, this.network, name, this.type);
     if (typeof other === 'number') return other;
     if (!(other as UnixPacketSocket).accepts(this)) return -EPERM;
     if (this.hasSwitch(SO_PASSCRED) && this.name === '') autobind(this);
@@ -182,7 +182,7 @@ export class UnixPacketSocket extends UnixSocket {
     const name = parseName(message.address);
     if (typeof name === 'number') return name;
     if (name === '') return -EDESTADDRREQ;
-    return findSocket(task, name, this.type) as UnixPacketSocket | number;
+    return findSocket(task, this.network, name, this.type) as UnixPacketSocket | number;
   }
 
   /** A datagram socket that is connected hears only its peer. */

@@ -11,6 +11,7 @@ import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { drop } from '../../vfs/open-file.ts';
+import type { Network } from '../network.ts';
 import { carriers, collectCycles } from '../rights.ts';
 import { NO_PEER, type PeerCredentials, Socket } from '../socket.ts';
 import { autobind, bindName, findSocket, formatName, parseName, releaseName } from './names.ts';
@@ -46,8 +47,8 @@ export abstract class UnixSocket extends Socket {
   /** Credentials that those who connect see: the listener's. */
   private listenerCredentials: PeerCredentials = NO_PEER;
 
-  constructor(type: number, owner: Credentials | null) {
-    super(AF_UNIX, type, 0, owner);
+  constructor(type: number, owner: Credentials | null, network: Network) {
+    super(AF_UNIX, type, 0, owner, network);
   }
 
   /** A socket of the same kind, for the other half of a connection. */
@@ -85,7 +86,7 @@ export abstract class UnixSocket extends Socket {
     if (name === '') return -EINVAL;
     if (this.state === LISTENING) return -EINVAL;
     if (this.hasSwitch(SO_PASSCRED) && this.name === '') autobind(this);
-    const listener = findSocket(task, name, this.type);
+    const listener = findSocket(task, this.network, name, this.type);
     if (typeof listener === 'number') return listener;
     if (listener.state !== LISTENING || listener.shut & RECEIVE_SHUT) return -ECONNREFUSED;
     if (this.state === CONNECTED) return -EISCONN;

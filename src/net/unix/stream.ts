@@ -12,6 +12,7 @@ import type { Task } from '../../kernel/task.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { type OpenFile, retain } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
+import type { Network } from '../network.ts';
 import { carriers, discardRights, landRights, launchRights } from '../rights.ts';
 import { CONNECTED, READABLE, RECEIVE_SHUT, SEND_SHUT, UnixSocket, WRITABLE } from './socket.ts';
 
@@ -35,12 +36,12 @@ export class UnixStream extends UnixSocket {
   /** Bytes received since the beginning. */
   private received = 0;
 
-  constructor(owner: Credentials | null) {
-    super(SOCK_STREAM, owner);
+  constructor(owner: Credentials | null, network: Network) {
+    super(SOCK_STREAM, owner, network);
   }
 
   protected createHalf(): UnixSocket {
-    return new UnixStream(null);
+    return new UnixStream(null, this.network);
   }
 
   get streaming(): boolean {

@@ -1,0 +1,55 @@
+// A network as network_namespaces(7) has it: everything that is found by address or name within one, and the state of
+// its interfaces. There is one for the sandbox and one for each namespace that programs make; sockets belong to the one
+// of the task that made them, for good.
+
+import { initialNamespaces, type NetworkNamespace } from '../kernel/namespaces.ts';
+import type { Task } from '../kernel/task.ts';
+import { PortTable } from './inet/ports.ts';
+import type { NetlinkSocket } from './netlink/socket.ts';
+import type { UnixSocket } from './unix/socket.ts';
+
+export class Network {
+  readonly namespace: NetworkNamespace;
+  readonly tcp = new PortTable();
+  readonly udp = new PortTable();
+  readonly udpLite = new PortTable();
+  /** Sockets by abstract name. */
+  readonly unixNames = new Map<string, UnixSocket>();
+  /** The abstract name given out last to a socket that asked for any. */
+  lastAutobind = 0;
+  /** Netlink port ids in use: a process's first socket has its pid. */
+  readonly netlinkPorts = new Map<number, NetlinkSocket>();
+  /** The next port id for others. */
+  nextNetlinkPort = 0xffffefff;
+  /** The loopback interface is up (IFF_UP): the sandbox's own from the start, others when somebody brings them up. */
+  loopbackUp: boolean;
+  /** It has been up: from then on it has its IPv4 address. */
+  loopbackHasAddress: boolean;
+
+  constructor(namespace: NetworkNamespace) {
+    this.namespace = namespace;
+    this.loopbackUp = this.loopbackHasAddress = namespace.initial;
+  }
+
+  /** As "ip link set lo up" or "down" says. */
+  setLoopback(up: boolean): void {
+    this.loopbackUp = up;
+    if (up) this.loopbackHasAddress = true;
+  }
+}
+
+/** The network of a namespace. */
+export function networkIn(namespace: NetworkNamespace): Network {
+  namespace.network ??= new Network(namespace);
+  return namespace.network as Network;
+}
+
+/** The network that the task's new sockets belong to. */
+export function networkOf(task: Task): Network {
+  return networkIn(task.namespaces.net);
+}
+
+/** The sandbox's own. */
+export function initialNetwork(): Network {
+  return networkIn(initialNamespaces.net);
+}
