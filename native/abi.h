@@ -14,16 +14,18 @@ typedef int s32;
 typedef long s64;
 
 // ---- the stub's region: every address in it has the same high 32 bits, which the filter tests ----
-#define STUB_HI     0x7e00u
+#define STUB_HI 0x7e00u
+// All of it lies in one GiB, and text, trampolines and the first blocks in its first 2 MiB: each page of page tables
+// is one more to be made and freed by every fork.
 #define STUB_TEXT   0x7e0000000000ul // the static stub is linked here
-#define SLOTS_ADDR  0x7e0010000000ul // slots, shared with the sentry, one memfd each
-#define SLOT_SIZE   0x20000ul        // 128 KiB
-#define MAX_SLOTS   4096
-#define BLOCKS_ADDR 0x7e0040000000ul // private: one block per thread of this process
+#define BLOCKS_ADDR 0x7e0000080000ul // private: one block per thread of this process
 #define BLOCK_SIZE  0x10000ul        // [0,4K) struct thread, [4K,16K) stub stack, [16K,64K) sigaltstack
 #define MAX_BLOCKS  4096
+#define SLOTS_ADDR  0x7e0020000000ul // slots, shared with the sentry, one memfd each
+#define SLOT_SIZE   0x20000ul        // 128 KiB
+#define MAX_SLOTS   4096
 
-#define TRAMPOLINES_ADDR 0x7e0060000000ul // private: one trampoline of 32 bytes per patched site
+#define TRAMPOLINES_ADDR 0x7e0000040000ul // private: one trampoline of 32 bytes per patched site
 // The jump table of patched sites. It lies low, because the upper half of its entries' addresses must read 0f 05,
 // which is the syscall instruction that a patched site keeps.
 #define JUMP_TABLE_ADDR 0x050f0000ul
@@ -78,6 +80,16 @@ enum {
   H_HWCAP = 245,
   H_FAST = 246, // set by the sentry: leave SIGSYS by xrstor and a jump
   H_HWCAP2 = 247,
+  // What the stub answers by itself, kept by the sentry (src/kernel/own-answers.ts)
+  H_OWN = 256, // 1: the words below are the answers; 0: every call must reach the sentry
+  H_OWN_PID = 257,
+  H_OWN_TID = 258,
+  H_OWN_PPID = 259,
+  H_OWN_UID = 260,
+  H_OWN_EUID = 261,
+  H_OWN_GID = 262,
+  H_OWN_EGID = 263,
+  H_OWN_COUNT = 264, // how many calls it has answered so, for --stats
 };
 
 // H_FLAGS

@@ -48,6 +48,28 @@ static void capture_iovec(struct capture *capture, u64 address, u64 count, u32 l
   for (u32 i = 0; i < count; i++) capture_bytes(capture, vector[i].base, vector[i].length);
 }
 
+/**
+ * A call whose answer the sentry has written down beforehand: stored to *result. A guest that scribbles over these
+ * words in its slot deceives itself alone, as it could by not calling at all.
+ */
+static int answer_alone(volatile u32 *slot, u64 nr, u64 *result) {
+  u32 word;
+  switch (nr) {
+  case SYS_getpid: word = H_OWN_PID; break;
+  case SYS_gettid: word = H_OWN_TID; break;
+  case SYS_getppid: word = H_OWN_PPID; break;
+  case SYS_getuid: word = H_OWN_UID; break;
+  case SYS_geteuid: word = H_OWN_EUID; break;
+  case SYS_getgid: word = H_OWN_GID; break;
+  case SYS_getegid: word = H_OWN_EGID; break;
+  default: return 0;
+  }
+  if (!slot[H_OWN]) return 0;
+  *result = slot[word];
+  slot[H_OWN_COUNT]++;
+  return 1;
+}
+
 /** Fills the slot with system call nr, whose registers are reg. */
 static void marshal(volatile u32 *slot, u32 nr, const u64 *reg) {
   put_arguments(slot, reg);

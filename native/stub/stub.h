@@ -23,7 +23,14 @@ enum { // the host calls that the stub makes by itself
   SYS_execve = 59,
   SYS_exit = 60,
   SYS_sigaltstack = 131,
+  SYS_getpid = 39,
+  SYS_getuid = 102,
+  SYS_getgid = 104,
+  SYS_geteuid = 107,
+  SYS_getegid = 108,
+  SYS_getppid = 110,
   SYS_prctl = 157,
+  SYS_gettid = 186,
   SYS_futex = 202,
   SYS_exit_group = 231,
   SYS_seccomp = 317,
@@ -111,6 +118,7 @@ struct thread {
   u64 reg[REGISTERS];
   u64 mark;  // THREAD_MARK_VALUE: gs is this block
   u64 stack; // top of the stub stack
+  u32 traps; // of calls that the stub could have answered
 };
 
 enum promotion { PROMOTED_NOT, PROMOTED_ANSWER, PROMOTED_INTERRUPT };

@@ -43,6 +43,7 @@ import { watchCpuLimit } from './interval-timers.ts';
 import { allocatePid, kernel } from './kernel.ts';
 import { exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
+import { showOwnAnswers } from './own-answers.ts';
 import { holdForChild } from './placement.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
@@ -104,6 +105,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
     abandonTask(child);
     return refused;
   }
+  showOwnAnswers(child);
   writeTids(parent, child, args);
   if (sharesMemory) orderThread(parent, child, args, fresh);
   else orderFork(parent, child, args);

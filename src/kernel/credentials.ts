@@ -38,6 +38,7 @@ import {
 } from '../base/credentials.ts';
 import type { ProcessSpec } from '../base/spec.ts';
 import { initialUser } from '../base/user-namespace.ts';
+import { showOwnAnswers } from './own-answers.ts';
 import type { Task } from './task.ts';
 
 /** The id that means "leave it alone": -1 as the calls get it. */
@@ -438,6 +439,7 @@ export function commitCredentials(task: Task, fresh: Credentials): void {
     task.group.parentDeathSignal = 0;
   }
   task.credentials = fresh;
+  showOwnAnswers(task);
 }
 
 /**

@@ -21,6 +21,7 @@ import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
+import { showOwnAnswers } from './own-answers.ts';
 import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
@@ -208,6 +209,7 @@ function adoptChildren(group: ThreadGroup): void {
   heir ??= kernel.init;
   for (const child of group.children) {
     child.parent = heir;
+    for (const thread of child.threads) showOwnAnswers(thread);
     heir?.children.add(child);
     // Nobody is told of a strange child by a signal of the child's choice.
     child.exitSignal = SIGCHLD;

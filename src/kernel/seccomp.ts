@@ -33,6 +33,7 @@ import { u32 } from '../platform/arena.ts';
 import { completeWithSignal } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { exitThread, killGroup } from './exit.ts';
+import { showOwnAnswers } from './own-answers.ts';
 import { allowsAlways, runSeccompProgram, type SeccompProgram } from './seccomp-program.ts';
 import { signalInfo } from './signal-state.ts';
 import type { Task } from './task.ts';
@@ -163,6 +164,7 @@ export function seccompFilterCount({ seccomp }: Task): number {
 export function enterStrictMode(task: Task): number {
   if (task.seccomp instanceof SeccompFilter) return -EINVAL;
   task.seccomp = STRICT;
+  showOwnAnswers(task);
   return 0;
 }
 
@@ -182,10 +184,12 @@ export function addSeccompFilter(task: Task, program: SeccompProgram, flags: num
   }
   const filter = new SeccompFilter(program, previous);
   task.seccomp = filter;
+  showOwnAnswers(task);
   if (flags & SECCOMP_FILTER_FLAG_TSYNC) {
     const { noNewPrivileges } = task.credentials;
     for (const thread of task.group.threads) {
       thread.seccomp = filter;
+      showOwnAnswers(thread);
       if (noNewPrivileges && !thread.credentials.noNewPrivileges) {
         thread.credentials = { ...thread.credentials, noNewPrivileges };
       }

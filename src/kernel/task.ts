@@ -116,6 +116,8 @@ export class Task implements Waiter {
   personality = 0;
   /** Its own filters over its calls (seccomp(2)), null while there are none. */
   seccomp: Seccomp | null = null;
+  /** Every call must reach the sentry, also those that the stub could answer; showOwnAnswers() makes it so. */
+  everyCall = false;
   /** PR_MCE_KILL, as PR_MCE_KILL_GET answers. */
   machineCheckPolicy = 2;
 

@@ -2,14 +2,14 @@
 // A test compares the two files; offsets into the header are u32 indices unless the name says bytes.
 
 export const STUB_HI = 0x7e00;
-export const SLOTS_ADDR = 0x7e0010000000;
+export const SLOTS_ADDR = 0x7e0020000000;
 export const SLOT_SIZE = 0x20000;
 export const MAX_SLOTS = 4096;
-export const BLOCKS_ADDR = 0x7e0040000000;
+export const BLOCKS_ADDR = 0x7e0000080000;
 export const BLOCK_SIZE = 0x10000;
 export const MAX_BLOCKS = 4096;
 
-export const TRAMPOLINES_ADDR = 0x7e0060000000;
+export const TRAMPOLINES_ADDR = 0x7e0000040000;
 export const JUMP_TABLE_ADDR = 0x050f0000;
 export const MAX_SITES = 8192;
 
@@ -60,6 +60,15 @@ export const H_MINSIGSTK = 244;
 export const H_HWCAP = 245;
 export const H_FAST = 246;
 export const H_HWCAP2 = 247;
+export const H_OWN = 256;
+export const H_OWN_PID = 257;
+export const H_OWN_TID = 258;
+export const H_OWN_PPID = 259;
+export const H_OWN_UID = 260;
+export const H_OWN_EUID = 261;
+export const H_OWN_GID = 262;
+export const H_OWN_EGID = 263;
+export const H_OWN_COUNT = 264;
 
 export const FLAG_PATCHED = 1;
 

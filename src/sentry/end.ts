@@ -6,6 +6,7 @@ import type { SandboxSpec } from '../base/spec.ts';
 import { host } from '../host/calls.ts';
 import { setSandboxEndHook } from '../kernel/exit.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { countOwnAnswers } from '../platform/slots.ts';
 import type { SentryArguments } from './arguments.ts';
 import { setGuestsGoneHook } from './loop.ts';
 
@@ -55,6 +56,7 @@ function report(hostCounts: Map<string, number>): string {
   );
   return (
     `cloister: guest system calls answered by the sentry: ${list(served)}` +
+    `cloister: calls that needed nobody, answered in the programs' own threads: ${countOwnAnswers()}\n` +
     `cloister: calls the sentry made on the host for them: ${list([...hostCounts])}`
   );
 }

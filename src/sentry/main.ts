@@ -11,6 +11,7 @@ import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
 import { patching, setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { traceAll } from '../kernel/own-answers.ts';
 import { installTimerHooks } from '../kernel/process-timers.ts';
 import { setHostUsageReader } from '../kernel/usage.ts';
 import { bindArena } from '../platform/arena.ts';
@@ -99,6 +100,7 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   if (spec.debug || strace) setDispatchLog(log, (name) => unimplemented.note(name));
   else setDispatchLog(log, () => {});
   setExecFailureHook(execFailed);
+  if (strace) traceAll();
   if (strace) setTracer(new Strace((line) => writeSync(strace.fd, line)));
 }
 
