@@ -16,6 +16,16 @@ import {
 } from '../platform/layout.ts';
 import type { Task } from './task.ts';
 
+// ---- the answers: the handlers of the calls give the same ----
+
+export const ownPid = (task: Task): number => task.group.pid;
+export const ownTid = (task: Task): number => task.tid;
+export const ownParent = (task: Task): number => task.group.parent?.pid ?? 0;
+export const ownUid = (task: Task): number => task.credentials.uid;
+export const ownEuid = (task: Task): number => task.credentials.euid;
+export const ownGid = (task: Task): number => task.credentials.gid;
+export const ownEgid = (task: Task): number => task.credentials.egid;
+
 /** Somebody wants to see every call of every task (--strace). */
 let allTraced = false;
 
@@ -29,19 +39,18 @@ export function traceAll(): void {
  * the sentry gets them all. Call it after a change of one of these, of the task's ids, its parent or its credentials.
  */
 export function showOwnAnswers(task: Task): void {
-  const { group, credentials } = task;
   if (task.memory.slot < 0) return;
   const header = (task.memory.slot * SLOT_SIZE) >>> 2;
   if (allTraced || task.everyCall || task.seccomp !== null) {
     u32[header + H_OWN] = 0;
     return;
   }
-  u32[header + H_OWN_PID] = group.pid;
-  u32[header + H_OWN_TID] = task.tid;
-  u32[header + H_OWN_PPID] = group.parent?.pid ?? 0;
-  u32[header + H_OWN_UID] = credentials.uid;
-  u32[header + H_OWN_EUID] = credentials.euid;
-  u32[header + H_OWN_GID] = credentials.gid;
-  u32[header + H_OWN_EGID] = credentials.egid;
+  u32[header + H_OWN_PID] = ownPid(task);
+  u32[header + H_OWN_TID] = ownTid(task);
+  u32[header + H_OWN_PPID] = ownParent(task);
+  u32[header + H_OWN_UID] = ownUid(task);
+  u32[header + H_OWN_EUID] = ownEuid(task);
+  u32[header + H_OWN_GID] = ownGid(task);
+  u32[header + H_OWN_EGID] = ownEgid(task);
   u32[header + H_OWN] = 1;
 }

@@ -17,6 +17,7 @@ import {
   setReUid,
   setUid,
 } from '../kernel/credentials.ts';
+import { ownEgid, ownEuid, ownGid, ownUid } from '../kernel/own-answers.ts';
 import type { Task } from '../kernel/task.ts';
 import { u32 } from '../platform/arena.ts';
 
@@ -28,19 +29,19 @@ function change(task: Task, fresh: Credentials | number): number {
 }
 
 export function getuid(task: Task): number {
-  return task.credentials.uid;
+  return ownUid(task);
 }
 
 export function geteuid(task: Task): number {
-  return task.credentials.euid;
+  return ownEuid(task);
 }
 
 export function getgid(task: Task): number {
-  return task.credentials.gid;
+  return ownGid(task);
 }
 
 export function getegid(task: Task): number {
-  return task.credentials.egid;
+  return ownEgid(task);
 }
 
 export function setuid(task: Task, uid: number): number {

@@ -3,19 +3,20 @@
 import { EACCES, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
 import type { Pid } from '../base/brands.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { ownParent, ownPid, ownTid } from '../kernel/own-answers.ts';
 import { isSessionLeader, joinProcessGroup, startProcessGroup, startSession } from '../kernel/sessions.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
 
 export function getpid(task: Task): number {
-  return task.group.pid;
+  return ownPid(task);
 }
 
 export function getppid(task: Task): number {
-  return task.group.parent?.pid ?? 0;
+  return ownParent(task);
 }
 
 export function gettid(task: Task): number {
-  return task.tid;
+  return ownTid(task);
 }
 
 export function getpgrp(task: Task): number {
