@@ -34,7 +34,11 @@ enum { // the host calls that the stub makes by itself
   SYS_futex = 202,
   SYS_exit_group = 231,
   SYS_seccomp = 317,
+  SYS_membarrier = 324,
   SYS_clone3 = 435,
+  SYS_futex_wake = 454,
+  SYS_futex_requeue = 456,
+  SYS_mseal = 462,
 };
 
 enum { E2BIG = 7, EINTR = 4, EFAULT = 14 };

@@ -107,3 +107,21 @@ export const SHM_NORESERVE = 0o10000;
 // Addresses of a program: below TASK_SIZE, at least MMAP_MIN_ADDR.
 export const TASK_SIZE = 0x7ffffffff000;
 export const MMAP_MIN_ADDR = 0x10000;
+
+// set_mempolicy(2), mbind(2), get_mempolicy(2), move_pages(2)
+export const MPOL_DEFAULT = 0;
+export const MPOL_PREFERRED = 1;
+export const MPOL_BIND = 2;
+export const MPOL_INTERLEAVE = 3;
+export const MPOL_LOCAL = 4;
+export const MPOL_PREFERRED_MANY = 5;
+export const MPOL_WEIGHTED_INTERLEAVE = 6;
+export const MPOL_F_NUMA_BALANCING = 0x2000;
+export const MPOL_F_RELATIVE_NODES = 0x4000;
+export const MPOL_F_STATIC_NODES = 0x8000;
+export const MPOL_F_NODE = 1;
+export const MPOL_F_ADDR = 2;
+export const MPOL_F_MEMS_ALLOWED = 4;
+export const MPOL_MF_STRICT = 1;
+export const MPOL_MF_MOVE = 2;
+export const MPOL_MF_MOVE_ALL = 4;

@@ -5,7 +5,7 @@
 import type { HostPid, Pid, UserAddress } from '../base/brands.ts';
 import type { Credentials } from '../base/credentials.ts';
 import { WaitEntry, type Waiter, WaitQueue } from '../base/wait-queue.ts';
-import type { AddressSpace } from '../mm/address-space.ts';
+import type { AddressSpace, MemoryPolicy } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
@@ -118,6 +118,10 @@ export class Task implements Waiter {
   seccomp: Seccomp | null = null;
   /** Every call must reach the sentry, also those that the stub could answer; showOwnAnswers() makes it so. */
   everyCall = false;
+  /** set_mempolicy(2); null is the default. */
+  memoryPolicy: MemoryPolicy | null = null;
+  /** rseq(2): what is registered on the host for the thread; address 0 for nothing. */
+  rseq = { address: 0, length: 0, signature: 0 };
   /** PR_MCE_KILL, as PR_MCE_KILL_GET answers. */
   machineCheckPolicy = 2;
 
@@ -147,6 +151,7 @@ export class Task implements Waiter {
     this.scheduling.inherit(from.scheduling);
     this.personality = from.personality;
     this.seccomp = from.seccomp;
+    this.memoryPolicy = from.memoryPolicy;
     this.machineCheckPolicy = from.machineCheckPolicy;
   }
 

@@ -9,6 +9,17 @@ import type { OpenFile } from '../vfs/open-file.ts';
 import type { RunningText } from '../vfs/write-access.ts';
 import type { CallSites } from './call-sites.ts';
 
+/** Where memory is to come from (set_mempolicy(2)): mode with its flags, and whether node 0, the only one, is named. */
+export interface MemoryPolicy {
+  readonly mode: number;
+  readonly hasNode: boolean;
+}
+
+export interface RangePolicy extends MemoryPolicy {
+  readonly start: number;
+  readonly end: number;
+}
+
 export class AddressSpace {
   /** Host process in the sentry's pid namespace; 0 until its first ring. */
   hostPid: HostPid = 0 as HostPid;
@@ -26,6 +37,11 @@ export class AddressSpace {
   installedHostFd = -1;
   /** Guest paths of mapped files by their host backing as `mappingKey` (mapped-files.ts) writes it, for /proc/PID/maps. */
   readonly mappedFiles = new Map<string, Path>();
+
+  /** mlockall(2) was called: what is locked may be the stub's. */
+  lockedAll = false;
+  /** mbind(2): policies of ranges, in no order, none overlapping another. */
+  policies: readonly RangePolicy[] = [];
 
   /** Its system call instructions, or null when none is to be patched. */
   sites: CallSites | null = null;
@@ -50,6 +66,7 @@ export class AddressSpace {
   copy(): AddressSpace {
     const copy = new AddressSpace();
     for (const [key, path] of this.mappedFiles) copy.mappedFiles.set(key, path);
+    copy.policies = this.policies;
     copy.sites = this.sites?.copy() ?? null;
     copy.installedFile = this.installedFile;
     copy.installedHostFd = this.installedHostFd;

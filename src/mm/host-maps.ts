@@ -1,6 +1,6 @@
 // Where a guest process has a host file mapped, by the host's own word.
 
-import { hostProcLines } from '../platform/host-proc.ts';
+import { hostProcLines, readHostProcAt } from '../platform/host-proc.ts';
 import type { AddressSpace } from './address-space.ts';
 
 export interface HostMapping {
@@ -19,4 +19,14 @@ export function hostMappings(mm: AddressSpace, key: string | null): HostMapping[
     const [start, end, offset] = [parts[1], parts[2], parts[3]].map((digits) => Number.parseInt(digits, 16));
     return [{ start, end, offset }];
   });
+}
+
+/** In the upper half of a page's entry: it is in memory. */
+export const PAGE_PRESENT = 0x80000000;
+const PAGE_SIZE = 4096;
+
+/** Copies the entries (8 bytes each) of `count` pages from /proc/PID/pagemap; how many, or -errno. No page frames are told. */
+export function readPagemap(mm: AddressSpace, address: number, at: number, count: number): number {
+  const n = readHostProcAt(`${mm.hostPid}/pagemap`, at, 8 * count, 8 * Math.floor(address / PAGE_SIZE));
+  return n < 0 ? n : Math.floor(n / 8);
 }

@@ -27,13 +27,26 @@ export function setHostProc(processes: HostFd, machineFiles: ReadonlyMap<string,
 export function readHostProc(path: string): string | number {
   const known = machine.get(path);
   if (known !== undefined) return readAll(known);
-  if (directory < 0) return -ENOENT;
-  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  const fd = host.openat2(directory, path, O_RDONLY, 0, resolve) as HostFd;
+  const fd = openProc(path);
   if (fd < 0) return fd;
   const text = readAll(fd);
   host.close(fd);
   return text;
+}
+
+function openProc(path: string): HostFd {
+  if (directory < 0) return -ENOENT as HostFd;
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  return host.openat2(directory, path, O_RDONLY, 0, resolve) as HostFd;
+}
+
+/** Bytes of a host procfs file from a position, to an arena offset. How many, or -errno. */
+export function readHostProcAt(path: string, at: number, length: number, position: number): number {
+  const fd = openProc(path);
+  if (fd < 0) return fd;
+  const n = host.pread64(fd, at, length, position);
+  host.close(fd);
+  return n;
 }
 
 /**

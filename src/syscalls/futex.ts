@@ -1,10 +1,11 @@
 // What is left of futexes for the sentry (futex(2), set_robust_list(2)): the host runs the ordinary operations on the
 // program's own memory; those with priority inheritance are refused, since the word would have to hold host thread ids.
 
-import { EINVAL, ENOSYS, EPERM, ESRCH } from '../abi/errno.ts';
-import { MEMBARRIER_CMD_QUERY } from '../abi/misc.ts';
+import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../abi/errno.ts';
+import { RSEQ_FLAG_UNREGISTER, RSEQ_SIZE } from '../abi/misc.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
 import { mayInspect } from '../kernel/credentials.ts';
+import { callHost, outOfBounds } from '../kernel/host-memory.ts';
 import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
 import { writeU64 } from '../platform/arena.ts';
@@ -35,7 +36,21 @@ export function get_robust_list(task: Task, pid: number, head: UserAddress, leng
   return 0;
 }
 
-/** No command is supported, and the query says so. */
-export function membarrier(_task: Task, command: number, flags: number): number {
-  return command === MEMBARRIER_CMD_QUERY && flags === 0 ? 0 : -EINVAL;
+/** What the filter's rule leaves over: commands and flags that are not there (membarrier(2)). */
+export function membarrier(_task: Task): number {
+  return -EINVAL;
+}
+
+const SYS_RSEQ = 334;
+
+/** Registers a restartable sequence on the host (rseq(2)), whose scheduler has to know of it. */
+export function rseq(task: Task, address: UserAddress, length: number, flags: number, signature: number): number {
+  if (flags & ~RSEQ_FLAG_UNREGISTER) return -EINVAL;
+  if (outOfBounds(address, length)) return -EFAULT;
+  const same = task.rseq.address === address && task.rseq.length === length;
+  if (flags === 0 && task.rseq.address === 0 && address % RSEQ_SIZE === 0 && length >= RSEQ_SIZE)
+    task.rseq = { address, length, signature };
+  else if (flags !== 0 && same && task.rseq.signature === signature)
+    task.rseq = { address: 0, length: 0, signature: 0 };
+  return callHost(task, SYS_RSEQ, address, length, flags, signature);
 }

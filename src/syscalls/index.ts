@@ -16,8 +16,11 @@ import * as inotify from './inotify.ts';
 import * as inspect from './inspect.ts';
 import * as intervalTimer from './interval-timer.ts';
 import * as limits from './limits.ts';
+import * as lsm from './lsm.ts';
 import * as memory from './memory.ts';
 import * as memoryFiles from './memory-files.ts';
+import * as memoryLock from './memory-lock.ts';
+import * as memoryPolicy from './memory-policy.ts';
 import * as mount from './mount.ts';
 import * as mountApi from './mount-api.ts';
 import * as mqueue from './mqueue.ts';
@@ -63,6 +66,9 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...intervalTimer,
   ...limits,
   ...memory,
+  ...memoryLock,
+  ...memoryPolicy,
+  ...lsm,
   ...mount,
   ...mountApi,
   ...mqueue,

@@ -2,8 +2,7 @@
 // filter's rules leave over does: file mappings, for which the guest's process is given a host descriptor, unusual
 // flags, and ranges of 4 GiB and more, which are checked here and then carried out by the thread's own stub.
 
-import { CAP_IPC_LOCK } from '../abi/capability.ts';
-import { EACCES, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
+import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
 import { O_ACCMODE, O_PATH, O_RDWR } from '../abi/fcntl.ts';
 import {
   MADV_COLD,
@@ -48,16 +47,13 @@ import {
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { MS_NOEXEC } from '../abi/mount.ts';
-import { RLIMIT_MEMLOCK } from '../abi/resource.ts';
 import type { Fd, HostFd } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
-import { complete } from '../kernel/answer.ts';
-import { ANSWERED } from '../kernel/block.ts';
 import { TEXT } from '../kernel/exec.ts';
+import { callHost, outOfBounds, PAGE_SIZE, USER_LIMIT } from '../kernel/host-memory.ts';
+import { mayLock } from '../kernel/locked-memory.ts';
 import type { Task } from '../kernel/task.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
-import { order } from '../platform/answer.ts';
-import { ACT_ORDER_RETURN, FD_MAPPING, ORDER_SYSCALL } from '../platform/layout.ts';
+import { FD_MAPPING } from '../platform/layout.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 const SYS_MMAP = 9;
@@ -67,17 +63,13 @@ const SYS_MREMAP = 25;
 const SYS_MSYNC = 26;
 const SYS_MINCORE = 27;
 const SYS_MADVISE = 28;
-const SYS_MLOCK = 149;
-const SYS_MUNLOCK = 150;
-const PAGE_SIZE = 4096;
-const USER_LIMIT = 0x7ffffffff000;
-const STUB_START = 0x7e0000000000;
-const STUB_END = 0x7e0100000000;
+const SYS_REMAP_FILE_PAGES = 216;
+const SYS_MSEAL = 462;
 
 /** Flags that are passed on to the host; the others have no effect here (or none in Linux). */
-const PASSED = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN | MAP_POPULATE | MAP_32BIT;
-const KNOWN =
-  PASSED | MAP_TYPE | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NONBLOCK | MAP_HUGETLB;
+const PASSED =
+  MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE | MAP_STACK | MAP_GROWSDOWN | MAP_POPULATE | MAP_32BIT | MAP_LOCKED;
+const KNOWN = PASSED | MAP_TYPE | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK | MAP_HUGETLB;
 const ADVICES = new Set([
   MADV_NORMAL,
   MADV_RANDOM,
@@ -98,19 +90,6 @@ const ADVICES = new Set([
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
 ]);
-
-/** Whether a range touches the stub's region or leaves the address space. */
-function outOfBounds(address: number, length: number): boolean {
-  if (!(address >= 0 && length >= 0 && address + length <= USER_LIMIT)) return true;
-  return address < STUB_END && address + length > STUB_START;
-}
-
-/** Has the thread's stub make the call on the host; its result is the call's. */
-function native(task: Task, nr: number, a: number, b: number, c = 0, d = 0, e = 0, f = 0): number {
-  order(task.memory.slot, ORDER_SYSCALL, nr, a, b, c, d, e, f);
-  complete(task, 0, ACT_ORDER_RETURN);
-  return ANSWERED;
-}
 
 export function mmap(
   task: Task,
@@ -133,10 +112,14 @@ export function mmap(
   const fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
   if (fixed && address % PAGE_SIZE !== 0) return -EINVAL;
   if (fixed && outOfBounds(address, length)) return -ENOMEM;
+  if (flags & MAP_LOCKED) {
+    const r = mayLock(task, length);
+    if (r < 0) return r === -ENOMEM ? -EAGAIN : r;
+  }
   const hint = outOfBounds(address, length) ? 0 : address;
   const kind = type === MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
   const passed = (flags & PASSED) | kind;
-  if (flags & MAP_ANONYMOUS) return native(task, SYS_MMAP, hint, length, protection, passed | MAP_ANONYMOUS, -1, 0);
+  if (flags & MAP_ANONYMOUS) return callHost(task, SYS_MMAP, hint, length, protection, passed | MAP_ANONYMOUS, -1, 0);
   return mapFile(task, hint, length, protection, passed & ~MAP_GROWSDOWN, fd, offset);
 }
 
@@ -167,18 +150,18 @@ function mapFile(
     noteMapping(mm, hostFd as HostFd, file.path);
   }
   if (flags & MAP_FIXED && protection === TEXT && !shared) mm.sites?.addText(address, length);
-  return native(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
+  return callHost(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
 }
 
 export function munmap(task: Task, address: number, length: number): number {
   if (address % PAGE_SIZE !== 0 || length === 0 || outOfBounds(address, length)) return -EINVAL;
-  return native(task, SYS_MUNMAP, address, length);
+  return callHost(task, SYS_MUNMAP, address, length);
 }
 
 export function mprotect(task: Task, address: number, length: number, protection: number): number {
   if (address % PAGE_SIZE !== 0) return -EINVAL;
   if (outOfBounds(address, length)) return -ENOMEM;
-  return native(task, SYS_MPROTECT, address, length, protection);
+  return callHost(task, SYS_MPROTECT, address, length, protection);
 }
 
 export function mremap(
@@ -191,20 +174,21 @@ export function mremap(
 ): number {
   if (outOfBounds(address, oldLength)) return -EINVAL;
   if (newLength > USER_LIMIT || (flags & 6 && outOfBounds(newAddress, newLength))) return -EINVAL;
-  return native(task, SYS_MREMAP, address, oldLength, newLength, flags, newAddress);
+  return callHost(task, SYS_MREMAP, address, oldLength, newLength, flags, newAddress);
 }
 
 export function madvise(task: Task, address: number, length: number, advice: number): number {
   if (!ADVICES.has(advice) || address % PAGE_SIZE !== 0) return -EINVAL;
   if (outOfBounds(address, length)) return -ENOMEM;
-  return native(task, SYS_MADVISE, address, length, advice);
+  return callHost(task, SYS_MADVISE, address, length, advice);
 }
 
 export function msync(task: Task, address: number, length: number, flags: number): number {
   if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || address % PAGE_SIZE !== 0) return -EINVAL;
-  if (flags & MS_ASYNC && flags & MS_SYNC) return -EINVAL;
+  // An address that rounds to 2^64 was not at the start of a page.
+  if ((flags & MS_ASYNC && flags & MS_SYNC) || address >= 2 ** 64) return -EINVAL;
   if (outOfBounds(address, length)) return -ENOMEM;
-  return native(task, SYS_MSYNC, address, length, flags);
+  return callHost(task, SYS_MSYNC, address, length, flags);
 }
 
 /** Which pages are resident, told by the host for the guest's own mapping (mincore(2)). */
@@ -212,21 +196,29 @@ export function mincore(task: Task, address: number, length: number, vector: num
   if (address % PAGE_SIZE !== 0) return -EINVAL;
   if (outOfBounds(address, length)) return -ENOMEM;
   if (outOfBounds(vector, Math.ceil(length / PAGE_SIZE))) return -EFAULT;
-  return native(task, SYS_MINCORE, address, length, vector);
+  return callHost(task, SYS_MINCORE, address, length, vector);
 }
 
-/** Locks pages on the host, within the host's RLIMIT_MEMLOCK and ours (mlock(2)). */
-export function mlock(task: Task, address: number, length: number): number {
-  if (outOfBounds(address, length)) return -ENOMEM;
-  const limit = task.group.limits.soft[RLIMIT_MEMLOCK];
-  if (!capable(task.credentials, CAP_IPC_LOCK)) {
-    if (limit === 0) return -EPERM;
-    if (length > limit) return -ENOMEM;
-  }
-  return native(task, SYS_MLOCK, address, length);
+/** Pages of a shared file mapping, in place of those that are there; the host turns it into mmap (remap_file_pages(2)). */
+export function remap_file_pages(
+  task: Task,
+  address: number,
+  size: number,
+  protection: number,
+  page: number,
+  flags: number,
+): number {
+  const start = address - (address % PAGE_SIZE);
+  const length = size - (size % PAGE_SIZE);
+  if (protection !== 0 || outOfBounds(start, length)) return -EINVAL;
+  return callHost(task, SYS_REMAP_FILE_PAGES, start, length, 0, page, flags);
 }
 
-export function munlock(task: Task, address: number, length: number): number {
-  if (outOfBounds(address, length)) return -ENOMEM;
-  return native(task, SYS_MUNLOCK, address, length);
+/** What the filter's rule leaves over (mseal(2)): flags, of which there are none, and large ranges. */
+export function mseal(task: Task, address: number, length: number, flags: number): number {
+  if (flags !== 0 || address % PAGE_SIZE !== 0) return -EINVAL;
+  const end = address + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
+  if (end >= 2 ** 64) return -EINVAL;
+  if (outOfBounds(address, end - address)) return -ENOMEM;
+  return callHost(task, SYS_MSEAL, address, length, 0);
 }

@@ -3,7 +3,7 @@
 import { enosys, kernel, type SyscallEntry } from '../types.ts';
 
 const KEYS = 'as on a kernel without CONFIG_KEYS';
-const LSM = 'as on a kernel without security modules';
+const LSM = 'no security module has attributes here';
 
 export const CREDENTIALS: readonly SyscallEntry[] = [
   kernel(102, 'getuid', {}),
@@ -37,7 +37,7 @@ export const CREDENTIALS: readonly SyscallEntry[] = [
     KEYS,
   ),
   enosys(250, 'keyctl', { cmd: 'int', arg2: 'ulong', arg3: 'ulong', arg4: 'ulong', arg5: 'ulong' }, KEYS),
-  enosys(459, 'lsm_get_self_attr', { attr: 'uint', ctx: 'addr', size: 'addr', flags: 'hex' }, LSM),
-  enosys(460, 'lsm_set_self_attr', { attr: 'uint', ctx: 'addr', size: 'uint', flags: 'hex' }, LSM),
-  enosys(461, 'lsm_list_modules', { ids: 'addr', size: 'addr', flags: 'hex' }, LSM),
+  kernel(459, 'lsm_get_self_attr', { attr: 'uint', ctx: 'addr', size: 'addr', flags: 'hex' }, { note: LSM }),
+  kernel(460, 'lsm_set_self_attr', { attr: 'uint', ctx: 'addr', size: 'uint', flags: 'hex' }, { note: LSM }),
+  kernel(461, 'lsm_list_modules', { ids: 'addr', size: 'addr', flags: 'hex' }),
 ];

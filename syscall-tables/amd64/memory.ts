@@ -22,7 +22,8 @@ import {
 import { type Condition, enosys, eperm, kernel, native, type SyscallEntry } from '../types.ts';
 
 const RANGE: Condition = { range: 'addr', length: 'length' };
-const NUMA = 'no NUMA policy, as on a kernel without CONFIG_NUMA';
+const NUMA = 'one memory node: policies are checked, kept and reported; there is nothing to choose';
+const LOCKED = 'locked on the host, within our limit and the one the sandbox was started with (ulimit -l)';
 const PKEY = 'no memory protection keys, as on a CPU without them';
 
 const ADVICE = [
@@ -96,34 +97,35 @@ export const MEMORY: readonly SyscallEntry[] = [
       text: 'NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE; less than 4 GiB, away from the stub',
     },
   ),
-  kernel(149, 'mlock', { addr: 'addr', length: 'size' }),
+  kernel(149, 'mlock', { addr: 'addr', length: 'size' }, { note: LOCKED }),
   kernel(150, 'munlock', { addr: 'addr', length: 'size' }),
-  enosys(151, 'mlockall', { flags: 'flags(mlockall)' }, 'would lock the slots too; mlock is there'),
-  enosys(152, 'munlockall', {}, 'see mlockall'),
-  enosys(
-    216,
-    'remap_file_pages',
-    { addr: 'addr', size: 'size', prot: 'flags(prot)', pgoff: 'size', flags: 'flags(mmap)' },
-    'obsolete; mmap does the same',
-  ),
-  enosys(
+  kernel(151, 'mlockall', { flags: 'flags(mlockall)' }, { note: LOCKED }),
+  kernel(152, 'munlockall', {}),
+  kernel(216, 'remap_file_pages', {
+    addr: 'addr',
+    size: 'size',
+    prot: 'flags(prot)',
+    pgoff: 'size',
+    flags: 'flags(mmap)',
+  }),
+  kernel(
     237,
     'mbind',
     { addr: 'addr', len: 'size', mode: 'int', nodemask: 'addr', maxnode: 'ulong', flags: 'hex' },
-    NUMA,
+    { note: NUMA },
   ),
-  enosys(238, 'set_mempolicy', { mode: 'int', nodemask: 'addr', maxnode: 'ulong' }, NUMA),
-  enosys(239, 'get_mempolicy', { mode: 'addr', nodemask: 'addr', maxnode: 'ulong', addr: 'addr', flags: 'hex' }, NUMA),
-  enosys(256, 'migrate_pages', { pid: 'pid', maxnode: 'ulong', old_nodes: 'addr', new_nodes: 'addr' }, NUMA),
-  enosys(
+  kernel(238, 'set_mempolicy', { mode: 'int', nodemask: 'addr', maxnode: 'ulong' }, { note: NUMA }),
+  kernel(239, 'get_mempolicy', { mode: 'addr', nodemask: 'addr', maxnode: 'ulong', addr: 'addr', flags: 'ulong' }),
+  kernel(256, 'migrate_pages', { pid: 'pid', maxnode: 'ulong', old_nodes: 'addr', new_nodes: 'addr' }, { note: NUMA }),
+  kernel(
     279,
     'move_pages',
-    { pid: 'pid', count: 'ulong', pages: 'addr', nodes: 'addr', status: 'addr', flags: 'hex' },
-    NUMA,
+    { pid: 'pid', count: 'ulong', pages: 'addr', nodes: 'addr', status: 'addr', flags: 'int' },
+    { note: NUMA },
   ),
   kernel(319, 'memfd_create', { name: 'string', flags: 'flags(memfd)' }),
   eperm(323, 'userfaultfd', { flags: 'flags(open)' }, 'as with vm.unprivileged_userfaultfd = 0'),
-  enosys(325, 'mlock2', { addr: 'addr', length: 'size', flags: 'hex' }, 'mlock is there'),
+  kernel(325, 'mlock2', { addr: 'addr', length: 'size', flags: 'int' }, { note: LOCKED }),
   enosys(329, 'pkey_mprotect', { addr: 'addr', length: 'size', prot: 'flags(prot)', pkey: 'int' }, PKEY),
   enosys(330, 'pkey_alloc', { flags: 'hex', access_rights: 'hex' }, PKEY),
   enosys(331, 'pkey_free', { pkey: 'int' }, PKEY),
@@ -135,7 +137,20 @@ export const MEMORY: readonly SyscallEntry[] = [
   ),
   enosys(447, 'memfd_secret', { flags: 'hex' }, 'secret memory, as on a kernel without it'),
   enosys(448, 'process_mrelease', { pidfd: 'fd', flags: 'hex' }, 'reaping another process'),
-  enosys(450, 'set_mempolicy_home_node', { start: 'addr', len: 'size', home_node: 'ulong', flags: 'ulong' }, NUMA),
+  kernel(
+    450,
+    'set_mempolicy_home_node',
+    { start: 'addr', len: 'size', home_node: 'ulong', flags: 'ulong' },
+    { note: NUMA },
+  ),
   enosys(453, 'map_shadow_stack', { addr: 'addr', size: 'size', flags: 'hex' }, 'no shadow stacks'),
-  enosys(462, 'mseal', { addr: 'addr', len: 'size', flags: 'ulong' }, 'sealing mappings'),
+  native(
+    462,
+    'mseal',
+    { addr: 'addr', length: 'size', flags: 'ulong' },
+    {
+      conditions: [RANGE, { argument: 'flags', oneOf: [0] }],
+      text: 'no flags; less than 4 GiB, away from the stub',
+    },
+  ),
 ];

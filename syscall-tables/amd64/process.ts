@@ -10,6 +10,19 @@ import {
   FUTEX_WAKE_BITSET,
   FUTEX_WAKE_OP,
 } from '../../src/abi/futex.ts';
+import {
+  MEMBARRIER_CMD_GET_REGISTRATIONS,
+  MEMBARRIER_CMD_GLOBAL,
+  MEMBARRIER_CMD_GLOBAL_EXPEDITED,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_QUERY,
+  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+} from '../../src/abi/misc.ts';
 import { enosys, kernel, native, type Rule, type SyscallEntry } from '../types.ts';
 
 /** Futex operations without priority inheritance: for those the host kernel would look at host thread ids. */
@@ -53,6 +66,20 @@ const NEW_FUTEX = 'newer form of futex';
 const KEPT = 'kept and reported; the host schedules the sandbox as a whole';
 const NO_REAL_TIME =
   'no real-time policies (EPERM), as in a cgroup without real-time bandwidth; others kept and reported';
+
+const MEMBARRIER = [
+  MEMBARRIER_CMD_QUERY,
+  MEMBARRIER_CMD_GLOBAL,
+  MEMBARRIER_CMD_GLOBAL_EXPEDITED,
+  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
+  MEMBARRIER_CMD_GET_REGISTRATIONS,
+];
 
 export const PROCESS: readonly SyscallEntry[] = [
   native(24, 'sched_yield', {}, { conditions: [], text: 'always' }),
@@ -173,17 +200,23 @@ export const PROCESS: readonly SyscallEntry[] = [
     envp: 'string-array',
     flags: 'flags(at)',
   }),
-  kernel(
+  native(
     324,
     'membarrier',
     { cmd: 'value(membarrier)', flags: 'hex', cpu_id: 'int' },
-    { note: 'QUERY answers that no command is supported' },
+    {
+      conditions: [
+        { argument: 'cmd', oneOf: MEMBARRIER },
+        { argument: 'flags', oneOf: [0] },
+      ],
+      text: 'every command, without flags',
+    },
   ),
-  enosys(
+  kernel(
     334,
     'rseq',
-    { rseq: 'addr', rseq_len: 'uint', flags: 'hex', sig: 'hex' },
-    'restartable sequences; libc falls back to getcpu and atomics',
+    { rseq: 'addr', rseq_len: 'uint', flags: 'int', sig: 'uint' },
+    { note: 'registered on the host for the thread; kept, to be found again' },
   ),
   kernel(434, 'pidfd_open', { pid: 'pid', flags: 'flags(pidfd)' }),
   kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }, { note: 'no new namespaces' }),
@@ -207,12 +240,22 @@ export const PROCESS: readonly SyscallEntry[] = [
     { waiters: 'addr', nr_futexes: 'uint', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
     'waiting for several futexes',
   ),
-  enosys(454, 'futex_wake', { uaddr: 'addr', mask: 'ulong', nr: 'int', flags: 'hex' }, NEW_FUTEX),
+  native(
+    454,
+    'futex_wake',
+    { uaddr: 'addr', mask: 'ulong', nr: 'int', flags: 'hex' },
+    { conditions: [], text: 'always' },
+  ),
   enosys(
     455,
     'futex_wait',
     { uaddr: 'addr', val: 'ulong', mask: 'ulong', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
     NEW_FUTEX,
   ),
-  enosys(456, 'futex_requeue', { waiters: 'addr', flags: 'hex', nr_wake: 'int', nr_requeue: 'int' }, NEW_FUTEX),
+  native(
+    456,
+    'futex_requeue',
+    { waiters: 'addr', flags: 'hex', nr_wake: 'int', nr_requeue: 'int' },
+    { conditions: [], text: 'always' },
+  ),
 ];

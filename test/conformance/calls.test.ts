@@ -13,6 +13,7 @@ import { cloister } from '../cli/cloister.ts';
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
+  memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
 };
 

@@ -4,6 +4,7 @@ import { RLIMIT_RSS, RLIMIT_SIGPENDING } from '../../abi/resource.ts';
 import { SIG_DFL, SIG_IGN } from '../../abi/signal.ts';
 import type { CapabilitySet } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { lockedMemory } from '../../kernel/locked-memory.ts';
 import { seccompFilterCount, seccompMode } from '../../kernel/seccomp.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
 import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
@@ -171,6 +172,7 @@ function memoryLines(task: Task): string {
     let size = Number(parts[2]);
     if (parts[1] === 'VmPeak' || parts[1] === 'VmSize') size -= total / 1024;
     else if (parts[1] === 'VmData') size -= data / 1024;
+    else if (parts[1] === 'VmLck') size = lockedMemory(living.mm) / 1024;
     text += `${parts[1]}:\t${String(Math.max(0, size)).padStart(8)} kB\n`;
   }
   return text;

@@ -1,0 +1,26 @@
+// What handlers of memory calls share: which ranges a program may name, and having the thread's own stub make a call on
+// the host's memory map, which is the truth about what is mapped.
+
+import { order } from '../platform/answer.ts';
+import { ACT_ORDER_RETURN, ORDER_SYSCALL } from '../platform/layout.ts';
+import { complete } from './answer.ts';
+import { ANSWERED } from './block.ts';
+import type { Task } from './task.ts';
+
+export const PAGE_SIZE = 4096;
+export const USER_LIMIT = 0x7ffffffff000;
+const STUB_START = 0x7e0000000000;
+const STUB_END = 0x7e0100000000;
+
+/** Whether a range touches the stub's region or leaves the address space. */
+export function outOfBounds(address: number, length: number): boolean {
+  if (!(address >= 0 && length >= 0 && address + length <= USER_LIMIT)) return true;
+  return address < STUB_END && address + length > STUB_START;
+}
+
+/** Has the thread's stub make the call on the host; its result is the call's. */
+export function callHost(task: Task, nr: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+  order(task.memory.slot, ORDER_SYSCALL, nr, a, b, c, d, e, f);
+  complete(task, 0, ACT_ORDER_RETURN);
+  return ANSWERED;
+}
