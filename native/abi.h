@@ -73,6 +73,10 @@ enum {
                 // and KIND_FAULT
   H_SPIN = 236, // set by the sentry while it watches this slot: the stub waits for H_DONE before it rings
   H_DONE = 237, // sequence number of the last call that was answered without a ring
+  // of a ring from signal context: where the program's registers lie (struct ucontext), and what is not in there
+  H_CONTEXT = 238, // u64
+  H_FS_BASE = 248, // u64
+  H_GS_BASE = 250, // u64
   // slot 0 only, at boot
   H_LISTENER = 240, // listener fd in the zygote + 1, or -errno
   H_VDSO = 242,     // u64
@@ -112,6 +116,7 @@ enum act {              // what to do with the registers, and afterwards
   ACT_RESTART = 2,      // rip -= 2, rax = H_NR: the call is made again
   ACT_ASK_AGAIN = 4,    // after the orders, ring KIND_ORDERS and wait
   ACT_ORDER_RETURN = 8, // rax = result of order 0, also when that failed
+  ACT_SLOWLY = 16,      // leave by rt_sigreturn: the sentry has written to the registers where they lie
 };
 
 // An order that fails ends the list and is reported: KIND_SIGNAL_FAIL for frames, KIND_ORDER_FAIL for the others.
@@ -131,4 +136,7 @@ enum order {
   ORDER_EXIT_GROUP = 10,
   ORDER_PATCH =
       11, // the instruction after a system call that trapped: jump into the stub there from now on. Never fails
+  ORDER_TRAP_ALL = 12, // 1: from now on each call of this thread traps, also those that the filter allows; 0: no more
+  ORDER_CALL = 13,     // nr, a0..a5: like ORDER_SYSCALL, but an interrupt ends it with EINTR
+  ORDER_BASES = 14,    // the bases of fs and gs; gs 0: this thread's block
 };

@@ -25,7 +25,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../src/abi/mman.ts';
-import { ARCH_SET_FS, PR_SET_MM, PR_SET_MM_MAP } from '../src/abi/prctl.ts';
+import { ARCH_SET_FS, PR_SET_MM, PR_SET_MM_MAP, PR_SET_SYSCALL_USER_DISPATCH } from '../src/abi/prctl.ts';
 import {
   CLONE_CHILD_CLEARTID,
   CLONE_FILES,
@@ -121,6 +121,7 @@ export const STUB_CALLS: readonly StubCall[] = [
     },
     reason: 'fork, vfork, threads',
   },
+  { name: 'sched_yield', rule: ALWAYS, reason: 'made for a program that is traced' },
   { name: 'set_tid_address', rule: ALWAYS, reason: 'a new program keeps its host thread' },
   {
     name: 'arch_prctl',
@@ -131,11 +132,12 @@ export const STUB_CALLS: readonly StubCall[] = [
     name: 'prctl',
     rule: {
       conditions: [
-        { argument: 'option', oneOf: [PR_SET_MM] },
-        { argument: 'arg2', oneOf: [PR_SET_MM_MAP] },
+        { argument: 'option', oneOf: [PR_SET_MM, PR_SET_SYSCALL_USER_DISPATCH] },
+        // 0 and 1 switch the dispatch; PR_SET_MM with them asks for a capability that no guest has.
+        { argument: 'arg2', oneOf: [PR_SET_MM_MAP, 0, 1] },
       ],
-      text: 'PR_SET_MM, PR_SET_MM_MAP',
+      text: 'PR_SET_MM: PR_SET_MM_MAP; PR_SET_SYSCALL_USER_DISPATCH: on, off',
     },
-    reason: 'where the heap of a new program begins',
+    reason: 'where the heap of a new program begins; calls that a tracer is to see trap, whatever the filter says',
   },
 ];

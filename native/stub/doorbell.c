@@ -94,6 +94,16 @@ static void ring_kind(struct thread *thread, u32 kind) {
   ring(thread);
 }
 
+/** Where the program's registers lie while the coming ring is served: tracers read and change them there (ptrace(2)).
+ */
+static void show_context(struct thread *thread, const struct ucontext *context) {
+  write64(thread->slot, H_CONTEXT, (u64)context);
+  if (!thread->has_bases) return;
+  u64 gs = read_gs_base();
+  write64(thread->slot, H_FS_BASE, read_fs_base());
+  write64(thread->slot, H_GS_BASE, gs == (u64)thread ? 0 : gs); // ours is none of the program's business
+}
+
 static void put_registers(volatile u32 *slot, const u64 *reg) {
   for (u32 i = 0; i < REGISTERS; i++) write64(slot, H_REGS + 2 * i, reg[i]);
 }

@@ -219,6 +219,31 @@ patched_interrupted:
   call patched_interrupt
   ud2
 
+// ---- calls on the sentry's order that an interrupt can end -----------------------------------------
+
+// long interruptible_call(const u64 call[7]): number and arguments; -EINTR also if an interrupt came before. One that
+// lands in [call_check, call_made) is sent to call_interrupted by the handler: the call was not made yet.
+  .globl interruptible_call, call_check, call_made, call_interrupted
+interruptible_call:
+  mov (%rdi), %rax
+  mov 16(%rdi), %rsi
+  mov 24(%rdi), %rdx
+  mov 32(%rdi), %r10
+  mov 40(%rdi), %r8
+  mov 48(%rdi), %r9
+  mov 8(%rdi), %rdi
+call_check:
+  mov %rsp, %rcx
+  and $BLOCK_MASK, %rcx
+  cmpl $0, THREAD_INTERRUPTED(%rcx)
+  jne call_interrupted
+  syscall
+call_made:
+  ret
+call_interrupted:
+  mov $-4, %rax
+  ret
+
 // ---- clone ----------------------------------------------------------------------------------------
 
 // long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid). The child starts with

@@ -28,6 +28,7 @@ static long fork_process(struct thread *thread, struct ucontext *context, volati
   if (stack) context->reg[RSP] = stack;
   if (set_tid) copy_user((void *)set_tid, &tid, sizeof tid);
   if (say_hello) {
+    show_context(thread, context);
     ring_kind(thread, KIND_HELLO);
     obey(thread, context);
   }
@@ -57,6 +58,7 @@ static long start_thread(struct thread *thread, struct ucontext *context, volati
   struct thread *child = (struct thread *)block;
   child->interrupted = 0;
   child->stub_faults = 0;
+  child->has_bases = thread->has_bases;
   child->say_hello = (u32)order[7];
   // A program that has set gs for itself keeps it, in its new threads too.
   child->fast_exit = thread->fast_exit && read_gs_base() == (u64)thread;
@@ -69,6 +71,7 @@ USED NORETURN void thread_start(struct frame *frame) {
   struct thread *thread = self();
   if (thread->fast_exit) write_gs_base((u64)thread);
   if (thread->say_hello) {
+    show_context(thread, &frame->context);
     ring_kind(thread, KIND_HELLO);
     obey(thread, &frame->context);
   }
@@ -93,6 +96,34 @@ NORETURN INLINE void leave_for_good(volatile u32 *slot, long nr) {
   __builtin_unreachable();
 }
 
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+
+/** ORDER_TRAP_ALL: the host kernel sends SIGSYS for every call from outside the stub's text, before the filter looks.
+ */
+static void trap_all(u64 on) {
+  u64 length = on ? TRAMPOLINES_ADDR - STUB_TEXT : 0;
+  sys(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, on, on ? STUB_TEXT : 0, length, 0);
+}
+
+/** ORDER_CALL */
+static long make_call(volatile u64 *order) {
+  u64 call[7];
+  for (u32 i = 0; i < 7; i++) call[i] = order[1 + i];
+  return interruptible_call(call);
+}
+
+#define ARCH_SET_FS 0x1002
+
+/** ORDER_BASES */
+static void set_bases(struct thread *thread, u64 fs, u64 gs) {
+  if (!thread->has_bases) {
+    sys(SYS_arch_prctl, ARCH_SET_FS, fs);
+    return;
+  }
+  write_fs_base(fs);
+  write_gs_base(gs ? gs : thread->fast_exit ? (u64)thread : 0);
+}
+
 /** One order; *child is set when we are the child it made. Result or -errno. */
 static long carry_out(struct thread *thread, struct ucontext *context, volatile u64 *order, int *child) {
   volatile u32 *slot = thread->slot;
@@ -106,6 +137,9 @@ static long carry_out(struct thread *thread, struct ucontext *context, volatile 
   case ORDER_SIGRETURN: return read_frame(context);
   case ORDER_JUMP: set_entry(context, order[1], order[2]); return 0;
   case ORDER_PATCH: patch_site(order[1], order[2], order[3], slot[H_SOLO]); return 0;
+  case ORDER_TRAP_ALL: trap_all(order[1] != 0); return 0;
+  case ORDER_CALL: return make_call(order);
+  case ORDER_BASES: set_bases(thread, order[1], order[2]); return 0;
   case ORDER_EXIT: leave_for_good(slot, SYS_exit);
   case ORDER_EXIT_GROUP: leave_for_good(slot, SYS_exit_group);
   }

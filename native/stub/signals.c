@@ -24,6 +24,8 @@ static void defer_interrupt(struct thread *thread, u64 *reg) {
   } else if (reg[RIP] >= (u64)patched_check && reg[RIP] < (u64)patched_end) {
     reg[RIP] = (u64)patched_check;
     reg[RSP] = thread->stack;
+  } else if (reg[RIP] >= (u64)call_check && reg[RIP] < (u64)call_made) {
+    reg[RIP] = (u64)call_interrupted;
   }
 }
 
@@ -89,6 +91,7 @@ static u64 may_leave_fast(struct thread *thread, const struct ucontext *context,
 static void settle_zygote(struct thread *thread) {
   sys(SYS_close, thread->listener - 1); // no descendant may hold one
   thread->listener = 0;
+  thread->has_bases = (thread->slot[H_HWCAP2] & HWCAP2_FSGSBASE) != 0;
   if (!thread->slot[H_FAST] || !(thread->slot[H_HWCAP2] & HWCAP2_FSGSBASE)) return;
   thread->fast_exit = 1;
   prepare_patched(thread);
@@ -129,6 +132,7 @@ USED void handle_signal(s32 signal, const struct siginfo *info, struct ucontext 
 
   u64 is_call = signal == SIGSYS && !in_stub(ip);
   if (is_call && answer_trap(thread, info, reg)) leave_signal(context, may_leave_fast(thread, context, 0, 0));
+  if (signal != INTERRUPT_SIGNAL || !in_stub(ip)) show_context(thread, context);
   if (is_call) {
     put_call(slot, info, reg);
   } else if (signal == INTERRUPT_SIGNAL) {
@@ -156,6 +160,7 @@ USED void handle_signal(s32 signal, const struct siginfo *info, struct ucontext 
 USED NORETURN void late_interrupt(struct ucontext *context) {
   struct thread *thread = self();
   thread->interrupted = 0;
+  show_context(thread, context);
   put_interrupt(thread->slot, context->reg);
   ring(thread);
   obey(thread, context);

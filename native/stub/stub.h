@@ -30,6 +30,7 @@ enum { // the host calls that the stub makes by itself
   SYS_getegid = 108,
   SYS_getppid = 110,
   SYS_prctl = 157,
+  SYS_arch_prctl = 158,
   SYS_gettid = 186,
   SYS_futex = 202,
   SYS_exit_group = 231,
@@ -120,9 +121,10 @@ struct thread {
   u32 promoted; // why a patched call comes back as SIGSYS: enum promotion
   // a patched call: the program's registers in sigcontext order, and what its entry checks
   u64 reg[REGISTERS];
-  u64 mark;  // THREAD_MARK_VALUE: gs is this block
-  u64 stack; // top of the stub stack
-  u32 traps; // of calls that the stub could have answered
+  u64 mark;      // THREAD_MARK_VALUE: gs is this block
+  u64 stack;     // top of the stub stack
+  u32 traps;     // of calls that the stub could have answered
+  u32 has_bases; // the CPU lets programs read and write the bases of fs and gs
 };
 
 enum promotion { PROMOTED_NOT, PROMOTED_ANSWER, PROMOTED_INTERRUPT };
@@ -149,7 +151,9 @@ extern char zero_user_begin[], zero_user_end[], zero_user_fault[];
 extern char store_user_begin[], store_user_end[], store_user_fault[];
 extern char copy_string_begin[], copy_string_end[], copy_string_fault[];
 extern char patched_entry[], patched_probe[], patched_foreign[], patched_check[], patched_end[];
+extern char call_check[], call_made[], call_interrupted[];
 extern char exit_check[], exit_jump[], exit_end[], restorer[], promote_end[];
+long interruptible_call(const u64 *call);
 void promote(void);
 void leave_signal(struct ucontext *context, u64 fast) NORETURN;
 long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid);
@@ -185,3 +189,11 @@ INLINE u64 read_gs_base(void) {
 }
 
 INLINE void write_gs_base(u64 base) { __asm__ volatile("wrgsbase %0" : : "r"(base)); }
+
+INLINE u64 read_fs_base(void) {
+  u64 base;
+  __asm__ volatile("rdfsbase %0" : "=r"(base));
+  return base;
+}
+
+INLINE void write_fs_base(u64 base) { __asm__ volatile("wrfsbase %0" : : "r"(base)); }

@@ -164,8 +164,14 @@ test('arch_prctl and prctl of the stub', () => {
   assert.equal(stub('prctl', 35n, 14n), 'allow');
   assert.equal(stub('prctl', 35n, 13n), 'trap', 'not the executable');
   assert.equal(stub('prctl', 35n, GIB4 | 14n), 'trap');
-  for (let option = 0n; option < 80n; option++) if (option !== 35n) assert.equal(stub('prctl', option, 14n), 'trap');
+  const [mm, dispatch] = [35n, 59n];
+  for (let option = 0n; option < 80n; option++) {
+    if (option !== mm && option !== dispatch) assert.equal(stub('prctl', option, 14n), 'trap');
+  }
+  for (const on of [0n, 1n]) assert.equal(stub('prctl', dispatch, on), 'allow');
+  assert.equal(stub('prctl', dispatch, 2n), 'trap');
   assert.equal(program('prctl', 35n, 14n), 'trap');
+  assert.equal(program('prctl', dispatch, 1n), 'trap');
 });
 
 test('madvise of the stub is about the own pages only', () => {
