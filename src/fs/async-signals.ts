@@ -18,9 +18,9 @@ import { FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP } from '../abi/ioctl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll.ts';
 import { NSIG, POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, POLL_PRI, SI_KERNEL, SIGIO } from '../abi/signal.ts';
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
-import type { Credentials } from '../base/credentials.ts';
 import { WaitEntry, type Waiter } from '../base/wait-queue.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import type { ProcessGroup } from '../kernel/sessions.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup, sendSignalToTask } from '../kernel/signals.ts';
@@ -48,12 +48,14 @@ export class FileOwner implements Waiter, FileWatch {
   }
 
   /** Sets the target by F_OWNER_* and its id; 0 is nobody. 0, -ESRCH or -EINVAL. */
-  setTarget(type: number, id: number, credentials: Credentials): number {
+  setTarget(type: number, id: number, task: Task): number {
+    const { tasks, groups, processGroups } = task.pidNamespace;
+    const { credentials } = task;
     let target: typeof this.target | undefined = null;
     if (id !== 0) {
-      if (type === F_OWNER_TID) target = kernel.tasks.get(id as Pid);
-      else if (type === F_OWNER_PID) target = kernel.groups.get(id as Pid);
-      else if (type === F_OWNER_PGRP) target = kernel.processGroups.get(id as Pid);
+      if (type === F_OWNER_TID) target = tasks.get(id as Pid);
+      else if (type === F_OWNER_PID) target = groups.get(id as Pid);
+      else if (type === F_OWNER_PGRP) target = processGroups.get(id as Pid);
       else return -EINVAL;
     }
     if (target === undefined) return -ESRCH;
@@ -68,12 +70,12 @@ export class FileOwner implements Waiter, FileWatch {
     return this.target instanceof ThreadGroup || this.target === null ? F_OWNER_PID : F_OWNER_PGRP;
   }
 
-  /** Id of the target, 0 for nobody or somebody who is gone. */
-  get id(): number {
+  /** The target's number for the task, 0 for nobody or somebody who is gone. */
+  idFor({ pidNamespace }: Task): number {
     const { target } = this;
-    if (target instanceof Task) return kernel.tasks.get(target.tid) === target ? target.tid : 0;
-    if (target instanceof ThreadGroup) return target.reaped ? 0 : target.pid;
-    return target === null || target.members.size === 0 ? 0 : target.id;
+    if (target instanceof Task) return kernel.tasks.get(target.tid) === target ? numberIn(pidNamespace, target) : 0;
+    if (target instanceof ThreadGroup) return target.reaped ? 0 : numberIn(pidNamespace, target);
+    return target === null || target.members.size === 0 ? 0 : numberIn(pidNamespace, target);
   }
 
   get signal(): number {
@@ -155,7 +157,7 @@ export function asyncChanged(file: OpenFile, fd: Fd): void {
 export function ownerCommand(task: Task, file: OpenFile, command: number, argument: number): number | null {
   switch (command) {
     case F_GETOWN:
-      return getOwner(file);
+      return getOwner(task, file);
     case F_SETOWN:
       return setOwner(task, file, argument | 0);
     case F_GETSIG:
@@ -166,7 +168,7 @@ export function ownerCommand(task: Task, file: OpenFile, command: number, argume
       const at = task.memory.out(argument as UserAddress, 8);
       if (at < 0) return at;
       i32[at >> 2] = ownerOf(file)?.type ?? F_OWNER_PID;
-      i32[(at >> 2) + 1] = ownerOf(file)?.id ?? 0;
+      i32[(at >> 2) + 1] = ownerOf(file)?.idFor(task) ?? 0;
       return 0;
     }
     case F_SETOWN_EX: {
@@ -174,7 +176,7 @@ export function ownerCommand(task: Task, file: OpenFile, command: number, argume
       if (at < 0) return at;
       const type = i32[at >> 2];
       if (type !== F_OWNER_TID && type !== F_OWNER_PID && type !== F_OWNER_PGRP) return -EINVAL;
-      return makeOwner(file).setTarget(type, i32[(at >> 2) + 1], task.credentials);
+      return makeOwner(file).setTarget(type, i32[(at >> 2) + 1], task);
     }
     default:
       return null;
@@ -193,7 +195,7 @@ export function ownerIoctl(task: Task, file: OpenFile, command: number, argument
     case SIOCGPGRP: {
       const at = task.memory.out(argument, 4);
       if (at < 0) return at;
-      i32[at >> 2] = getOwner(file);
+      i32[at >> 2] = getOwner(task, file);
       return 0;
     }
     default:
@@ -202,13 +204,14 @@ export function ownerIoctl(task: Task, file: OpenFile, command: number, argument
 }
 
 /** A process is a positive number, a process group a negative one. */
-function getOwner(file: OpenFile): number {
+function getOwner(task: Task, file: OpenFile): number {
   const owner = ownerOf(file);
   if (!owner) return 0;
-  return owner.type === F_OWNER_PGRP ? -owner.id : owner.id;
+  const id = owner.idFor(task);
+  return owner.type === F_OWNER_PGRP ? -id : id;
 }
 
 function setOwner(task: Task, file: OpenFile, id: number): number {
   if (id === LOWEST) return -EINVAL;
-  return makeOwner(file).setTarget(id < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(id), task.credentials);
+  return makeOwner(file).setTarget(id < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(id), task);
 }

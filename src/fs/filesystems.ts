@@ -2,6 +2,7 @@
 // sentry, so there is nothing of the host to reach through one.
 
 import { EINVAL, ENODEV } from '../abi/errno.ts';
+import { kernel } from '../kernel/kernel.ts';
 import { memoryTotal } from '../platform/machine.ts';
 import type { Superblock } from '../vfs/inode.ts';
 import { DevptsSuperblock } from './devpts/devpts.ts';
@@ -30,7 +31,7 @@ export function makeFilesystem(type: string, options: readonly string[]): Superb
       return new TmpfsSuperblock({ ...bounds, size: Infinity, inodes: Infinity }, type);
     }
     case 'proc':
-      return new ProcSuperblock();
+      return new ProcSuperblock(kernel.current?.pidNamespace);
     case 'sysfs':
       return new SysSuperblock();
     case 'devpts':

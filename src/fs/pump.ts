@@ -89,5 +89,5 @@ export function duplicate(task: Task, from: PipeFile, to: PipeFile, length: numb
 }
 
 function sendBrokenPipe(task: Task): void {
-  sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.pid, uid: task.credentials.uid }));
+  sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: task.credentials.uid }));
 }

@@ -23,6 +23,8 @@ import {
 import { POLLIN } from '../abi/poll.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
 import { block, WAIT } from '../kernel/block.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { initialPids, numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, readS64, u16, writeU64 } from '../platform/arena.ts';
 import { awaitRangeLock, conflictingRange, isLockType, lockQueue, setRangeLock, stopAwaiting } from '../vfs/locks.ts';
@@ -73,6 +75,11 @@ function lockBase(file: OpenFile, whence: number): number {
   return r < 0 ? r : file.inode.size;
 }
 
+/** The number of who holds a lock, for the task; 0 when it is not to be seen, -1 where no process does. */
+function holder(task: Task, pid: Pid): number {
+  return task.pidNamespace === initialPids || pid < 0 ? pid : numberIn(task.pidNamespace, kernel.groups.get(pid));
+}
+
 /** F_GETLK: the first lock in the way, or F_UNLCK in the struct as it was. */
 function tell(
   task: Task,
@@ -98,7 +105,7 @@ function tell(
   i32[(at + 4) >>> 2] = 0;
   writeU64(at + FLOCK_START, lock.start);
   writeU64(at + FLOCK_LEN, lock.end === Infinity ? 0 : lock.end - lock.start + 1);
-  i32[(at + FLOCK_PID) >>> 2] = lock.pid;
+  i32[(at + FLOCK_PID) >>> 2] = holder(task, lock.pid);
   i32[(at + FLOCK_PID + 4) >>> 2] = 0;
   return 0;
 }

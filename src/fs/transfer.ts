@@ -160,7 +160,7 @@ function writePieces(task: Task, file: OpenFile, offset: number, length: number,
     if (n === -EAGAIN) return wait(task, file, POLLOUT, done, again);
     if (n < 0) {
       if (n === -EPIPE)
-        sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.pid, uid: task.credentials.uid }));
+        sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: task.credentials.uid }));
       return done > 0 ? done : n;
     }
     done += n;

@@ -87,10 +87,10 @@ function findCpuClock(task: Task, id: number): Clock | number {
   const pid = ~(id >> 3) as Pid;
   if (which === CLOCKFD) return -EINVAL;
   if (id & PER_THREAD) {
-    const thread = pid === 0 ? task : kernel.tasks.get(pid);
+    const thread = pid === 0 ? task : task.pidNamespace.tasks.get(pid);
     return thread && thread.group === task.group ? threadClock(thread) : -EINVAL;
   }
-  const group = pid === 0 || pid === task.tid ? task.group : kernel.groups.get(pid);
+  const group = pid === 0 || pid === task.localTid ? task.group : task.pidNamespace.groups.get(pid);
   if (!group) return -EINVAL;
   return cpuClock(which === VIRT ? PROCESS_USER : PROCESS_CPU, group);
 }

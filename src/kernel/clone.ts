@@ -27,23 +27,24 @@ import {
   CLONE_VM,
 } from '../abi/sched.ts';
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
-import type { UserAddress } from '../base/brands.ts';
+import type { Pid, UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { type Credentials, capable } from '../base/credentials.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { order } from '../platform/answer.ts';
 import { i32 } from '../platform/arena.ts';
 import { ACT_ASK_AGAIN, FD_SLOT, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD } from '../platform/layout.ts';
-import { allocateSlot, setOwner, slotDescriptor, slotsLeft } from '../platform/slots.ts';
+import { allocateSlot, freeSlot, setOwner, slotDescriptor, slotsLeft } from '../platform/slots.ts';
 import { allocateBlock, expectProcess, takeSpareSlot } from './address-spaces.ts';
 import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
-import { allocatePid, kernel } from './kernel.ts';
+import { kernel } from './kernel.ts';
 import { exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
+import { allocateNumbers, enlist, type Numbered, numberIn } from './pid-namespaces.ts';
 import { holdForChild } from './placement.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
@@ -94,7 +95,13 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   const fresh = slot < 0;
   if (fresh) slot = slotsLeft() > RESERVED_SLOTS ? allocateSlot() : -EAGAIN;
   if (slot < 0) return -EAGAIN;
-  const child = makeChild(parent, args);
+  const identity = allocateNumbers(parent.pidNamespace);
+  if (typeof identity === 'number') {
+    if (fresh) freeSlot(slot);
+    else parent.mm.spareSlots.push(slot);
+    return identity;
+  }
+  const child = makeChild(parent, args, identity);
   child.memory.slot = slot;
   child.mm.slots.add(slot);
   setOwner(slot, child, 0);
@@ -117,16 +124,16 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   // Threads are there to run side by side: the host spreads them as it does its own.
   if (!(args.flags & CLONE_THREAD)) holdForChild(parent, child);
   if (!(args.flags & CLONE_VFORK)) {
-    complete(parent, child.tid);
+    complete(parent, seenBy(parent, child));
     return ANSWERED;
   }
   // No signals now: the thread comes back with KIND_ORDERS before its program goes on.
   child.vforkParent = parent;
-  sendUnsignalled(parent, child.tid, ACT_ASK_AGAIN);
+  sendUnsignalled(parent, seenBy(parent, child), ACT_ASK_AGAIN);
   return ANSWERED;
 }
 
-function makeChild(parent: Task, { flags, exitSignal }: CloneArguments): Task {
+function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, identity: Numbered): Task {
   const sharesMemory = (flags & CLONE_VM) !== 0;
   const mm = sharesMemory ? parent.mm : parent.mm.copy();
   const files = flags & CLONE_FILES ? parent.files : parent.files.copy();
@@ -134,11 +141,11 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments): Task {
   const fs = flags & CLONE_FS ? parent.fs : parent.fs.copy();
   if (fs === parent.fs) fs.users++;
   const group = flags & CLONE_THREAD ? parent.group : null;
-  const child = new Task(allocatePid(), group, mm, files, fs, parent.credentials, parent.name);
+  const child = new Task(identity, group, mm, files, fs, parent.credentials, parent.name);
   child.memory.hostPid = mm.hostPid;
   mm.tasks.add(child);
   child.group.threads.add(child);
-  kernel.tasks.set(child.tid, child);
+  enlist('tasks', child);
   kernel.forks++;
   child.startTime = monotonicNow();
   child.state = RUNNING;
@@ -179,14 +186,19 @@ function makeGroup(parent: Task, child: Task, flags: number, exitSignal: number)
   group.limits = source.limits.copy();
   group.exitSignal = flags & CLONE_PARENT ? source.exitSignal : exitSignal;
   group.inherit(source);
-  kernel.groups.set(group.pid, group);
+  enlist('groups', group);
   joinProcessGroup(group, source.processGroup);
   watchCpuLimit(group);
 }
 
+/** The child's number for the one that made it. */
+function seenBy(parent: Task, child: Task): Pid {
+  return numberIn(parent.pidNamespace, child);
+}
+
 function writeTids(parent: Task, child: Task, { flags, parentTid, childTid }: CloneArguments): void {
-  if (flags & CLONE_PARENT_SETTID) writeTid(parent, parentTid, child.tid);
-  if (flags & CLONE_CHILD_SETTID && flags & CLONE_VM) writeTid(parent, childTid, child.tid);
+  if (flags & CLONE_PARENT_SETTID) writeTid(parent, parentTid, seenBy(parent, child));
+  if (flags & CLONE_CHILD_SETTID && flags & CLONE_VM) writeTid(parent, childTid, child.localTid);
 }
 
 function writeTid(parent: Task, address: number, tid: number): void {
@@ -197,7 +209,7 @@ function writeTid(parent: Task, address: number, tid: number): void {
 function orderFork(parent: Task, child: Task, { flags, stack, tls, childTid }: CloneArguments): void {
   const clear = flags & CLONE_CHILD_CLEARTID ? childTid : 0;
   const set = flags & CLONE_CHILD_SETTID ? childTid : 0;
-  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.tid, clear, set, 1, FD_SLOT, stack);
+  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.localTid, clear, set, 1, FD_SLOT, stack);
   child.initialTls = flags & CLONE_SETTLS ? tls : 0;
   expectProcess(child.mm, parent.mm);
 }
@@ -222,7 +234,7 @@ export function childSaidHello(child: Task): void {
 export function vforkOrdersDone(parent: Task): void {
   const child = parent.pendingObject as Task;
   if (child.vforkParent === parent && child.state !== DEAD) parent.state = WITHHELD;
-  else complete(parent, child.tid);
+  else complete(parent, seenBy(parent, child));
 }
 
 /** The child gives its parent's address space back: exec or exit. */
@@ -232,7 +244,7 @@ export function vforkReleased(child: Task): void {
   child.vforkParent = null;
   if (parent.state !== WITHHELD) return;
   beginAnswer(parent);
-  complete(parent, child.tid);
+  complete(parent, seenBy(parent, child));
 }
 
 /** The host could not make the child (a limit on processes or memory): it never was, and the call answers EAGAIN. */

@@ -49,7 +49,7 @@ import { buryAddressSpace, buryThread, watchAddressSpace } from './address-space
 import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
-import { kernel } from './kernel.ts';
+import { enlist, strike } from './pid-namespaces.ts';
 import { walkRobustList } from './robust-list.ts';
 import { RUNNING, SERVING, type Task, WITHHELD } from './task.ts';
 import { bankUsage } from './usage.ts';
@@ -358,10 +358,10 @@ export const execHooks: ((task: Task) => void)[] = [];
 function becomeLeader(task: Task): void {
   const { group } = task;
   if (group.leader === task) return;
-  kernel.tasks.delete(task.tid);
-  task.tid = group.leader.tid;
+  strike('tasks', task);
+  task.renumber(group.leader.identity);
   group.leader = task;
-  kernel.tasks.set(task.tid, task);
+  enlist('tasks', task);
 }
 
 /** Protection of text: the stub gives a patched page just this back. */

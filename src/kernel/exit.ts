@@ -22,6 +22,7 @@ import { vforkReleased } from './clone.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
+import { numberIn, strike } from './pid-namespaces.ts';
 import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
@@ -157,7 +158,7 @@ function release(task: Task): void {
   cancelWaits(task);
   for (const hook of taskExitHooks) hook(task);
   group.threads.delete(task);
-  kernel.tasks.delete(task.tid);
+  strike('tasks', task);
   mm.tasks.delete(task);
   if (mm.tasks.size === 0) buryAddressSpace(mm);
   else buryThread(task);
@@ -170,7 +171,7 @@ function release(task: Task): void {
 export function abandonTask(task: Task): void {
   const { group, mm } = task;
   task.state = DEAD;
-  kernel.tasks.delete(task.tid);
+  strike('tasks', task);
   group.threads.delete(task);
   mm.tasks.delete(task);
   if (mm.tasks.size === 0) buryAddressSpace(mm);
@@ -180,7 +181,7 @@ export function abandonTask(task: Task): void {
   group.status = 0;
   group.parent?.children.delete(group);
   leaveProcessGroup(group);
-  kernel.groups.delete(group.pid);
+  strike('groups', group);
 }
 
 function releaseFiles(task: Task): void {
@@ -259,7 +260,7 @@ function childSignal(group: ThreadGroup) {
   const signo = group.status & 0x7f;
   const code = signo === 0 ? CLD_EXITED : group.status & WCOREFLAG ? CLD_DUMPED : CLD_KILLED;
   return signalInfo(group.exitSignal, code, {
-    pid: group.pid,
+    pid: group.parent ? numberIn(group.parent.pidNamespace, group) : 0,
     uid: group.leader.credentials.uid,
     status: signo === 0 ? group.status >> 8 : signo,
     utime: Math.floor(group.pastUsage.userTime / CLOCK_TICK),
@@ -272,8 +273,8 @@ export function reap(group: ThreadGroup): void {
   group.reaped = true;
   group.parent?.children.delete(group);
   leaveProcessGroup(group);
-  kernel.groups.delete(group.pid);
+  strike('groups', group);
   const { session } = group.processGroup;
-  if (!session.groups.has(group.processGroup.id)) kernel.processGroups.delete(group.processGroup.id);
-  if (session.groups.size === 0) kernel.sessions.delete(session.id);
+  if (!session.groups.has(group.processGroup.id)) strike('processGroups', group.processGroup);
+  if (session.groups.size === 0) strike('sessions', session);
 }

@@ -3,14 +3,16 @@
 
 import type { Pid } from '../base/brands.ts';
 import type { LimitsSpec } from '../base/spec.ts';
+import { initialPids } from './pid-namespaces.ts';
 import type { ProcessGroup, Session } from './sessions.ts';
 import type { Task, ThreadGroup } from './task.ts';
 
 export interface Kernel {
-  readonly tasks: Map<Pid, Task>;
-  readonly groups: Map<Pid, ThreadGroup>;
-  readonly processGroups: Map<Pid, ProcessGroup>;
-  readonly sessions: Map<Pid, Session>;
+  /** All there are in the sandbox, by their numbers in its first pid namespace. */
+  readonly tasks: ReadonlyMap<Pid, Task>;
+  readonly groups: ReadonlyMap<Pid, ThreadGroup>;
+  readonly processGroups: ReadonlyMap<Pid, ProcessGroup>;
+  readonly sessions: ReadonlyMap<Pid, Session>;
   init: ThreadGroup | null;
   /** The first process is a container's pid 1: signals that it does not handle are lost on it (pid_namespaces(7)). */
   initUnkillable: boolean;
@@ -31,10 +33,10 @@ export interface Kernel {
 }
 
 export const kernel: Kernel = {
-  tasks: new Map(),
-  groups: new Map(),
-  processGroups: new Map(),
-  sessions: new Map(),
+  tasks: initialPids.tasks,
+  groups: initialPids.groups,
+  processGroups: initialPids.processGroups,
+  sessions: initialPids.sessions,
   init: null,
   initUnkillable: false,
   current: null,
@@ -46,24 +48,3 @@ export const kernel: Kernel = {
   callCounts: new Float64Array(1024),
   forks: 0,
 };
-
-export const PID_MAX = 32768;
-let lastPid = 0;
-
-/** The pid given out last: /proc/loadavg and ns_last_pid show it. */
-export function lastPidGiven(): number {
-  return lastPid;
-}
-
-/** The next free pid, counting up and around as Linux does. */
-export function allocatePid(): Pid {
-  do {
-    lastPid = lastPid >= PID_MAX - 1 ? 300 : lastPid + 1;
-  } while (
-    kernel.tasks.has(lastPid as Pid) ||
-    kernel.groups.has(lastPid as Pid) ||
-    kernel.processGroups.has(lastPid as Pid) ||
-    kernel.sessions.has(lastPid as Pid)
-  );
-  return lastPid as Pid;
-}

@@ -2,6 +2,7 @@
 // to the next. The sentry writes them into the slot of each thread (H_OWN_*), where the stub finds them. Nothing depends
 // on what a guest does to these words: only its own program reads them.
 
+import { shownId } from '../base/user-namespace.ts';
 import { u32 } from '../platform/arena.ts';
 import {
   H_OWN,
@@ -14,17 +15,18 @@ import {
   H_OWN_UID,
   SLOT_SIZE,
 } from '../platform/layout.ts';
+import { numberIn } from './pid-namespaces.ts';
 import type { Task } from './task.ts';
 
 // ---- the answers: the handlers of the calls give the same ----
 
-export const ownPid = (task: Task): number => task.group.pid;
-export const ownTid = (task: Task): number => task.tid;
-export const ownParent = (task: Task): number => task.group.parent?.pid ?? 0;
-export const ownUid = (task: Task): number => task.credentials.uid;
-export const ownEuid = (task: Task): number => task.credentials.euid;
-export const ownGid = (task: Task): number => task.credentials.gid;
-export const ownEgid = (task: Task): number => task.credentials.egid;
+export const ownPid = (task: Task): number => task.group.localPid;
+export const ownTid = (task: Task): number => task.localTid;
+export const ownParent = (task: Task): number => numberIn(task.pidNamespace, task.group.parent);
+export const ownUid = (task: Task): number => shownId(task.credentials.user.uidMap, task.credentials.uid);
+export const ownEuid = (task: Task): number => shownId(task.credentials.user.uidMap, task.credentials.euid);
+export const ownGid = (task: Task): number => shownId(task.credentials.user.gidMap, task.credentials.gid);
+export const ownEgid = (task: Task): number => shownId(task.credentials.user.gidMap, task.credentials.egid);
 
 /** Somebody wants to see every call of every task (--strace). */
 let allTraced = false;

@@ -47,7 +47,7 @@ function untag(entry: number): number {
 function markDead(task: Task, address: number, at: number, wakes: number[]): boolean {
   if (address % 4 !== 0 || task.memory.read(address as UserAddress, at, 4) < 0) return false;
   const word = u32[at >>> 2];
-  if ((word & FUTEX_TID_MASK) !== task.tid) return true;
+  if ((word & FUTEX_TID_MASK) !== task.localTid) return true;
   u32[at >>> 2] = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
   if (task.memory.write(address as UserAddress, at, 4) < 0) return false;
   if (word & FUTEX_WAITERS) wakes.push(address);

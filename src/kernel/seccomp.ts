@@ -34,6 +34,7 @@ import { completeWithSignal } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { exitThread, killGroup } from './exit.ts';
 import { showOwnAnswers } from './own-answers.ts';
+import { numberIn } from './pid-namespaces.ts';
 import { allowsAlways, runSeccompProgram, type SeccompProgram } from './seccomp-program.ts';
 import { signalInfo } from './signal-state.ts';
 import type { Task } from './task.ts';
@@ -179,7 +180,7 @@ export function addSeccompFilter(task: Task, program: SeccompProgram, flags: num
   if (flags & SECCOMP_FILTER_FLAG_TSYNC) {
     for (const thread of task.group.threads) {
       if (thread === task || isOlder(thread.seccomp, previous)) continue;
-      return flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : thread.tid;
+      return flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : numberIn(task.pidNamespace, thread);
     }
   }
   const filter = new SeccompFilter(program, previous);

@@ -2,7 +2,7 @@
 // by the small interface it must have.
 
 import type { Pid } from '../base/brands.ts';
-import { kernel } from './kernel.ts';
+import { enlist, type Numbered, type PidNamespace, strike } from './pid-namespaces.ts';
 import type { ThreadGroup } from './task.ts';
 
 /** What a session asks of its controlling terminal. */
@@ -15,39 +15,53 @@ export interface ControllingTerminal {
   disassociate(): void;
 }
 
-export class Session {
-  readonly id: Pid;
+export class Session implements Numbered {
+  readonly numbers: readonly Pid[];
+  readonly pidNamespace: PidNamespace;
   terminal: ControllingTerminal | null = null;
   readonly groups = new Map<Pid, ProcessGroup>();
 
-  constructor(id: Pid) {
-    this.id = id;
+  constructor({ numbers, pidNamespace }: Numbered) {
+    this.numbers = numbers;
+    this.pidNamespace = pidNamespace;
+  }
+
+  /** What the kernel knows it by. */
+  get id(): Pid {
+    return this.numbers[0];
   }
 }
 
-export class ProcessGroup {
-  readonly id: Pid;
+export class ProcessGroup implements Numbered {
+  readonly numbers: readonly Pid[];
+  readonly pidNamespace: PidNamespace;
   readonly session: Session;
   readonly members = new Set<ThreadGroup>();
 
-  constructor(id: Pid, session: Session) {
-    this.id = id;
+  constructor({ numbers, pidNamespace }: Numbered, session: Session) {
+    this.numbers = numbers;
+    this.pidNamespace = pidNamespace;
     this.session = session;
-    session.groups.set(id, this);
+    session.groups.set(this.id, this);
+  }
+
+  /** What the kernel knows it by. */
+  get id(): Pid {
+    return this.numbers[0];
   }
 }
 
 /** setsid(2): a new session and process group of which the thread group is the leader. */
 export function startSession(group: ThreadGroup): void {
-  const session = new Session(group.pid);
-  kernel.sessions.set(session.id, session);
+  const session = new Session(group);
+  enlist('sessions', session);
   startProcessGroup(group, session);
 }
 
 /** A new process group with the thread group as its only member. */
 export function startProcessGroup(group: ThreadGroup, session: Session): void {
-  const created = new ProcessGroup(group.pid, session);
-  kernel.processGroups.set(created.id, created);
+  const created = new ProcessGroup(group, session);
+  enlist('processGroups', created);
   joinProcessGroup(group, created);
 }
 
@@ -72,8 +86,8 @@ function leave(group: ThreadGroup, old: ProcessGroup): void {
   old.members.delete(group);
   if (old.members.size === 0) {
     old.session.groups.delete(old.id);
-    kernel.processGroups.delete(old.id);
-    if (old.session.groups.size === 0) kernel.sessions.delete(old.session.id);
+    strike('processGroups', old);
+    if (old.session.groups.size === 0) strike('sessions', old.session);
     if (old.session.terminal?.foreground === old) old.session.terminal.foreground = null;
   }
 }

@@ -67,7 +67,7 @@ export function sendSignalToProcessGroup(processGroup: ProcessGroup, info: Signa
  * (it may wait for it) and does nothing when it is delivered.
  */
 export function sparesInit(group: ThreadGroup, { signo, code, pid }: SignalInfo): boolean {
-  if (group !== kernel.init || pid === group.pid) return false;
+  if (group !== kernel.init || pid === group.localPid) return false;
   if (code !== SI_USER && code !== SI_QUEUE && code !== SI_TKILL) return false;
   return group.actions.get(signo).handler === SIG_DFL;
 }

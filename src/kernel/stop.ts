@@ -14,6 +14,7 @@ import {
 } from '../abi/signal.ts';
 import { resumeStopped } from './answer.ts';
 import { kernel } from './kernel.ts';
+import { numberIn } from './pid-namespaces.ts';
 import { isOrphaned } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup } from './signals.ts';
@@ -60,7 +61,7 @@ function tellParent(group: ThreadGroup, code: number, status: number): void {
   const action = parent.actions.get(SIGCHLD);
   if (action.handler !== SIG_IGN && !(action.flags & SA_NOCLDSTOP)) {
     const uid = group.leader.credentials.uid;
-    sendSignalToGroup(parent, signalInfo(SIGCHLD, code, { pid: group.pid, uid, status }));
+    sendSignalToGroup(parent, signalInfo(SIGCHLD, code, { pid: numberIn(parent.pidNamespace, group), uid, status }));
   }
   parent.childQueue.wake(1);
 }

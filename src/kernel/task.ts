@@ -12,6 +12,7 @@ import type { FdTable } from '../vfs/fd-table.ts';
 import type { IntervalTimers } from './interval-timers.ts';
 import type { Limits } from './limits.ts';
 import { initialNamespaces, type Namespaces } from './namespaces.ts';
+import type { Numbered, PidNamespace } from './pid-namespaces.ts';
 import type { PosixTimer } from './posix-timers.ts';
 import { makeRunnable } from './run-queue.ts';
 import { Scheduling } from './scheduling.ts';
@@ -35,7 +36,11 @@ export const DEAD = 5;
 
 export class Task implements Waiter {
   /** Changes once at most: when a thread that is not the leader executes a program, it takes the leader's. */
+  identity: Numbered;
+  readonly pidNamespace: PidNamespace;
+  /** What the kernel knows it by, and what it knows itself by: its numbers in the first and in its own namespace. */
   tid: Pid;
+  localTid: Pid;
   readonly group: ThreadGroup;
   mm: AddressSpace;
   readonly memory = new UserMemory();
@@ -126,7 +131,7 @@ export class Task implements Waiter {
   machineCheckPolicy = 2;
 
   constructor(
-    tid: Pid,
+    identity: Numbered,
     group: ThreadGroup | null,
     mm: AddressSpace,
     files: FdTable,
@@ -134,7 +139,10 @@ export class Task implements Waiter {
     credentials: Credentials,
     name: string,
   ) {
-    this.tid = tid;
+    this.identity = identity;
+    this.pidNamespace = identity.pidNamespace;
+    this.tid = identity.numbers[0];
+    this.localTid = identity.numbers[this.pidNamespace.level];
     this.group = group ?? new ThreadGroup(this);
     this.mm = mm;
     this.files = files;
@@ -142,6 +150,17 @@ export class Task implements Waiter {
     this.credentials = credentials;
     this.name = name;
     this.timeout = new Timer(this);
+  }
+
+  /** Takes the numbers of a thread that is gone. */
+  renumber(identity: Numbered): void {
+    this.identity = identity;
+    this.tid = identity.numbers[0];
+    this.localTid = identity.numbers[this.pidNamespace.level];
+  }
+
+  get numbers(): readonly Pid[] {
+    return this.identity.numbers;
   }
 
   /** What a new task has from the one that made it whatever clone(2)'s flags say. */
@@ -225,7 +244,25 @@ export class ThreadGroup {
     this.oomScoreAdjust = from.oomScoreAdjust;
   }
 
+  /** What the kernel knows it by. */
   get pid(): Pid {
     return this.leader.tid;
+  }
+
+  /** What it knows itself by. */
+  get localPid(): Pid {
+    return this.leader.localTid;
+  }
+
+  get identity(): Numbered {
+    return this.leader.identity;
+  }
+
+  get numbers(): readonly Pid[] {
+    return this.leader.identity.numbers;
+  }
+
+  get pidNamespace(): PidNamespace {
+    return this.leader.pidNamespace;
   }
 }

@@ -4,6 +4,7 @@ import { ECHILD } from '../abi/errno.ts';
 import { CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT } from '../abi/signal.ts';
 import { __WALL, __WCLONE, WCONTINUED, WEXITED, WNOWAIT, WSTOPPED } from '../abi/wait.ts';
 import { reap } from './exit.ts';
+import type { ProcessGroup } from './sessions.ts';
 import type { ThreadGroup } from './task.ts';
 import { collectChildUsage } from './usage.ts';
 
@@ -19,25 +20,18 @@ export interface ChildEvent {
 
 const event: ChildEvent = { group: null, status: 0, code: 0, value: 0 };
 
-/** Which children a wait is for; `id` is what `which` says. */
-export const WAIT_ANY = 0;
-export const WAIT_PID = 1;
-export const WAIT_PGID = 2;
-
 /**
- * Looks for a child event. Returns it, or null when eligible children exist but nothing has happened, or -ECHILD.
+ * Looks for an event of any child, of one, or of those in a process group. Returns it, or null when eligible children exist but nothing has happened, or -ECHILD.
  * Without WNOWAIT the event is consumed: a zombie is reaped, a stop or continue reported.
  */
 export function findChildEvent(
   parent: ThreadGroup,
-  which: number,
-  id: number,
+  target: ThreadGroup | ProcessGroup | null,
   options: number,
 ): ChildEvent | null | number {
   let eligible = false;
   for (const child of parent.children) {
-    if (which === WAIT_PID && child.pid !== id) continue;
-    if (which === WAIT_PGID && child.processGroup.id !== id) continue;
+    if (target !== null && target !== child && target !== child.processGroup) continue;
     if (!(options & __WALL) && ((options & __WCLONE) !== 0) !== (child.exitSignal !== SIGCHLD)) continue;
     eligible = true;
     if (checkChild(child, options)) return event;

@@ -1,5 +1,6 @@
 // One message on its way through a socket: where its bytes lie in the arena, and what goes with them.
 
+import type { Numbered } from '../kernel/pid-namespaces.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 /** A control message of another level than SOL_SOCKET, its data as a byte string. */
@@ -21,7 +22,8 @@ export class Message {
   rights: OpenFile[] | null = null;
   /** SCM_CREDENTIALS, if `hasCredentials`. */
   hasCredentials = false;
-  pid = 0;
+  /** Null for nobody: from outside the sandbox. */
+  pid: Numbered | null = null;
   uid = 0;
   gid = 0;
   /** Control messages for or from the protocol; null for none. */

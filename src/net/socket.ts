@@ -44,6 +44,7 @@ import type { UserAddress } from '../base/brands.ts';
 import { type Credentials, capableIn } from '../base/credentials.ts';
 import { WaitQueue } from '../base/wait-queue.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { type Numbered, numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, readS64, u32, writeU64 } from '../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../vfs/anonymous.ts';
@@ -76,13 +77,13 @@ const SWITCHES = [
 ];
 
 export interface PeerCredentials {
-  pid: number;
+  pid: Numbered | null;
   uid: number;
   gid: number;
   groups: readonly number[];
 }
 
-export const NO_PEER: PeerCredentials = Object.freeze({ pid: 0, uid: 0xffffffff, gid: 0xffffffff, groups: [] });
+export const NO_PEER: PeerCredentials = Object.freeze({ pid: null, uid: 0xffffffff, gid: 0xffffffff, groups: [] });
 
 let lastCookie = 0;
 const plain = new Message();
@@ -251,7 +252,7 @@ export abstract class Socket extends OpenFile {
         return putTimeout(at, this.sendTimeout);
       case SO_PEERCRED: {
         const { pid, uid, gid } = this.peerCredentials;
-        i32[i] = pid;
+        i32[i] = numberIn((kernel.current as Task).pidNamespace, pid);
         u32[i + 1] = uid;
         u32[i + 2] = gid;
         return 12;

@@ -90,7 +90,7 @@ export function sendMessage(
 
 function raisePipe(task: Task, socket: Socket, flags: number): void {
   if (flags & MSG_NOSIGNAL || socket.type !== SOCK_STREAM) return;
-  sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.pid, uid: task.credentials.uid }));
+  sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: task.credentials.uid }));
 }
 
 /**

@@ -2,7 +2,7 @@
 // read once into the tables of this module, which hold one message at a time: no handler runs inside another.
 
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EBADF, EINVAL, EMSGSIZE, EPERM } from '../abi/errno.ts';
+import { EBADF, EINVAL, EMSGSIZE, EPERM, ESRCH } from '../abi/errno.ts';
 import { IOV_MAX } from '../abi/fcntl.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import {
@@ -24,9 +24,10 @@ import {
   SOL_SOCKET,
   UCRED_SIZE,
 } from '../abi/socket.ts';
-import type { Fd, UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
+import type { Fd, Pid, UserAddress } from '../base/brands.ts';
+import { capable, capableIn } from '../base/credentials.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, i32, readBytes, readS64, readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
 import { type OpenFile, retain } from '../vfs/open-file.ts';
@@ -206,10 +207,9 @@ function readControlMessage(task: Task, message: Message, at: number, length: nu
     case SCM_CREDENTIALS:
       if (length !== UCRED_SIZE) return -EINVAL;
       message.hasCredentials = true;
-      message.pid = i32[i];
       message.uid = u32[i + 1];
       message.gid = u32[i + 2];
-      return checkClaim(task, message);
+      return checkClaim(task, message, i32[i]);
     default:
       return -EINVAL;
   }
@@ -227,13 +227,17 @@ function readRights(task: Task, message: Message, i: number, count: number): num
   return 0;
 }
 
-/** Only the privileged may claim to be somebody else. */
-function checkClaim(task: Task, message: Message): number {
+/** Only the privileged may claim to be somebody else, who must be there. */
+function checkClaim(task: Task, message: Message, pid: number): number {
   const own = task.credentials;
-  const { pid, uid, gid } = message;
-  if (pid !== task.group.pid && !capable(own, CAP_SYS_ADMIN)) return -EPERM;
+  const { uid, gid } = message;
+  const { pidNamespace } = task;
+  if (pid !== task.group.localPid && !capableIn(pidNamespace.owner, own, CAP_SYS_ADMIN)) return -EPERM;
   if (uid !== own.uid && uid !== own.euid && uid !== own.suid && !capable(own, CAP_SETUID)) return -EPERM;
   if (gid !== own.gid && gid !== own.egid && gid !== own.sgid && !capable(own, CAP_SETGID)) return -EPERM;
+  const claimed = pidNamespace.tasks.get(pid as Pid) ?? pidNamespace.groups.get(pid as Pid);
+  if (!claimed) return -ESRCH;
+  message.pid = claimed.identity;
   return 0;
 }
 
@@ -249,7 +253,7 @@ export function giveControl(task: Task, header: MessageHeader, socket: Socket, m
   if (at >= 0) {
     for (const item of message.items ?? []) used += putItem(at + used, room - used, item, message);
     if (message.hasCredentials && socket.hasSwitch(SO_PASSCRED))
-      used += putCredentials(at + used, room - used, message);
+      used += putCredentials(task, at + used, room - used, message);
     if (message.rights) used = putRights(task, at, used, room, message);
     if (used > 0 && give(task, header.control, at, used, now) < 0) return 0;
   }
@@ -285,11 +289,11 @@ function putItem(at: number, room: number, item: ControlItem, message: Message):
   return used;
 }
 
-function putCredentials(at: number, room: number, message: Message): number {
+function putCredentials(task: Task, at: number, room: number, message: Message): number {
   const used = putCut(at, room, SOL_SOCKET, SCM_CREDENTIALS, UCRED_SIZE, message);
   if (used === 0) return 0;
   const i = (at + CMSGHDR_SIZE) >> 2;
-  i32[i] = message.pid;
+  i32[i] = numberIn(task.pidNamespace, message.pid);
   u32[i + 1] = message.uid;
   u32[i + 2] = message.gid;
   u32[i + 3] = 0;

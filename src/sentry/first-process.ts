@@ -15,8 +15,9 @@ import { registerTtyDevice } from '../fs/tty/tty-file.ts';
 import { ALL_CAPABILITIES, credentialsFromSpec } from '../kernel/credentials.ts';
 import { execTask } from '../kernel/exec.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
-import { allocatePid, kernel } from '../kernel/kernel.ts';
+import { kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
+import { allocateNumbers, enlist, initialPids, type Numbered } from '../kernel/pid-namespaces.ts';
 import { addSeccompFilter } from '../kernel/seccomp.ts';
 import { parseSeccompProgram } from '../kernel/seccomp-program.ts';
 import { startSession } from '../kernel/sessions.ts';
@@ -61,7 +62,7 @@ export class StartError extends Error {
 export function prepareFirstProcess(args: SentryArguments, spec: SandboxSpec, mounts: Mounts): Task {
   const { process } = spec;
   const task = makeProcess(process, mounts.root);
-  kernel.init = task.group;
+  kernel.init = initialPids.init = task.group;
   registerDevices();
   mountAll(args, spec, mounts, task);
   installStreams(task, args, process.terminal ? mounts.devpts : null);
@@ -92,7 +93,7 @@ function installSeccomp(task: Task, base64: string): void {
 export function makeProcess(process: ProcessSpec, root: Path): Task {
   const mm = new AddressSpace();
   const fs = new FsContext(root, root, process.umask);
-  const task = new Task(allocatePid(), null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
+  const task = new Task(allocateNumbers(initialPids) as Numbered, null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
   const { group } = task;
   task.startTime = monotonicNow();
   mm.tasks.add(task);
@@ -102,8 +103,8 @@ export function makeProcess(process: ProcessSpec, root: Path): Task {
   group.limits = Limits.defaults();
   for (const { resource, soft, hard } of process.rlimits) group.limits.set(resource, limit(soft), limit(hard));
   watchCpuLimit(group);
-  kernel.tasks.set(task.tid, task);
-  kernel.groups.set(group.pid, group);
+  enlist('tasks', task);
+  enlist('groups', group);
   startSession(group);
   return task;
 }

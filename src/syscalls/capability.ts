@@ -11,7 +11,6 @@ import { EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
 import { NULL, type Pid, type UserAddress } from '../base/brands.ts';
 import { type CapabilitySet, NO_CAPABILITIES } from '../base/credentials.ts';
 import { capabilitySet, commitCredentials, setCapabilities } from '../kernel/credentials.ts';
-import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, u32 } from '../platform/arena.ts';
 
@@ -34,7 +33,7 @@ export function capget(task: Task, header: UserAddress, data: UserAddress): numb
   if (data === NULL && words === -EINVAL) return 0;
   if (words < 0) return words;
   if (pid < 0) return -EINVAL;
-  const target = pid === 0 ? task : kernel.tasks.get(pid as Pid);
+  const target = pid === 0 ? task : task.pidNamespace.tasks.get(pid as Pid);
   if (!target) return -ESRCH;
   if (data === NULL) return 0;
   const to = task.memory.out(data, words * CAP_DATA_SIZE);
@@ -54,7 +53,7 @@ export function capset(task: Task, header: UserAddress, data: UserAddress): numb
   const pid = i32[(at >>> 2) + 1];
   const words = readVersion(task, header, version);
   if (words < 0) return words;
-  if (pid !== 0 && pid !== task.tid) return -EPERM;
+  if (pid !== 0 && pid !== task.localTid) return -EPERM;
   const from = task.memory.in(data, words * CAP_DATA_SIZE);
   if (from < 0) return from;
   const set = (i: number): CapabilitySet =>

@@ -6,7 +6,6 @@ import { RSEQ_FLAG_UNREGISTER, RSEQ_SIZE } from '../abi/misc.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
 import { mayInspect } from '../kernel/credentials.ts';
 import { callHost, outOfBounds } from '../kernel/host-memory.ts';
-import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
 import { writeU64 } from '../platform/arena.ts';
 
@@ -24,7 +23,7 @@ export function set_robust_list(task: Task, head: UserAddress, length: number): 
 }
 
 export function get_robust_list(task: Task, pid: number, head: UserAddress, length: UserAddress): number {
-  const target = pid === 0 ? task : kernel.tasks.get(pid as Pid);
+  const target = pid === 0 ? task : task.pidNamespace.tasks.get(pid as Pid);
   if (!target) return -ESRCH;
   if (!mayInspect(task, target)) return -EPERM;
   const lengthAt = task.memory.out(length, 8);

@@ -15,7 +15,7 @@ import {
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
 import { mayInspect } from '../kernel/credentials.ts';
 import { hasUndo } from '../kernel/ipc/semaphores.ts';
-import { kernel } from '../kernel/kernel.ts';
+import { findTask } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, readU64 } from '../platform/arena.ts';
 
@@ -78,7 +78,7 @@ function transfer(
   if (own.length === 0) return 0;
   const its = readVector(task, remote, remoteCount);
   if (typeof its === 'number') return its;
-  const target = kernel.tasks.get(pid) ?? kernel.groups.get(pid)?.leader;
+  const target = findTask(task, pid);
   if (!target || target.group.status >= 0) return -ESRCH;
   if (!mayInspect(task, target)) return -EPERM;
   return writes ? copy(task, own, target, its) : copy(target, its, task, own);
@@ -128,8 +128,8 @@ function compare(a: object, b: object): number {
 
 /** kcmp(2): whether two tasks share a resource. */
 export function kcmp(task: Task, pid1: Pid, pid2: Pid, type: number, index1: number, index2: number): number {
-  const a = kernel.tasks.get(pid1);
-  const b = kernel.tasks.get(pid2);
+  const a = task.pidNamespace.tasks.get(pid1);
+  const b = task.pidNamespace.tasks.get(pid2);
   if (!a || !b) return -ESRCH;
   if (!mayInspect(task, a) || !mayInspect(task, b)) return -EPERM;
   switch (type) {

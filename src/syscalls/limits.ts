@@ -12,12 +12,12 @@ import {
   RUSAGE_THREAD,
 } from '../abi/resource.ts';
 import { TMS_SIZE, USER_HZ } from '../abi/time.ts';
-import { NULL, type Pid, type UserAddress } from '../base/brands.ts';
+import { NULL, type UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { capable } from '../base/credentials.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
-import { kernel } from '../kernel/kernel.ts';
 import { NR_OPEN } from '../kernel/limits.ts';
+import { findTask } from '../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
 import { groupUsage, threadUsage, Usage, writeUsage } from '../kernel/usage.ts';
 import { readU64, u32, writeU64 } from '../platform/arena.ts';
@@ -45,7 +45,7 @@ export function prlimit64(task: Task, pid: number, resource: number, fresh: User
     soft = readLimit(at);
     hard = readLimit(at + 8);
   }
-  const target = pid === 0 ? task : (kernel.tasks.get(pid as Pid) ?? kernel.groups.get(pid as Pid)?.leader);
+  const target = pid === 0 ? task : findTask(task, pid);
   if (!target) return -ESRCH;
   if (target !== task && !mayLimit(task, target)) return -EPERM;
   if (!isResource(resource)) return -EINVAL;

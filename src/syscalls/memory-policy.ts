@@ -25,7 +25,6 @@ import type { Pid, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import { mayInspect } from '../kernel/credentials.ts';
 import { PAGE_SIZE } from '../kernel/host-memory.ts';
-import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
 import type { AddressSpace, MemoryPolicy, RangePolicy } from '../mm/address-space.ts';
 import { type HostMapping, hostMappings, PAGE_PRESENT, readPagemap } from '../mm/host-maps.ts';
@@ -213,7 +212,7 @@ export function set_mempolicy_home_node(
 
 /** The task whose memory is to be moved, or -errno. */
 function findTarget(task: Task, pid: number): Task | number {
-  const target = pid === 0 ? task : kernel.tasks.get(pid as Pid);
+  const target = pid === 0 ? task : task.pidNamespace.tasks.get(pid as Pid);
   if (!target) return -ESRCH;
   return target === task || mayInspect(task, target) ? target : -EPERM;
 }

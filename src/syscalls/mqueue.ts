@@ -37,6 +37,7 @@ import { sysctlNumber } from '../fs/proc/sysctl.ts';
 import { host } from '../host/calls.ts';
 import { block, timedOut } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
@@ -180,7 +181,12 @@ function notify(task: Task, queue: MessageQueueInode): void {
   const { uid } = task.credentials;
   sendSignalToGroup(
     wanted.group,
-    signalInfo(wanted.signo, SI_MESGQ, { pid: task.group.pid, uid, valueLow, valueHigh }),
+    signalInfo(wanted.signo, SI_MESGQ, {
+      pid: numberIn(wanted.group.pidNamespace, task.group),
+      uid,
+      valueLow,
+      valueHigh,
+    }),
   );
 }
 

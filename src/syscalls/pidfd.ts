@@ -14,7 +14,7 @@ import { PidFile } from '../fs/pidfd/pidfd.ts';
 import { TaskDirectory } from '../fs/proc/task-directory.ts';
 import { mayInspect, mayKill } from '../kernel/credentials.ts';
 import { installFile } from '../kernel/descriptors.ts';
-import { kernel } from '../kernel/kernel.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import { type SignalInfo, signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup, sendSignalToTask } from '../kernel/signals.ts';
 import { DEAD, type Task, type ThreadGroup } from '../kernel/task.ts';
@@ -23,8 +23,9 @@ import { retain } from '../vfs/open-file.ts';
 
 export function pidfd_open(task: Task, pid: Pid, flags: number): number {
   if (flags & ~(PIDFD_NONBLOCK | PIDFD_THREAD) || pid <= 0) return -EINVAL;
-  const group = kernel.groups.get(pid);
-  const thread = kernel.tasks.get(pid);
+  const { groups, tasks } = task.pidNamespace;
+  const group = groups.get(pid);
+  const thread = tasks.get(pid);
   if (flags & PIDFD_THREAD && thread) return installFile(task, new PidFile(thread.group, thread, flags), true);
   if (!group) return thread ? -EINVAL : -ESRCH;
   return installFile(task, new PidFile(group, null, flags), true);
@@ -35,7 +36,7 @@ export function pidfd_send_signal(task: Task, pidfd: Fd, sig: number, info: User
   if (flags & ~scopes || (flags & (flags - 1)) !== 0) return -EINVAL;
   const file = signalled(task, pidfd);
   if (!file) return -EBADF;
-  const given = info === 0 ? userSignal(task, sig) : readSignal(task, sig, info, file);
+  const given = info === 0 ? userSignal(task, file, sig) : readSignal(task, sig, info, file);
   if (typeof given === 'number') return given;
   if (sig < 0 || sig > NSIG) return -EINVAL;
   if (file.group.reaped) return -ESRCH;
@@ -75,8 +76,8 @@ function signalled(task: Task, fd: Fd): Signalled | null {
   return inode instanceof TaskDirectory && inode.whole ? { group: inode.task.group, thread: null } : null;
 }
 
-function userSignal(task: Task, sig: number): SignalInfo {
-  return signalInfo(sig, SI_USER, { pid: task.group.pid, uid: task.credentials.uid });
+function userSignal(task: Task, to: Signalled, sig: number): SignalInfo {
+  return signalInfo(sig, SI_USER, { pid: numberIn(to.group.pidNamespace, task.group), uid: task.credentials.uid });
 }
 
 /** The siginfo_t a caller gives; only to itself may it claim to be the kernel or kill(2). */

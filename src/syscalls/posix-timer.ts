@@ -5,7 +5,6 @@ import { SIGALRM } from '../abi/signal.ts';
 import { ITIMERSPEC_SIZE, TIMER_ABSTIME } from '../abi/time.ts';
 import { NULL, type Pid, type UserAddress } from '../base/brands.ts';
 import { findTimingClock } from '../kernel/clocks.ts';
-import { kernel } from '../kernel/kernel.ts';
 import { createPosixTimer, deletePosixTimer, type PosixTimer, type TimerEvent } from '../kernel/posix-timers.ts';
 import type { Task } from '../kernel/task.ts';
 import { putTimespec, timespecAt } from '../kernel/time-arguments.ts';
@@ -45,7 +44,7 @@ function readEvent(task: Task, address: UserAddress): TimerEvent | number {
   const tid = i32[word + 4];
   if (notify === SIGEV_NONE) return event;
   if (notify === (SIGEV_SIGNAL | SIGEV_THREAD_ID)) {
-    const thread = kernel.tasks.get(tid as Pid);
+    const thread = task.pidNamespace.tasks.get(tid as Pid);
     if (!thread || thread.group !== task.group) return -EINVAL;
     event.thread = thread;
   } else if (notify !== SIGEV_SIGNAL && notify !== SIGEV_THREAD) {

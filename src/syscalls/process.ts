@@ -1,6 +1,6 @@
 // Processes and threads: making them, executing programs, ending, waiting (clone(2), execve(2), exit(2), wait(2)).
 
-import { E2BIG, EAGAIN, EFAULT, EINVAL, ELOOP, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
+import { E2BIG, EAGAIN, ECHILD, EFAULT, EINVAL, ELOOP, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.ts';
 import {
   CLONE_ARGS_CHILD_TID,
@@ -36,16 +36,18 @@ import {
   WNOWAIT,
   WUNTRACED,
 } from '../abi/wait.ts';
-import type { Fd, UserAddress } from '../base/brands.ts';
+import type { Fd, Pid, UserAddress } from '../base/brands.ts';
 import { installPidfd, pidfdGroup } from '../fs/pidfd/install.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, block } from '../kernel/block.ts';
 import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
 import { execTask } from '../kernel/exec.ts';
 import { exitGroup, exitThread } from '../kernel/exit.ts';
-import type { Task } from '../kernel/task.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
+import type { ProcessGroup } from '../kernel/sessions.ts';
+import type { Task, ThreadGroup } from '../kernel/task.ts';
 import { writeGroupUsage } from '../kernel/usage.ts';
-import { type ChildEvent, findChildEvent, WAIT_ANY, WAIT_PGID, WAIT_PID } from '../kernel/wait.ts';
+import { type ChildEvent, findChildEvent } from '../kernel/wait.ts';
 import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readU64, u8, u32 } from '../platform/arena.ts';
@@ -159,9 +161,8 @@ export function exit_group(task: Task, status: number): number {
 export function wait4(task: Task, pid: number, status: UserAddress, options: number, usage: UserAddress): number {
   if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) return -EINVAL;
   if (pid === -(2 ** 31)) return -ESRCH;
-  const which = pid > 0 ? WAIT_PID : pid === -1 ? WAIT_ANY : WAIT_PGID;
-  const id = pid > 0 ? pid : pid === 0 ? task.group.processGroup.id : -pid;
-  const event = waitForChild(task, which, id, options | WEXITED);
+  const target = pid === -1 ? null : pid > 0 ? findProcess(task, pid) : findProcessGroup(task, -pid);
+  const event = waitForChild(task, target, options | WEXITED);
   if (typeof event === 'number') return event;
   if (status !== 0) {
     const at = task.memory.out(status, 4);
@@ -171,7 +172,7 @@ export function wait4(task: Task, pid: number, status: UserAddress, options: num
   const { group } = event;
   if (!group) return 0;
   if (usage !== 0) writeGroupUsage(task, group, usage);
-  return group.pid;
+  return numberIn(task.pidNamespace, group);
 }
 
 export function waitid(
@@ -185,22 +186,21 @@ export function waitid(
   if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
     return -EINVAL;
   if (!(options & (WEXITED | WUNTRACED | WCONTINUED))) return -EINVAL;
-  let which = WAIT_ANY;
+  let target: Waited = null;
   let impatient = false;
-  if (type === P_PID || type === P_PIDFD) which = WAIT_PID;
-  else if (type === P_PGID) which = WAIT_PGID;
-  else if (type !== P_ALL) return -EINVAL;
+  if (type !== P_PID && type !== P_PIDFD && type !== P_PGID && type !== P_ALL) return -EINVAL;
   if (type === P_PID && id <= 0) return -EINVAL;
   if (type === P_PGID && id < 0) return -EINVAL;
-  if (type === P_PGID && id === 0) id = task.group.processGroup.id;
+  if (type === P_PID) target = findProcess(task, id);
+  if (type === P_PGID) target = findProcessGroup(task, id);
   if (type === P_PIDFD) {
-    const target = pidfdGroup(task, id as Fd);
-    if (typeof target === 'number') return target;
+    const found = pidfdGroup(task, id as Fd);
+    if (typeof found === 'number') return found;
     if (task.files.get(id as Fd)?.nonblocking) impatient = true;
-    id = target.pid;
+    target = found;
   }
   const event =
-    impatient && !(options & WNOHANG) ? pollChild(task, which, id, options) : waitForChild(task, which, id, options);
+    impatient && !(options & WNOHANG) ? pollChild(task, target, options) : waitForChild(task, target, options);
   if (typeof event === 'number' && event < 0) return event;
   return writeChildInfo(task, event, info, usage);
 }
@@ -214,7 +214,7 @@ function writeChildInfo(task: Task, event: ChildEvent | number, info: UserAddres
     if (group && typeof event !== 'number') {
       i32[at >>> 2] = SIGCHLD;
       i32[(at + 8) >>> 2] = event.code;
-      i32[(at + 16) >>> 2] = group.pid;
+      i32[(at + 16) >>> 2] = numberIn(task.pidNamespace, group);
       u32[(at + 20) >>> 2] = group.leader.credentials.uid;
       i32[(at + 24) >>> 2] = event.value;
     }
@@ -223,23 +223,35 @@ function writeChildInfo(task: Task, event: ChildEvent | number, info: UserAddres
   return 0;
 }
 
+/** Whom a wait is for: one process, a process group, all children (null); undefined for a number that nobody has. */
+type Waited = ThreadGroup | ProcessGroup | null | undefined;
+
+function findProcess(task: Task, pid: number): Waited {
+  return task.pidNamespace.groups.get(pid as Pid);
+}
+
+/** 0 is the caller's own. */
+function findProcessGroup(task: Task, id: number): Waited {
+  return id === 0 ? task.group.processGroup : task.pidNamespace.processGroups.get(id as Pid);
+}
+
 /** The event, or a number to return: 0 for WNOHANG, WAIT, or -errno. */
-function waitForChild(task: Task, which: number, id: number, options: number): ChildEvent | number {
-  const found = findChildEvent(task.group, which, id, options);
+function waitForChild(task: Task, target: Waited, options: number): ChildEvent | number {
+  const found = target === undefined ? -ECHILD : findChildEvent(task.group, target, options);
   if (found !== null) return found;
   if (options & WNOHANG) return 0;
   return block(task, task.group.childQueue, 1);
 }
 
 /** As a nonblocking pidfd is waited for: -EAGAIN when nothing has happened. */
-function pollChild(task: Task, which: number, id: number, options: number): ChildEvent | number {
-  return findChildEvent(task.group, which, id, options) ?? -EAGAIN;
+function pollChild(task: Task, target: Waited, options: number): ChildEvent | number {
+  return target === undefined ? -ECHILD : (findChildEvent(task.group, target, options) ?? -EAGAIN);
 }
 
 export function set_tid_address(task: Task, address: UserAddress): number {
   // The host kernel clears the word and wakes its futex when the host thread ends; the number is ours.
   order(task.memory.slot, ORDER_SYSCALL, SYS_SET_TID_ADDRESS, address);
-  return task.tid;
+  return task.localTid;
 }
 
 /** Only the base of fs may be set: gs belongs to the stub. CPUID never faults here. */

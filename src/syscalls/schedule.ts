@@ -15,6 +15,7 @@ import {
 import { NULL, type Pid, type UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { findTask } from '../kernel/pid-namespaces.ts';
 import {
   allCpus,
   checkIoPriority,
@@ -33,8 +34,7 @@ import { i32, readU64, u8, u32, writeU64 } from '../platform/arena.ts';
 import { H_CPU, SLOT_SIZE } from '../platform/layout.ts';
 
 function find(task: Task, pid: number): Task | undefined {
-  // One that has ended and was not waited for still has its attributes.
-  return pid === 0 ? task : (kernel.tasks.get(pid as Pid) ?? kernel.groups.get(pid as Pid)?.leader);
+  return pid === 0 ? task : findTask(task, pid);
 }
 
 // ---- nice values ----
@@ -71,7 +71,7 @@ function selectTasks(task: Task, which: number, who: number, first: number): rea
       return target ? [target] : [];
     }
     case PRIO_PGRP: {
-      const group = who === 0 ? task.group.processGroup : kernel.processGroups.get(who as Pid);
+      const group = who === 0 ? task.group.processGroup : task.pidNamespace.processGroups.get(who as Pid);
       return group ? [...group.members].flatMap((member) => [...member.threads]) : [];
     }
     case PRIO_USER: {

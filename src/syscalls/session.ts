@@ -4,6 +4,7 @@ import { EACCES, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
 import type { Pid } from '../base/brands.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { ownParent, ownPid, ownTid } from '../kernel/own-answers.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import { isSessionLeader, joinProcessGroup, startProcessGroup, startSession } from '../kernel/sessions.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
 
@@ -20,32 +21,34 @@ export function gettid(task: Task): number {
 }
 
 export function getpgrp(task: Task): number {
-  return task.group.processGroup.id;
+  return numberIn(task.pidNamespace, task.group.processGroup);
 }
 
 export function getpgid(task: Task, pid: number): number {
   const group = find(task, pid);
-  return group ? group.processGroup.id : -ESRCH;
+  return group ? numberIn(task.pidNamespace, group.processGroup) : -ESRCH;
 }
 
 export function getsid(task: Task, pid: number): number {
   const group = find(task, pid);
-  return group ? group.processGroup.session.id : -ESRCH;
+  return group ? numberIn(task.pidNamespace, group.processGroup.session) : -ESRCH;
 }
 
 /** The process of a thread id, 0 for the caller's own. Zombies count until they are waited for. */
 function find(task: Task, pid: number): ThreadGroup | undefined {
   if (pid === 0) return task.group;
-  return kernel.tasks.get(pid as Pid)?.group ?? kernel.groups.get(pid as Pid);
+  const { tasks, groups } = task.pidNamespace;
+  return tasks.get(pid as Pid)?.group ?? groups.get(pid as Pid);
 }
 
 export function setpgid(task: Task, pid: number, pgid: number): number {
   const own = task.group;
-  if (pid === 0) pid = own.pid;
+  const { tasks, groups, processGroups } = task.pidNamespace;
+  if (pid === 0) pid = own.localPid;
   if (pgid === 0) pgid = pid;
   if (pgid < 0) return -EINVAL;
-  const group = kernel.groups.get(pid as Pid);
-  if (!group) return kernel.tasks.has(pid as Pid) ? -EINVAL : -ESRCH;
+  const group = groups.get(pid as Pid);
+  if (!group) return tasks.has(pid as Pid) ? -EINVAL : -ESRCH;
   const { session } = own.processGroup;
   if (group.parent === own) {
     if (group.processGroup.session !== session) return -EPERM;
@@ -54,7 +57,7 @@ export function setpgid(task: Task, pid: number, pgid: number): number {
     return -ESRCH;
   }
   if (isSessionLeader(group)) return -EPERM;
-  const target = kernel.processGroups.get(pgid as Pid);
+  const target = processGroups.get(pgid as Pid);
   if (pgid !== pid) {
     if (target?.session !== session) return -EPERM;
     joinProcessGroup(group, target);
@@ -70,5 +73,5 @@ export function setsid(task: Task): number {
   const { group } = task;
   if (isSessionLeader(group) || kernel.processGroups.has(group.pid)) return -EPERM;
   startSession(group);
-  return group.pid;
+  return group.localPid;
 }

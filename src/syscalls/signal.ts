@@ -18,11 +18,12 @@ import {
   SS_DISABLE,
   SS_ONSTACK,
 } from '../abi/signal.ts';
-import type { UserAddress } from '../base/brands.ts';
+import type { Pid, UserAddress } from '../base/brands.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, commitBlock, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { mayKill } from '../kernel/credentials.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import { writeSiginfo } from '../kernel/signal-delivery.ts';
 import { bitHigh, bitLow, type SignalInfo, sanitizeMaskLow, signalInfo } from '../kernel/signal-state.ts';
 import {
@@ -232,30 +233,37 @@ export function rt_sigreturn(task: Task): number {
 
 export function kill(task: Task, pid: number, signo: number): number {
   if (signo < 0 || signo > NSIG) return -EINVAL;
-  const info = userSignal(task, signo, SI_USER);
+  const { groups, processGroups } = task.pidNamespace;
   if (pid > 0) {
-    const group = kernel.groups.get(pid as Task['tid']);
-    return group ? sendChecked(task, group, info) : -ESRCH;
+    const group = groups.get(pid as Pid);
+    return group ? killOne(task, group, signo) : -ESRCH;
   }
-  if (pid === -1) return killEverybody(task, info);
-  const id = pid === 0 ? task.group.processGroup.id : -pid;
-  const members = kernel.processGroups.get(id as Task['tid'])?.members ?? task.group.processGroup.members;
-  if (members === task.group.processGroup.members && id !== task.group.processGroup.id) return -ESRCH;
-  return killAll(task, [...members], info);
+  if (pid === -1) return killEverybody(task, signo);
+  const processGroup = pid === 0 ? task.group.processGroup : processGroups.get(-pid as Pid);
+  return processGroup ? killAll(task, [...processGroup.members], signo) : -ESRCH;
 }
 
-function killEverybody(task: Task, info: SignalInfo): number {
-  const others = [...kernel.groups.values()].filter((group) => group !== task.group && group !== kernel.init);
-  return killAll(task, others, info);
+/** All that it can see but itself and the first process. */
+function killEverybody(task: Task, signo: number): number {
+  const { groups, init } = task.pidNamespace;
+  return killAll(
+    task,
+    [...groups.values()].filter((group) => group !== task.group && group !== init),
+    signo,
+  );
 }
 
-function killAll(task: Task, groups: ThreadGroup[], info: SignalInfo): number {
+function killAll(task: Task, groups: ThreadGroup[], signo: number): number {
   let result = -ESRCH;
   for (const group of groups) {
-    const r = sendChecked(task, group, { ...info });
+    const r = killOne(task, group, signo);
     if (r === 0 || result === -ESRCH) result = result === 0 ? 0 : r;
   }
   return result;
+}
+
+function killOne(task: Task, group: ThreadGroup, signo: number): number {
+  return sendChecked(task, group, userSignal(task, group, signo, SI_USER));
 }
 
 function sendChecked(task: Task, group: ThreadGroup, info: SignalInfo): number {
@@ -280,23 +288,27 @@ function queueFull(target: Task): boolean {
   return queued >= limit;
 }
 
-function userSignal(task: Task, signo: number, code: number): SignalInfo {
-  return signalInfo(signo, code, { pid: task.group.pid, uid: task.credentials.uid });
+/** Says who sends it, by the number that the receiver knows it by: 0 if it is from above its namespace. */
+function userSignal(task: Task, to: Task | ThreadGroup, signo: number, code: number): SignalInfo {
+  return signalInfo(signo, code, { pid: numberIn(to.pidNamespace, task.group), uid: task.credentials.uid });
 }
 
 export function tkill(task: Task, tid: number, signo: number): number {
-  return tid <= 0 ? -EINVAL : sendToThread(task, 0, tid, userSignal(task, signo, SI_TKILL));
+  return tid <= 0 ? -EINVAL : sendToThread(task, 0, tid, signo, null);
 }
 
 export function tgkill(task: Task, pid: number, tid: number, signo: number): number {
-  return tid <= 0 || pid <= 0 ? -EINVAL : sendToThread(task, pid, tid, userSignal(task, signo, SI_TKILL));
+  return tid <= 0 || pid <= 0 ? -EINVAL : sendToThread(task, pid, tid, signo, null);
 }
 
-/** `pid` 0: whatever process the thread is of. */
-function sendToThread(task: Task, pid: number, tid: number, info: SignalInfo): number {
-  if (info.signo < 0 || info.signo > NSIG) return -EINVAL;
-  const target = kernel.tasks.get(tid as Task['tid']);
-  if (!target || (pid !== 0 && target.group.pid !== pid)) return -ESRCH;
+/** `pid` 0: whatever process the thread is of. `given`: the siginfo_t that the caller wants sent. */
+function sendToThread(task: Task, pid: number, tid: number, signo: number, given: SignalInfo | null): number {
+  if (signo < 0 || signo > NSIG) return -EINVAL;
+  const { tasks, groups } = task.pidNamespace;
+  const target = tasks.get(tid as Pid);
+  if (!target || (pid !== 0 && groups.get(pid as Pid) !== target.group)) return -ESRCH;
+  const info = given ?? userSignal(task, target, signo, SI_TKILL);
+  hideSender(task, target.group, info);
   if (!mayKill(task, target, info.signo)) return -EPERM;
   if (info.signo === ANY_SIGNAL) return 0;
   if (info.signo >= SIGRTMIN && queueFull(target)) return -EAGAIN;
@@ -308,19 +320,26 @@ export function rt_sigqueueinfo(task: Task, pid: number, signo: number, address:
   const info = readInfo(task, signo, address);
   if (typeof info === 'number') return info;
   // A thread's number stands for its process.
-  const group = kernel.groups.get(pid as Task['tid']) ?? kernel.tasks.get(pid as Task['tid'])?.group;
+  const { tasks, groups } = task.pidNamespace;
+  const group = groups.get(pid as Pid) ?? tasks.get(pid as Pid)?.group;
   if (!group) return -ESRCH;
   if ((info.code >= 0 || info.code === SI_TKILL) && group !== task.group) return -EPERM;
   if (signo < 0 || signo > NSIG) return -EINVAL;
+  hideSender(task, group, info);
   return sendChecked(task, group, info);
+}
+
+/** The receiver does not learn the number, however the sender gives it, of one above its namespace. */
+function hideSender(task: Task, to: ThreadGroup, info: SignalInfo): void {
+  if (numberIn(to.pidNamespace, task.group) === 0) info.pid = 0;
 }
 
 export function rt_tgsigqueueinfo(task: Task, pid: number, tid: number, signo: number, address: UserAddress): number {
   if (pid <= 0 || tid <= 0) return -EINVAL;
   const info = readInfo(task, signo, address);
   if (typeof info === 'number') return info;
-  if ((info.code >= 0 || info.code === SI_TKILL) && tid !== task.tid) return -EPERM;
-  return sendToThread(task, pid, tid, info);
+  if ((info.code >= 0 || info.code === SI_TKILL) && tid !== task.localTid) return -EPERM;
+  return sendToThread(task, pid, tid, signo, info);
 }
 
 function readInfo(task: Task, signo: number, address: UserAddress): SignalInfo | number {

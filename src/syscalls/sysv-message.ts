@@ -65,7 +65,7 @@ export function msgsnd(task: Task, msqid: number, message: UserAddress, size: nu
     task.pendingObject = queue;
     return block(task, queue.queue, 1, EINTR);
   }
-  queue.send({ type, text: readBytes(at + TYPE_SIZE, size) }, task.group.pid);
+  queue.send({ type, text: readBytes(at + TYPE_SIZE, size) }, task.group.identity);
   return 0;
 }
 
@@ -95,7 +95,7 @@ export function msgrcv(
   if (at < 0) return at;
   writeU64(at, own);
   writeBytes(at + TYPE_SIZE, text.slice(0, length));
-  if (!(flags & MSG_COPY)) queue.take(index, task.group.pid);
+  if (!(flags & MSG_COPY)) queue.take(index, task.group.identity);
   return length;
 }
 
@@ -156,7 +156,7 @@ function status(task: Task, id: number, command: number, buffer: UserAddress): n
   if (allowed < 0) return allowed;
   const at = task.memory.out(buffer, MSQID_SIZE);
   if (at < 0) return at;
-  queue.put(at);
+  queue.put(at, task);
   return byIndex ? queue.id : 0;
 }
 
@@ -170,7 +170,7 @@ function change(task: Task, id: number, buffer: UserAddress): number {
   const bytes = readU64(at + MSQID_QBYTES);
   const beyond = bytes > sysctlNumber('kernel.msgmnb', MSGMNB);
   if (beyond && !capable(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
-  const r = queue.setPermissions(at);
+  const r = queue.setPermissions(at, task);
   if (r < 0) return r;
   queue.maxBytes = bytes;
   queue.queue.wake(1);

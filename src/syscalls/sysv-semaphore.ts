@@ -41,6 +41,7 @@ import {
   semaphoreCount,
   semaphoreSets,
 } from '../kernel/ipc/semaphores.ts';
+import { numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { readTimespec } from '../kernel/time-arguments.ts';
 import { i32, u16 } from '../platform/arena.ts';
@@ -157,7 +158,7 @@ function status(task: Task, id: number, command: number, address: UserAddress): 
   if (allowed < 0) return allowed;
   const at = task.memory.out(address, SEMID_SIZE);
   if (at < 0) return at;
-  set.put(at);
+  set.put(at, task);
   return byIndex ? set.id : 0;
 }
 
@@ -169,7 +170,7 @@ function manage(task: Task, id: number, command: number, address: UserAddress): 
   if (typeof set === 'number') return set;
   const allowed = set.checkOwner(task.credentials);
   if (allowed < 0) return allowed;
-  if (command === IPC_SET) return set.setPermissions(at);
+  if (command === IPC_SET) return set.setPermissions(at, task);
   removeSemaphoreSet(set);
   return 0;
 }
@@ -191,7 +192,7 @@ function all(task: Task, id: number, command: number, address: UserAddress): num
   const wanted = u16.slice(at >>> 1, (at >>> 1) + values.length);
   if (wanted.some((value) => value > SEMVMX)) return -ERANGE;
   wanted.forEach((value, number) => {
-    set.set(number, value, task.group.pid);
+    set.set(number, value, task.group.identity);
   });
   set.queue.wake(1);
   return 0;
@@ -210,13 +211,13 @@ function one(task: Task, id: number, number: number, command: number, arg: numbe
     case GETVAL:
       return set.values[number];
     case GETPID:
-      return set.pids[number];
+      return numberIn(task.pidNamespace, set.pids[number]);
     case GETNCNT:
       return set.countWaiting(number, false);
     case GETZCNT:
       return set.countWaiting(number, true);
     default:
-      set.set(number, value, task.group.pid);
+      set.set(number, value, task.group.identity);
       set.queue.wake(1);
       return 0;
   }

@@ -73,7 +73,7 @@ export function shmget(task: Task, key: number, size: number, flags: number): nu
     const backing = host.memfd_create('SYSV', MFD_CLOEXEC) as HostFd;
     if (backing < 0) return -ENOSPC;
     const r = host.ftruncate(backing, Math.ceil(size / PAGE) * PAGE);
-    if (r === 0) return new SharedMemory(key | 0, flags, credentials, size, backing, task.group.pid);
+    if (r === 0) return new SharedMemory(key | 0, flags, credentials, size, backing, task.group.identity);
     host.close(backing);
     return -ENOMEM;
   };
@@ -97,7 +97,7 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
   if (start !== 0 && !(flags & SHM_REMAP) && overlaps(task, start, length)) return -EINVAL;
   const protection = PROT_READ | (readonly ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
   const fixed = start === 0 ? 0 : flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
-  segment.attachedTo(task.mm, task.group.pid);
+  segment.attachedTo(task.mm, task.group.identity);
   task.mm.installedFile = null;
   task.mm.installedHostFd = segment.backing;
   task.sentDescriptor = segment.backing;
@@ -120,7 +120,7 @@ export function shmdt(task: Task, address: number): number {
     const parts = hostMappings(task.mm, segment.mappingKey).filter(({ start, offset }) => start - offset === address);
     if (parts.length === 0) continue;
     segment.detachTime = nowSeconds();
-    segment.lastUser = task.group.pid;
+    segment.lastUser = task.group.identity;
     for (const { start, end } of parts.slice(0, MAX_UNMAPS)) {
       order(task.memory.slot, ORDER_SYSCALL, SYS_MUNMAP, start, end - start);
     }
@@ -193,7 +193,7 @@ function status(task: Task, id: number, command: number, buffer: UserAddress): n
   if (allowed < 0) return allowed;
   const at = task.memory.out(buffer, SHMID_SIZE);
   if (at < 0) return at;
-  segment.put(at);
+  segment.put(at, task);
   return byIndex ? segment.id : 0;
 }
 
@@ -205,7 +205,7 @@ function manage(task: Task, id: number, command: number, buffer: UserAddress): n
   if (typeof segment === 'number') return segment;
   const allowed = segment.checkOwner(task.credentials);
   if (allowed < 0) return allowed;
-  if (command === IPC_SET) return segment.setPermissions(at);
+  if (command === IPC_SET) return segment.setPermissions(at, task);
   removeSegment(segment);
   return 0;
 }

@@ -12,6 +12,7 @@ import { loadAddon } from '../../src/host/addon.ts';
 import { cancelWaits, WAIT } from '../../src/kernel/block.ts';
 import { kernel } from '../../src/kernel/kernel.ts';
 import { Limits } from '../../src/kernel/limits.ts';
+import { enlist, initialPids } from '../../src/kernel/pid-namespaces.ts';
 import { SignalActions } from '../../src/kernel/signal-state.ts';
 import { restoreMask } from '../../src/kernel/signals.ts';
 import { BLOCKED, SERVING, Task } from '../../src/kernel/task.ts';
@@ -111,7 +112,7 @@ export function newTask(files = new FdTable(), credentials: Partial<Credentials>
   setUp();
   const pid = ++lastPid as Pid;
   const task = new FakeTask(
-    pid,
+    { pidNamespace: initialPids, numbers: [pid] },
     null,
     null as unknown as AddressSpace,
     files,
@@ -122,8 +123,8 @@ export function newTask(files = new FdTable(), credentials: Partial<Credentials>
   task.group.limits = Limits.defaults();
   task.group.actions = new SignalActions();
   task.group.threads.add(task);
-  kernel.tasks.set(pid, task);
-  kernel.groups.set(pid, task.group);
+  enlist('tasks', task);
+  enlist('groups', task.group);
   return task;
 }
 

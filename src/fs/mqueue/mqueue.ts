@@ -8,6 +8,8 @@ import { S_IFREG } from '../../abi/stat.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
 import { groupExitHooks } from '../../kernel/exit.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../../kernel/task.ts';
 import type { NetlinkSocket } from '../../net/netlink/socket.ts';
 import { writeBytes } from '../../platform/arena.ts';
@@ -130,7 +132,7 @@ export class MessageQueueFile extends OpenFile {
       ['QSIZE', bytes],
       ['NOTIFY', 0],
       ['SIGNO', notification?.signo ?? 0],
-      ['NOTIFY_PID', notification?.group.pid ?? 0],
+      ['NOTIFY_PID', numberIn(kernel.current?.pidNamespace ?? initialPids, notification?.group)],
     ].map(([name, value]) => `${name}:${String(value).padEnd(name === 'QSIZE' ? 10 : 5)}`);
     const text = `${cells.join(' ')}\n`.slice(offset, offset + length);
     return writeBytes(at, text);

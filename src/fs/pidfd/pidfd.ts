@@ -6,6 +6,8 @@ import { PIDFD_NONBLOCK } from '../../abi/misc.ts';
 import { POLLHUP, POLLIN, POLLRDNORM } from '../../abi/poll.ts';
 import type { WaitQueue } from '../../base/wait-queue.ts';
 import { taskExitHooks } from '../../kernel/exit.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import { DEAD, type Task, type ThreadGroup } from '../../kernel/task.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
@@ -37,8 +39,12 @@ export class PidFile extends OpenFile {
   }
 
   override get fdinfo(): string {
-    const pid = this.group.reaped ? -1 : (this.thread?.tid ?? this.group.pid);
-    return `Pid:\t${pid}\nNSpid:\t${pid}\n`;
+    const { group, thread } = this;
+    if (group.reaped) return 'Pid:\t-1\nNSpid:\t-1\n';
+    const namespace = kernel.current?.pidNamespace ?? initialPids;
+    const pid = numberIn(namespace, thread ?? group);
+    const below = pid === 0 ? [] : (thread ?? group).numbers.slice(namespace.level + 1);
+    return `Pid:\t${pid}\nNSpid:\t${[pid, ...below].join('\t')}\n`;
   }
 }
 

@@ -4,7 +4,8 @@ import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR } from '../../abi/fcntl.ts';
 import { PROC_SUPER_MAGIC } from '../../abi/stat.ts';
 import { kernel } from '../../kernel/kernel.ts';
-import type { Task } from '../../kernel/task.ts';
+import { initialPids, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
+import type { Task, ThreadGroup } from '../../kernel/task.ts';
 import { type Network, networkOf } from '../../net/network.ts';
 import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
@@ -17,22 +18,31 @@ import { SYSTEM_FILES } from './system.ts';
 import { SYSVIPC } from './sysvipc.ts';
 import { TaskDirectory, taskByName } from './task-directory.ts';
 
-const SELF: LinkSource<null> = {
-  read: () => (kernel.current ? String(kernel.current.group.pid) : -ENOENT),
+const SELF: LinkSource<ProcSuperblock> = {
+  read: ({ pids }) => {
+    const pid = numberIn(pids, kernel.current?.group);
+    return pid === 0 ? -ENOENT : String(pid);
+  },
 };
 
-const THREAD_SELF: LinkSource<null> = {
-  read: () => (kernel.current ? `${kernel.current.group.pid}/task/${kernel.current.tid}` : -ENOENT),
+const THREAD_SELF: LinkSource<ProcSuperblock> = {
+  read: ({ pids }) => {
+    const pid = numberIn(pids, kernel.current?.group);
+    return pid === 0 ? -ENOENT : `${pid}/task/${numberIn(pids, kernel.current)}`;
+  },
 };
 
 export class ProcSuperblock extends VirtualSuperblock {
   readonly typeName = 'proc';
   readonly root: Inode;
+  /** Whose processes it shows, by the numbers that they have there. */
+  readonly pids: PidNamespace;
   /** The directories that `net` shows, by whose network it is. */
   private readonly networks = new WeakMap<Network, FixedDirectory>();
 
-  constructor() {
+  constructor(pids: PidNamespace = initialPids) {
     super();
+    this.pids = pids;
     this.source = 'proc';
     this.magic = PROC_SUPER_MAGIC;
     this.root = new ProcRoot(this);
@@ -52,13 +62,15 @@ export class ProcSuperblock extends VirtualSuperblock {
 
 /** /proc itself. */
 class ProcRoot extends VirtualDirectory {
+  private readonly pids: PidNamespace;
   private readonly fixed: FixedDirectory;
 
   constructor(superblock: ProcSuperblock) {
     super(superblock, ROOT_INO);
+    this.pids = superblock.pids;
     this.fixed = new FixedDirectory(superblock, ROOT_INO);
-    this.fixed.add('self', new GeneratedLink(superblock, superblock.nextIno(), null, SELF));
-    this.fixed.add('thread-self', new GeneratedLink(superblock, superblock.nextIno(), null, THREAD_SELF));
+    this.fixed.add('self', new GeneratedLink(superblock, superblock.nextIno(), superblock, SELF));
+    this.fixed.add('thread-self', new GeneratedLink(superblock, superblock.nextIno(), superblock, THREAD_SELF));
     this.fixed.add('mounts', new VirtualSymlink(superblock, superblock.nextIno(), 'self/mounts'));
     this.fixed.add('net', new VirtualSymlink(superblock, superblock.nextIno(), 'self/net'));
     grow(this.fixed, SYSTEM_FILES);
@@ -78,14 +90,14 @@ class ProcRoot extends VirtualDirectory {
   }
 
   override refresh(): number {
-    this.nlink = this.fixed.nlink + kernel.groups.size;
+    this.nlink = this.fixed.nlink + this.pids.groups.size;
     return 0;
   }
 
   override lookup(name: string): Inode | number {
     const fixed = this.fixed.entries.get(name);
     if (fixed) return fixed;
-    const task = taskByName(name);
+    const task = taskByName(this.pids, name);
     if (!task) return -ENOENT;
     // A thread's own number leads to its directory, too, although it is not listed.
     return new TaskDirectory(this.superblock, task, task === task.group.leader);
@@ -96,8 +108,10 @@ class ProcRoot extends VirtualDirectory {
     for (const [name, inode] of this.fixed.entries) {
       if (!sink(name, inode.ino, entryType(inode), ++next)) return 0;
     }
-    for (const pid of [...kernel.groups.keys()].sort((a, b) => a - b)) {
-      if (!sink(String(pid), taskIno(pid, false), DT_DIR, ++next)) return 0;
+    const { groups } = this.pids;
+    for (const pid of [...groups.keys()].sort((a, b) => a - b)) {
+      const { tid } = (groups.get(pid) as ThreadGroup).leader;
+      if (!sink(String(pid), taskIno(tid, false), DT_DIR, ++next)) return 0;
     }
     return 0;
   }

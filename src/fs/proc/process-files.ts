@@ -6,13 +6,16 @@ import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { DEAD, RUNNING, type Task } from '../../kernel/task.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
+import type { Superblock } from '../../vfs/inode.ts';
 import { listMounts, type MountInfo } from '../../vfs/mount.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
 import { mapsText, smapsRollupText, smapsText } from './maps.ts';
+import type { ProcSuperblock } from './proc.ts';
 import { statmText, statText, statusText } from './status.ts';
 
 const COMM_MAX = 15;
@@ -20,16 +23,25 @@ const COMM_MAX = 15;
 const AREA_MAX = 4 << 20;
 const CHUNK = 64 << 10;
 
-type Reader = (task: Task) => string | number;
+type Reader = (task: Task, pids: PidNamespace) => string | number;
+
+/** Whose numbers an instance of procfs shows. */
+function pidsOf(superblock: Superblock): PidNamespace {
+  return (superblock as ProcSuperblock).pids;
+}
 
 /** A file that everyone may read as long as the task is there. */
 function open(read: Reader, mode = 0o444): TextSource<Task> {
-  return { mode, read: (task) => (isGone(task) ? -ESRCH : read(task)) };
+  return { mode, read: (task, superblock) => (isGone(task) ? -ESRCH : read(task, pidsOf(superblock))) };
 }
 
 /** A file that only those may read who may look inside the task. */
 function closed(read: Reader, mode = 0o400): TextSource<Task> {
-  return { mode, open: checkPeek, read: (task) => (isGone(task) ? -ESRCH : read(task)) };
+  return {
+    mode,
+    open: checkPeek,
+    read: (task, superblock) => (isGone(task) ? -ESRCH : read(task, pidsOf(superblock))),
+  };
 }
 
 /** Bytes of a task's memory from `start` to `end`, as far as they can be read. */
@@ -235,7 +247,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
 export const PROCESS_FILES: Readonly<Record<string, TextSource<Task>>> = {
   ...COMMON,
   mountstats: closed(mountStatsText),
-  stat: open((task) => statText(task, true)),
+  stat: open((task, pids) => statText(task, pids, true)),
   timerslack_ns: {
     mode: 0o666,
     read: (task) => (isGone(task) ? -ESRCH : `${task.scheduling.timerSlack}\n`),
@@ -246,9 +258,9 @@ export const PROCESS_FILES: Readonly<Record<string, TextSource<Task>>> = {
 /** Text files of /proc/PID/task/TID. */
 export const THREAD_FILES: Readonly<Record<string, TextSource<Task>>> = {
   ...COMMON,
-  children: open((task) => {
+  children: open((task, pids) => {
     const own = task === task.group.leader || task.group.leader.state === DEAD;
-    return own ? [...task.group.children].map((child) => `${child.pid} `).join('') : '';
+    return own ? [...task.group.children].map((child) => `${numberIn(pids, child)} `).join('') : '';
   }),
-  stat: open((task) => statText(task, false)),
+  stat: open((task, pids) => statText(task, pids, false)),
 };

@@ -5,6 +5,7 @@ import { SIG_DFL, SIG_IGN } from '../../abi/signal.ts';
 import type { CapabilitySet } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { lockedMemory } from '../../kernel/locked-memory.ts';
+import { type Numbered, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { seccompFilterCount, seccompMode } from '../../kernel/seccomp.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
 import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
@@ -73,7 +74,7 @@ function dispositions(actions: SignalActions): { ignored: SignalSet; caught: Sig
 }
 
 /** The text of /proc/PID/stat, or of /proc/PID/task/TID/stat when `whole` is false. */
-export function statText(task: Task, whole: boolean): string {
+export function statText(task: Task, pids: PidNamespace, whole: boolean): string {
   const { group } = task;
   const living = whole ? alive(task) : task.state === DEAD ? null : task;
   const thread = hostThreadStat(task);
@@ -91,14 +92,14 @@ export function statText(task: Task, whole: boolean): string {
   const { childUsage } = group;
   const number = (index: number): string => host?.[index] ?? '0';
   return `${[
-    task.tid,
+    numberIn(pids, task),
     `(${task.name})`,
     stateOf(whole ? (living ?? task) : task, thread),
-    group.parent?.pid ?? 0,
-    group.processGroup.id,
-    session.id,
+    numberIn(pids, group.parent),
+    numberIn(pids, group.processGroup),
+    numberIn(pids, session),
     terminal?.rdev ?? 0,
-    terminal ? (terminal.foreground?.id ?? 0) : -1,
+    terminal ? numberIn(pids, terminal.foreground) : -1,
     PF_RANDOMIZE | (group.hasExecuted ? 0 : PF_FORKNOEXEC),
     usage.minorFaults,
     childUsage.minorFaults,
@@ -194,7 +195,7 @@ function tableSize(task: Task): number {
 }
 
 /** The text of /proc/PID/status or /proc/PID/task/TID/status. */
-export function statusText(task: Task): string {
+export function statusText(task: Task, pids: PidNamespace): string {
   const { group, credentials } = task;
   const state = stateOf(group.leader === task ? (alive(task) ?? task) : task, hostThreadStat(task));
   const { ignored, caught } = dispositions(group.actions);
@@ -202,17 +203,18 @@ export function statusText(task: Task): string {
   const queueLimit = group.limits.soft[RLIMIT_SIGPENDING];
   const pending = task.pending.queue.length + group.pending.queue.length;
   const switches = hostProcLines(`${task.mm.hostPid}/task/${task.hostTid}/status`).filter((l) => l.includes('ctxt_'));
+  const inward = (thing: Numbered) => thing.numbers.slice(pids.level).join('\t');
   const ids = (real: number, effective: number, saved: number, fs: number) => `${real}\t${effective}\t${saved}\t${fs}`;
   return (
     `Name:\t${escapedName(task.name)}\n` +
     `Umask:\t${task.fs.umask.toString(8).padStart(4, '0')}\n` +
     `State:\t${STATE_NAMES[state]}\n` +
-    `Tgid:\t${group.pid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${group.parent?.pid ?? 0}\nTracerPid:\t0\n` +
+    `Tgid:\t${numberIn(pids, group)}\nNgid:\t0\nPid:\t${numberIn(pids, task)}\nPPid:\t${numberIn(pids, group.parent)}\nTracerPid:\t0\n` +
     `Uid:\t${ids(credentials.uid, credentials.euid, credentials.suid, credentials.fsuid)}\n` +
     `Gid:\t${ids(credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid)}\n` +
     `FDSize:\t${task.state === DEAD ? 0 : tableSize(task)}\n` +
     `Groups:\t${credentials.groups.map((gid) => `${gid} `).join('')}\n` +
-    `NStgid:\t${group.pid}\nNSpid:\t${task.tid}\nNSpgid:\t${group.processGroup.id}\nNSsid:\t${session.id}\nKthread:\t0\n` +
+    `NStgid:\t${inward(group)}\nNSpid:\t${inward(task)}\nNSpgid:\t${inward(group.processGroup)}\nNSsid:\t${inward(session)}\nKthread:\t0\n` +
     memoryLines(task) +
     (task.state === DEAD ? '' : 'CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n') +
     `Threads:\t${group.threads.size}\n` +

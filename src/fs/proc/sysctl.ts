@@ -7,7 +7,8 @@ import { MSGMAX, MSGMNB, MSGMNI, SHMMNI } from '../../abi/ipc.ts';
 import { HOST_NAME_MAX } from '../../abi/misc.ts';
 import { capable } from '../../base/credentials.ts';
 import { host } from '../../host/calls.ts';
-import { kernel, lastPidGiven, PID_MAX } from '../../kernel/kernel.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { initialPids, PID_MAX } from '../../kernel/pid-namespaces.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, buffer, u8 } from '../../platform/arena.ts';
 import { POOL_BITS } from '../dev/memory-devices.ts';
@@ -145,7 +146,7 @@ const KERNEL: Tree = {
   cap_last_cap: text(() => `${CAP_LAST_CAP}\n`),
   domainname: utsName('domainname'),
   hostname: utsName('hostname'),
-  ns_last_pid: text(() => `${lastPidGiven()}\n`),
+  ns_last_pid: text(() => `${(kernel.current?.pidNamespace ?? initialPids).lastPid}\n`),
   osrelease: text(() => `${OS_RELEASE}\n`),
   ostype: text(() => `${OS_TYPE}\n`),
   pid_max: text(() => `${PID_MAX}\n`),

@@ -13,7 +13,8 @@ import {
 } from '../../abi/misc.ts';
 import { monotonicNow } from '../../base/clock.ts';
 import { host } from '../../host/calls.ts';
-import { kernel, lastPidGiven } from '../../kernel/kernel.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { initialPids } from '../../kernel/pid-namespaces.ts';
 import { RUNNING, SERVING } from '../../kernel/task.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, markScratch, readU64, releaseScratch, u32 } from '../../platform/arena.ts';
@@ -140,7 +141,7 @@ const LOAD_UNIT = 65536;
 function loadAverage(): string {
   const field = machine();
   const load = (i: number): string => ((field?.(SYSINFO_LOADS + 8 * i) ?? 0) / LOAD_UNIT).toFixed(2);
-  return `${load(0)} ${load(1)} ${load(2)} ${countRunning()}/${kernel.tasks.size} ${lastPidGiven()}\n`;
+  return `${load(0)} ${load(1)} ${load(2)} ${countRunning()}/${kernel.tasks.size} ${(kernel.current?.pidNamespace ?? initialPids).lastPid}\n`;
 }
 
 /** Names of the filesystem types, in the order in which sysfs(2) numbers them. */

@@ -4,6 +4,8 @@ import type { IpcObject } from '../../kernel/ipc/ids.ts';
 import { messageQueues } from '../../kernel/ipc/messages.ts';
 import { semaphoreSets } from '../../kernel/ipc/semaphores.ts';
 import { segments } from '../../kernel/ipc/shared-memory.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { initialPids, type Numbered, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { Tree } from '../virtual/directory.ts';
 import { text } from './system.ts';
 
@@ -23,14 +25,19 @@ function perms(object: IpcObject): string {
   return object.mode.toString(8).padStart(5);
 }
 
+/** A process's number for the reader. */
+function number(process: Numbered | null): number {
+  return numberIn(kernel.current?.pidNamespace ?? initialPids, process);
+}
+
 function messageTable(): string {
   const rows = messageQueues.objects.map((queue) => {
     if (queue === null) return '';
     const { key, id, bytes, messages, lastSender, lastReceiver, uid, gid, creatorUid, creatorGid } = queue;
     const owners = [uid, gid, creatorUid, creatorGid].map((value) => [value, 5] as const);
     const times = [queue.sendTime, queue.receiveTime, queue.changeTime].map((value) => [value, 10] as const);
-    const counts = [[bytes, 11] as const, [messages.length, 10] as const, [lastSender, 5] as const] as const;
-    return line([key, 10], [id, 10], [perms(queue), 5], ...counts, [lastReceiver, 5], ...owners, ...times);
+    const counts = [[bytes, 11] as const, [messages.length, 10] as const, [number(lastSender), 5] as const] as const;
+    return line([key, 10], [id, 10], [perms(queue), 5], ...counts, [number(lastReceiver), 5], ...owners, ...times);
   });
   return MSG_HEAD + rows.join('');
 }
@@ -49,7 +56,9 @@ function segmentTable(): string {
   const rows = segments.objects.map((segment) => {
     if (segment === null) return '';
     const { key, id, size, creator, lastUser, uid, gid, creatorUid, creatorGid } = segment;
-    const pids = [creator, lastUser, segment.countAttached()].map((value, i) => [value, i < 2 ? 5 : 6] as const);
+    const pids = [number(creator), number(lastUser), segment.countAttached()].map(
+      (value, i) => [value, i < 2 ? 5 : 6] as const,
+    );
     const owners = [uid, gid, creatorUid, creatorGid].map((value) => [value, 5] as const);
     const times = [segment.attachTime, segment.detachTime, segment.changeTime].map((value) => [value, 10] as const);
     const memory = [[segment.resident() * PAGE, 21] as const, [0, 21] as const] as const;

@@ -5,7 +5,7 @@ import { EIO, ENOENT } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK, DT_REG } from '../../abi/fcntl.ts';
 import { S_IFREG } from '../../abi/stat.ts';
 import type { Pid, UserAddress } from '../../base/brands.ts';
-import { kernel } from '../../kernel/kernel.ts';
+import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -136,7 +136,7 @@ class ThreadsDirectory extends VirtualDirectory {
   }
 
   override lookup(name: string): Inode | number {
-    const task = taskByName(name);
+    const task = taskByName(pidsOf(this), name);
     if (!task || task.group !== this.task.group) return -ENOENT;
     return new TaskDirectory(this.superblock, task, false);
   }
@@ -144,20 +144,26 @@ class ThreadsDirectory extends VirtualDirectory {
   override readdir(_offset: number, sink: DirectorySink): number {
     const { group } = this.task;
     if (isGone(group.leader)) return -ENOENT;
-    const tids = new Set<Pid>([group.leader.tid, ...[...group.threads].map((thread) => thread.tid)]);
+    const threads = new Set<Task>([group.leader, ...group.threads]);
+    const byNumber = [...threads].map((thread) => [numberIn(pidsOf(this), thread), thread.tid]);
     let next = 0;
-    for (const tid of [...tids].sort((a, b) => a - b)) {
-      if (!sink(String(tid), taskIno(tid, true), DT_DIR, ++next)) break;
+    for (const [number, tid] of byNumber.sort((a, b) => a[0] - b[0])) {
+      if (!sink(String(number), taskIno(tid, true), DT_DIR, ++next)) break;
     }
     return 0;
   }
 }
 
+/** Whose numbers the directory's instance of procfs shows. */
+function pidsOf(inode: Inode): PidNamespace {
+  return (inode.superblock as ProcSuperblock).pids;
+}
+
 /** The task that a name of digits stands for (a process's leader also as a zombie), or null. */
-export function taskByName(name: string): Task | null {
+export function taskByName(pids: PidNamespace, name: string): Task | null {
   if (!/^[1-9]\d{0,8}$/.test(name)) return null;
   const pid = Number(name) as Pid;
-  const task = kernel.tasks.get(pid) ?? kernel.groups.get(pid)?.leader ?? null;
+  const task = pids.tasks.get(pid) ?? pids.groups.get(pid)?.leader ?? null;
   return task && !isGone(task) ? task : null;
 }
 

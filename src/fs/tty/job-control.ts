@@ -7,7 +7,7 @@ import { O_NOCTTY } from '../../abi/fcntl.ts';
 import { SI_KERNEL, SIG_IGN, SIGTTIN } from '../../abi/signal.ts';
 import type { Pid } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
-import { kernel } from '../../kernel/kernel.ts';
+import { numberIn } from '../../kernel/pid-namespaces.ts';
 import { isOrphaned } from '../../kernel/sessions.ts';
 import { bitLow, signalInfo } from '../../kernel/signal-state.ts';
 import { sendSignalToProcessGroup } from '../../kernel/signals.ts';
@@ -74,13 +74,13 @@ export function renounceTerminal(task: Task, tty: Tty): number {
 /** TIOCGPGRP: the foreground process group, 0 for none. Only the master may ask about another's terminal. */
 export function foregroundGroup(task: Task, tty: Tty, fromMaster: boolean): number {
   if (!fromMaster && controllingTerminal(task.group) !== tty) return -ENOTTY;
-  return tty.foreground?.id ?? 0;
+  return numberIn(task.pidNamespace, tty.foreground);
 }
 
 /** TIOCGSID: the session, -ENOTTY for none. */
 export function terminalSession(task: Task, tty: Tty, fromMaster: boolean): number {
   if (!fromMaster && controllingTerminal(task.group) !== tty) return -ENOTTY;
-  return tty.session?.id ?? -ENOTTY;
+  return tty.session ? numberIn(task.pidNamespace, tty.session) : -ENOTTY;
 }
 
 /** TIOCSPGRP, after the check that a background caller is stopped. */
@@ -88,7 +88,7 @@ export function setForegroundGroup(task: Task, tty: Tty, id: number): number {
   if (id < 0) return -EINVAL;
   const { session } = task.group.processGroup;
   if (controllingTerminal(task.group) !== tty || tty.session !== session) return -ENOTTY;
-  const target = kernel.processGroups.get(id as Pid);
+  const target = task.pidNamespace.processGroups.get(id as Pid);
   if (!target) return -ESRCH;
   if (target.session !== session) return -EPERM;
   tty.foreground = target;

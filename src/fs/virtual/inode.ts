@@ -40,7 +40,7 @@ export interface TextSource<Subject> {
   /** Permission bits. */
   readonly mode: number;
   /** The text, as a byte string, or -errno. */
-  readonly read?: (subject: Subject) => string | number;
+  readonly read?: (subject: Subject, superblock: Superblock) => string | number;
   /** Takes what one write(2) brought. 0 or -errno. */
   readonly write?: (subject: Subject, text: string) => number;
   /** Checks beyond the permission bits, when it is opened. 0 or -errno. */
@@ -73,9 +73,9 @@ class GeneratedOpenFile<Subject> extends OpenFile {
 
   override read(at: number, length: number, offset: number): number {
     if (offset === 0 || this.text === null) {
-      const { source, subject } = this.inode;
+      const { source, subject, superblock } = this.inode;
       if (!source.read) return -EACCES;
-      const text = source.read(subject);
+      const text = source.read(subject, superblock);
       if (typeof text === 'number') return text;
       this.text = text;
     }

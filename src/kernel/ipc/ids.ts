@@ -17,7 +17,9 @@ import {
 } from '../../abi/ipc.ts';
 import { realtimeSeconds } from '../../base/clock.ts';
 import { type Credentials, capable } from '../../base/credentials.ts';
+import { idFrom, NO_ID, shownId } from '../../base/user-namespace.ts';
 import { i32, u8, u16, u32 } from '../../platform/arena.ts';
+import type { Task } from '../task.ts';
 
 /** Identifiers are sequence * this + index. */
 const INDEX_SPAN = 32768;
@@ -62,23 +64,25 @@ export class IpcObject {
     return euid === this.uid || euid === this.creatorUid || capable(credentials, CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
 
-  /** Lays down a struct ipc64_perm. */
-  putPermissions(at: number): void {
+  /** Lays down a struct ipc64_perm, its ids as the viewer sees them. */
+  putPermissions(at: number, viewer: Task): void {
+    const { user } = viewer.credentials;
     u8.fill(0, at, at + PERM_SIZE);
     i32[at >>> 2] = this.key;
-    u32[(at + PERM_UID) >>> 2] = this.uid;
-    u32[(at + PERM_GID) >>> 2] = this.gid;
-    u32[(at + PERM_CUID) >>> 2] = this.creatorUid;
-    u32[(at + PERM_CGID) >>> 2] = this.creatorGid;
+    u32[(at + PERM_UID) >>> 2] = shownId(user.uidMap, this.uid);
+    u32[(at + PERM_GID) >>> 2] = shownId(user.gidMap, this.gid);
+    u32[(at + PERM_CUID) >>> 2] = shownId(user.uidMap, this.creatorUid);
+    u32[(at + PERM_CGID) >>> 2] = shownId(user.gidMap, this.creatorGid);
     u32[(at + PERM_MODE) >>> 2] = this.mode;
     u16[(at + PERM_SEQ) >>> 1] = Math.floor(this.id / INDEX_SPAN);
   }
 
   /** IPC_SET: takes owner and permissions from a struct ipc64_perm. 0, or -EINVAL for ids that are none. */
-  setPermissions(at: number): number {
-    const uid = u32[(at + PERM_UID) >>> 2];
-    const gid = u32[(at + PERM_GID) >>> 2];
-    if (uid === 0xffffffff || gid === 0xffffffff) return -EINVAL;
+  setPermissions(at: number, by: Task): number {
+    const { user } = by.credentials;
+    const uid = idFrom(user.uidMap, u32[(at + PERM_UID) >>> 2]);
+    const gid = idFrom(user.gidMap, u32[(at + PERM_GID) >>> 2]);
+    if (uid === NO_ID || gid === NO_ID) return -EINVAL;
     this.uid = uid;
     this.gid = gid;
     this.mode = (this.mode & ~0o777) | (u32[(at + PERM_MODE) >>> 2] & 0o777);

@@ -14,10 +14,11 @@ import {
   MSQID_SIZE,
   MSQID_STIME,
 } from '../../abi/ipc.ts';
-import type { Pid } from '../../base/brands.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
 import { i32, u8, writeU64 } from '../../platform/arena.ts';
+import { type Numbered, numberIn } from '../pid-namespaces.ts';
+import type { Task } from '../task.ts';
 import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
 
 export interface Message {
@@ -39,8 +40,8 @@ export class MessageQueue extends IpcObject {
   maxBytes: number;
   sendTime = 0;
   receiveTime = 0;
-  lastSender = 0;
-  lastReceiver = 0;
+  lastSender: Numbered | null = null;
+  lastReceiver: Numbered | null = null;
   /** Woken when a message comes, when room comes, and when the queue goes. */
   readonly queue = new WaitQueue();
 
@@ -54,12 +55,12 @@ export class MessageQueue extends IpcObject {
     return fits && total + length + OVERHEAD <= TOTAL_MAX;
   }
 
-  send(message: Message, pid: Pid): void {
+  send(message: Message, by: Numbered): void {
     this.messages.push(message);
     this.bytes += message.text.length;
     total += message.text.length + OVERHEAD;
     this.sendTime = nowSeconds();
-    this.lastSender = pid;
+    this.lastSender = by;
     this.queue.wake(1);
   }
 
@@ -78,27 +79,27 @@ export class MessageQueue extends IpcObject {
     return found;
   }
 
-  take(index: number, pid: Pid): void {
+  take(index: number, by: Numbered): void {
     const [message] = this.messages.splice(index, 1);
     this.bytes -= message.text.length;
     total -= message.text.length + OVERHEAD;
     this.receiveTime = nowSeconds();
-    this.lastReceiver = pid;
+    this.lastReceiver = by;
     this.queue.wake(1);
   }
 
   /** Lays down a struct msqid64_ds. */
-  put(at: number): void {
+  put(at: number, viewer: Task): void {
     u8.fill(0, at, at + MSQID_SIZE);
-    this.putPermissions(at);
+    this.putPermissions(at, viewer);
     writeU64(at + MSQID_STIME, this.sendTime);
     writeU64(at + MSQID_RTIME, this.receiveTime);
     writeU64(at + MSQID_CTIME, this.changeTime);
     writeU64(at + MSQID_CBYTES, this.bytes);
     writeU64(at + MSQID_QNUM, this.messages.length);
     writeU64(at + MSQID_QBYTES, this.maxBytes);
-    i32[(at + MSQID_LSPID) >>> 2] = this.lastSender;
-    i32[(at + MSQID_LRPID) >>> 2] = this.lastReceiver;
+    i32[(at + MSQID_LSPID) >>> 2] = numberIn(viewer.pidNamespace, this.lastSender);
+    i32[(at + MSQID_LRPID) >>> 2] = numberIn(viewer.pidNamespace, this.lastReceiver);
   }
 }
 

@@ -12,11 +12,11 @@ import {
   SEMID_SIZE,
   SEMVMX,
 } from '../../abi/ipc.ts';
-import type { Pid } from '../../base/brands.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
 import { u8, writeU64 } from '../../platform/arena.ts';
 import { groupExitHooks } from '../exit.ts';
+import type { Numbered } from '../pid-namespaces.ts';
 import { BLOCKED, type Task, type ThreadGroup } from '../task.ts';
 import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
 
@@ -37,7 +37,7 @@ export interface Obstacle {
 export class SemaphoreSet extends IpcObject {
   readonly values: Uint16Array;
   /** Who changed each semaphore last. */
-  readonly pids: Int32Array;
+  readonly pids: (Numbered | null)[];
   operationTime = 0;
   /** Woken when a value changes and when the set goes. */
   readonly queue = new WaitQueue();
@@ -49,7 +49,7 @@ export class SemaphoreSet extends IpcObject {
   constructor(key: number, mode: number, owner: Credentials, count: number) {
     super(key, mode, owner);
     this.values = new Uint16Array(count);
-    this.pids = new Int32Array(count);
+    this.pids = new Array(count).fill(null);
     total += count;
   }
 
@@ -67,7 +67,7 @@ export class SemaphoreSet extends IpcObject {
     const r = this.noteUndo(operations, group);
     if (r < 0) return r;
     for (const [number, value] of result) this.values[number] = value;
-    for (const { number } of operations) this.pids[number] = group.pid;
+    for (const { number } of operations) this.pids[number] = group.identity;
     this.operationTime = nowSeconds();
     if (operations.some(({ amount }) => amount !== 0)) this.queue.wake(1);
     return 0;
@@ -90,9 +90,9 @@ export class SemaphoreSet extends IpcObject {
   }
 
   /** SETVAL and SETALL: what was to be undone of these semaphores is forgotten. */
-  set(number: number, value: number, pid: Pid): void {
+  set(number: number, value: number, by: Numbered): void {
     this.values[number] = value;
-    this.pids[number] = pid;
+    this.pids[number] = by;
     for (const adjust of this.undo.values()) if (adjust.delete(number)) adjustments--;
     this.changeTime = nowSeconds();
   }
@@ -106,7 +106,7 @@ export class SemaphoreSet extends IpcObject {
     for (const [number, amount] of adjust) {
       if (amount === 0) continue;
       this.values[number] = Math.max(0, Math.min(SEMVMX, this.values[number] + amount));
-      this.pids[number] = group.pid;
+      this.pids[number] = group.identity;
     }
     this.operationTime = nowSeconds();
     this.queue.wake(1);
@@ -132,9 +132,9 @@ export class SemaphoreSet extends IpcObject {
   }
 
   /** Lays down a struct semid64_ds. */
-  put(at: number): void {
+  put(at: number, viewer: Task): void {
     u8.fill(0, at, at + SEMID_SIZE);
-    this.putPermissions(at);
+    this.putPermissions(at, viewer);
     writeU64(at + SEMID_OTIME, this.operationTime);
     writeU64(at + SEMID_CTIME, this.changeTime);
     writeU64(at + SEMID_NSEMS, this.values.length);

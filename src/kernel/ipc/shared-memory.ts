@@ -14,7 +14,7 @@ import {
   SHMID_SIZE,
 } from '../../abi/ipc.ts';
 import { S_IFREG, STAT_BLOCKS, STAT_SIZE } from '../../abi/stat.ts';
-import type { HostFd, Pid } from '../../base/brands.ts';
+import type { HostFd } from '../../base/brands.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import { host } from '../../host/calls.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
@@ -25,6 +25,8 @@ import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { groupExitHooks } from '../exit.ts';
 import { kernel } from '../kernel.ts';
+import { type Numbered, numberIn } from '../pid-namespaces.ts';
+import type { Task } from '../task.ts';
 import { DEAD } from '../task.ts';
 import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
 
@@ -34,12 +36,12 @@ export class SharedMemory extends IpcObject {
   /** How the host's maps call the backing: device and inode. */
   readonly mappingKey: string;
   private readonly path: Path;
-  readonly creator: Pid;
-  lastUser = 0;
+  readonly creator: Numbered;
+  lastUser: Numbered | null = null;
   attachTime = 0;
   detachTime = 0;
 
-  constructor(key: number, mode: number, owner: Credentials, size: number, backing: HostFd, creator: Pid) {
+  constructor(key: number, mode: number, owner: Credentials, size: number, backing: HostFd, creator: Numbered) {
     super(key, mode, owner);
     this.size = size;
     this.backing = backing;
@@ -51,10 +53,10 @@ export class SharedMemory extends IpcObject {
   }
 
   /** It is about to be mapped into an address space. */
-  attachedTo(mm: AddressSpace, pid: Pid): void {
+  attachedTo(mm: AddressSpace, by: Numbered): void {
     mm.mappedFiles.set(this.mappingKey, this.path);
     this.attachTime = nowSeconds();
-    this.lastUser = pid;
+    this.lastUser = by;
   }
 
   /** Mappings of it in all processes. */
@@ -76,15 +78,15 @@ export class SharedMemory extends IpcObject {
   }
 
   /** Lays down a struct shmid64_ds. */
-  put(at: number): void {
+  put(at: number, viewer: Task): void {
     u8.fill(0, at, at + SHMID_SIZE);
-    this.putPermissions(at);
+    this.putPermissions(at, viewer);
     writeU64(at + SHMID_SEGSZ, this.size);
     writeU64(at + SHMID_ATIME, this.attachTime);
     writeU64(at + SHMID_DTIME, this.detachTime);
     writeU64(at + SHMID_CTIME, this.changeTime);
-    i32[(at + SHMID_CPID) >>> 2] = this.creator;
-    i32[(at + SHMID_LPID) >>> 2] = this.lastUser;
+    i32[(at + SHMID_CPID) >>> 2] = numberIn(viewer.pidNamespace, this.creator);
+    i32[(at + SHMID_LPID) >>> 2] = numberIn(viewer.pidNamespace, this.lastUser);
     writeU64(at + SHMID_NATTCH, this.countAttached());
   }
 }

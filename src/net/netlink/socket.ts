@@ -156,7 +156,7 @@ export class NetlinkSocket extends Socket {
 
   private takePort(task: Task, wanted: number): number {
     const { network } = this;
-    let port = wanted === 0 ? task.group.pid : wanted;
+    let port = wanted === 0 ? task.group.localPid : wanted;
     if (network.netlinkPorts.has(port)) {
       if (wanted !== 0) return -EINVAL;
       while (network.netlinkPorts.has(network.nextNetlinkPort)) network.nextNetlinkPort--;

@@ -14,6 +14,7 @@ import {
   EPIPE,
 } from '../../abi/errno.ts';
 import { AF_UNIX, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_PASSCRED, SOCK_SEQPACKET } from '../../abi/socket.ts';
+import type { Numbered } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { type OpenFile, retain } from '../../vfs/open-file.ts';
@@ -36,7 +37,7 @@ interface Packet {
   /** The sender's name when it sent. */
   readonly from: string;
   rights: OpenFile[] | null;
-  readonly pid: number;
+  readonly pid: Numbered | null;
   readonly uid: number;
   readonly gid: number;
 }
@@ -203,7 +204,7 @@ export class UnixPacketSocket extends UnixSocket {
       sender,
       from: sender.name,
       rights,
-      pid: message.hasCredentials ? message.pid : task.group.pid,
+      pid: message.hasCredentials ? message.pid : task.group.identity,
       uid: message.hasCredentials ? message.uid : own.uid,
       gid: message.hasCredentials ? message.gid : own.gid,
     });

@@ -220,5 +220,5 @@ function link(a: UnixSocket, b: UnixSocket): void {
 
 export function credentialsOf(task: Task): PeerCredentials {
   const { euid, egid, groups } = task.credentials;
-  return { pid: task.group.pid, uid: euid, gid: egid, groups };
+  return { pid: task.group.identity, uid: euid, gid: egid, groups };
 }

@@ -8,6 +8,7 @@
 import { EAGAIN, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
 import { MSG_OOB, MSG_PEEK, SO_PASSCRED, SOCK_STREAM } from '../../abi/socket.ts';
 import type { Credentials } from '../../base/credentials.ts';
+import type { Numbered } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { type OpenFile, retain } from '../../vfs/open-file.ts';
@@ -25,7 +26,7 @@ interface Mark {
   readonly start: number;
   end: number;
   rights: OpenFile[] | null;
-  readonly pid: number;
+  readonly pid: Numbered | null;
   readonly uid: number;
   readonly gid: number;
 }
@@ -172,7 +173,7 @@ export class UnixStream extends UnixSocket {
   /** Notes what goes with `length` bytes from `start` on; the last stretch grows if nothing is new. */
   private noteStretch(start: number, length: number, task: Task, message: Message): void {
     const own = task.credentials;
-    const pid = message.hasCredentials ? message.pid : task.group.pid;
+    const pid = message.hasCredentials ? message.pid : task.group.identity;
     const uid = message.hasCredentials ? message.uid : own.uid;
     const gid = message.hasCredentials ? message.gid : own.gid;
     const last = this.marks.at(-1);
