@@ -89,13 +89,19 @@ static const struct host_call CALLS[] = {
     {"sched_getaffinity", SYS_sched_getaffinity, "ilp", {0}},
     {"getrlimit", SYS_prlimit64, "kikp", {0, 0}},
     {"getrusage", SYS_getrusage, "ip", {0}},
-    // sockets that were inherited: no other can be made
+    // sockets: inherited ones, and those of net.c
     {"recv", SYS_recvfrom, "ibikk", {0, 0}},
     {"send", SYS_sendto, "ibikk", {0, 0}},
     {"shutdown", SYS_shutdown, "ii", {0}},
     {"getsockname", SYS_getsockname, "ipp", {0}},
     {"getpeername", SYS_getpeername, "ipp", {0}},
     {"getsockopt", SYS_getsockopt, "iiipp", {0}},
+    {"setsockopt", SYS_setsockopt, "iiib", {0}},
+    {"bind", SYS_bind, "ib", {0}},
+    {"connect", SYS_connect, "ib", {0}},
+    {"listen", SYS_listen, "ii", {0}},
+    {"siocoutq", SYS_ioctl, "ikp", {TIOCOUTQ}},
+    {"siocatmark", SYS_ioctl, "ikp", {SIOCATMARK}},
     // the control socket
     {"accept4", SYS_accept4, "ikki", {0, 0}},
     // terminals and pipes: single requests, no generic ioctl
@@ -343,4 +349,5 @@ void host_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "clock_gettime", host_clock_gettime, NULL);
   export_method(env, exports, "prctl_set_name", host_set_name, NULL);
   export_method(env, exports, "exit", host_exit, NULL);
+  net_exports(env, exports);
 }

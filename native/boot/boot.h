@@ -175,6 +175,11 @@ void forbid_core_dumps(void);
 
 // ---- init.c, zygote.c, sentry.c ----
 void loopback_up(void);
+/**
+ * The sentry may bind any port of the network namespace that we are in, though it has no capability there: who of the
+ * container's programs may bind ports below 1024 is decided in the sandbox.
+ */
+void free_low_ports(void);
 void run_init(struct options *options, struct state *state) __attribute__((noreturn));
 pid_t start_zygote(const struct options *options, const struct state *state);
 pid_t start_sentry(const struct options *options, const struct state *state, pid_t zygote, int init_fd);

@@ -18,6 +18,14 @@ void loopback_up(void) {
   close(fd);
 }
 
+void free_low_ports(void) {
+  int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  // Where this is not allowed, the program that asks for such a port is told.
+  if (write(fd, "0", 1) < 0) errno = 0;
+  close(fd);
+}
+
 /** The sentry has loaded everything it will ever load: the root under it is emptied, for it and for us. */
 static void hand_over(int sentry_fd) {
   char text[16];
@@ -44,7 +52,10 @@ void run_init(struct options *options, struct state *state) {
   state->proc = take_proc();
   take_machine_files(state);
   if (!state->trees_taken) take_trees(options, state);
-  if (state->own_network) loopback_up();
+  if (state->own_network) {
+    loopback_up();
+    free_low_ports();
+  }
 
   pid_t zygote = start_zygote(options, state);
   int pair[2];

@@ -29,6 +29,7 @@ export interface SandboxSpec {
   /** Written to the sandbox's /proc/sys: `kernel.msgmax` to value. */
   readonly sysctl: Readonly<Record<string, string>>;
   readonly process: ProcessSpec;
+  readonly network: NetworkSpec;
   /** What the sandbox may use, as its cgroup shows it. The host holds it to all of them, the sentry to the first. */
   readonly limits: LimitsSpec;
   /** The user namespace the sentry runs in: which ids of it exist on the host. */
@@ -43,6 +44,14 @@ export interface SandboxSpec {
   readonly stats: boolean;
   /** Log what the sentry does to stderr. */
   readonly debug: boolean;
+}
+
+export interface NetworkSpec {
+  /**
+   * What lies beyond the loopback. `none`: nothing. `sandbox`: the network namespace that the sentry was started in, all
+   * but its loopback, which is the sandbox's own. `host`: that namespace, its loopback too.
+   */
+  readonly outside: 'none' | 'sandbox' | 'host';
 }
 
 /** Null: no limit. */

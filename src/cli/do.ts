@@ -13,13 +13,14 @@ import { loginCapabilities } from '../oci/capabilities.ts';
 import { inheritedLimits, NO_LIMITS, STANDARD_MOUNTS } from '../oci/defaults.ts';
 import { defaultIdentity } from '../oci/identity.ts';
 import type { Bind, Sandbox } from '../oci/launch.ts';
-import { launch } from '../oci/launch.ts';
+import { HOST_NETWORK, launch } from '../oci/launch.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, callerEnvironment, isTerminal } from './caller.ts';
+import { addNetworkOptions, type NetworkOptions } from './network.ts';
 import type { TraceOptions } from './options.ts';
 import { addTraceOptions, appendTo, parseId, traceSpec } from './options.ts';
 
-interface DoOptions extends TraceOptions {
+interface DoOptions extends TraceOptions, NetworkOptions {
   readonly root: string;
   readonly overlay: string;
   readonly bind?: readonly BindOption[];
@@ -68,6 +69,7 @@ export function addDoCommand(program: Command, dist: string): void {
     .option('--uid <n>', 'user id inside', parseId, 0)
     .option('--gid <n>', 'group id inside', parseId, 0)
     .option('--hostname <name>', "host name inside (default: this machine's)");
+  addNetworkOptions(command, 'none');
   addTraceOptions(command).action((name: string, args: string[], options: DoOptions) => {
     launch(dist, sandboxOf([name, ...args], options, dist));
   });
@@ -117,12 +119,14 @@ function sandboxOf(args: readonly string[], options: DoOptions, dist: string): S
     readonlyPaths: [],
     devices: LOOP_DEVICES,
     sysctl: {},
+    network: { outside: options.network?.outside ?? 'none' },
     limits: NO_LIMITS,
     process: processOf(args, options, rootPath),
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
     ...traceSpec(options, dist),
   };
-  return { spec, binds, identity, networkNamespace: null };
+  const { outside, path = null } = options.network ?? {};
+  return { spec, binds, identity, networkNamespace: outside === 'host' ? HOST_NETWORK : path };
 }
 
 function overlayOf(overlay: string, binds: Bind[]): RootSpec['overlay'] {

@@ -5,8 +5,9 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { pathOf } from '../oci/bytes.ts';
 import { defaultRoot } from '../oci/state.ts';
+import { addNetworkOptions, type NetworkOptions } from './network.ts';
 
-interface GlobalOptions {
+interface GlobalOptions extends NetworkOptions {
   readonly root?: string;
   readonly log?: string;
   readonly logFormat: 'text' | 'json';
@@ -15,7 +16,7 @@ interface GlobalOptions {
 }
 
 export function addGlobalOptions(program: Command): void {
-  program
+  addNetworkOptions(program, "the configuration's")
     .option('--root <dir>', 'directory of the state of containers (default: /run/cloister, or below XDG_RUNTIME_DIR)')
     .option('--log <file>', 'file to write errors and warnings to, too')
     .addOption(new Option('--log-format <format>', 'format of the log file').choices(['text', 'json']).default('text'))
@@ -35,6 +36,11 @@ export function readGlobalOptions(program: Command): void {
 /** Where containers' states are, as text. */
 export function stateRoot(): string {
   return options.root === undefined ? defaultRoot() : Buffer.from(options.root, 'latin1').toString('utf8');
+}
+
+/** For containers whose own verb says nothing of the network. */
+export function networkDefaults(): NetworkOptions {
+  return options;
 }
 
 export function isDebug(): boolean {

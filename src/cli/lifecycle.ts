@@ -8,10 +8,11 @@ import { InvalidArgumentError } from 'commander';
 import type { CreateOptions } from '../oci/create.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, print } from './caller.ts';
-import { hasLog, isDebug, log, stateRoot, wantsSystemd } from './globals.ts';
+import { hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
+import { addNetworkOptions, type NetworkOptions } from './network.ts';
 import { addTraceOptions, type TraceOptions, traceSpec } from './options.ts';
 
-interface BundleOptions {
+interface BundleOptions extends NetworkOptions {
   readonly bundle: string;
   readonly consoleSocket?: string;
   readonly pidFile?: string;
@@ -23,7 +24,7 @@ interface BundleOptions {
 const UNTRACED = { strace: null, stats: false, patch: true, spin: true };
 
 function addBundleOptions(command: Command): Command {
-  return command
+  return addNetworkOptions(command, "the configuration's")
     .argument('<id>', 'name of the container')
     .option('-b, --bundle <dir>', 'directory with config.json', '.')
     .option('--console-socket <path>', 'socket that is sent the master of the terminal')
@@ -49,6 +50,7 @@ function createOptions(id: string, options: BundleOptions, warn: (message: strin
     pidFile: options.pidFile ?? null,
     preserveFds: options.preserveFds,
     ...UNTRACED,
+    network: options.network ?? networkDefaults().network ?? null,
     debug: isDebug(),
     warn,
   };

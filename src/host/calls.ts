@@ -97,7 +97,7 @@ export interface HostCalls {
   /** Fills a struct rusage (144 bytes). */
   getrusage(who: number, at: number): number;
 
-  // ---- inherited sockets ----
+  // ---- sockets: inherited ones, and those of the container's network ----
   /** recvfrom(2) without an address. */
   recv(fd: HostFd, at: number, length: number, flags: number): number;
   /** sendto(2) without an address. */
@@ -107,6 +107,33 @@ export interface HostCalls {
   getsockname(fd: HostFd, at: number, lengthAt: number): number;
   getpeername(fd: HostFd, at: number, lengthAt: number): number;
   getsockopt(fd: HostFd, level: number, name: number, at: number, lengthAt: number): number;
+  setsockopt(fd: HostFd, level: number, name: number, at: number, length: number): number;
+  /**
+   * Non-blocking, close-on-exec: TCP or UDP over IPv4 or IPv6, or NETLINK_ROUTE; -EAFNOSUPPORT for all others.
+   */
+  socket(family: number, type: number, protocol: number): number;
+  bind(fd: HostFd, at: number, length: number): number;
+  connect(fd: HostFd, at: number, length: number): number;
+  listen(fd: HostFd, backlog: number): number;
+  /** Fill an s32. */
+  siocoutq(fd: HostFd, at: number): number;
+  siocatmark(fd: HostFd, at: number): number;
+  /** sendmsg(2) with one buffer, without waiting or SIGPIPE; lengths of 0: no name, no control messages. */
+  sendmsg(
+    fd: HostFd,
+    at: number,
+    length: number,
+    flags: number,
+    nameAt: number,
+    nameLength: number,
+    controlAt: number,
+    controlLength: number,
+  ): number;
+  /**
+   * recvmsg(2) with one buffer, without waiting. What came along is laid down at `received` (RECEIVED_SIZE bytes): u32
+   * lengths of name and control messages, u32 MSG_* flags, at 16 the name, at 144 the control messages.
+   */
+  recvmsg(fd: HostFd, at: number, length: number, flags: number, received: number): number;
 
   // ---- the control socket ----
   /** Without the peer's address. */

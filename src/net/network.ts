@@ -6,6 +6,7 @@ import { initialNamespaces, type NetworkNamespace } from '../kernel/namespaces.t
 import type { Task } from '../kernel/task.ts';
 import { PortTable } from './inet/ports.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
+import type { Outside } from './outside/outside.ts';
 import type { UnixSocket } from './unix/socket.ts';
 
 export class Network {
@@ -21,6 +22,8 @@ export class Network {
   readonly netlinkPorts = new Map<number, NetlinkSocket>();
   /** The next port id for others. */
   nextNetlinkPort = 0xffffefff;
+  /** What lies outside the sandbox; null: nothing does. */
+  outside: Outside | null = null;
   /** The loopback interface is up (IFF_UP): the sandbox's own from the start, others when somebody brings them up. */
   loopbackUp: boolean;
   /** It has been up: from then on it has its IPv4 address. */

@@ -104,6 +104,8 @@ export abstract class Socket extends OpenFile {
   sendTimeout = FOREVER;
   receiveTimeout = FOREVER;
   receiveLowWater = 1;
+  /** Which of the buffers' sizes were set: bits by SO_SNDBUF and SO_RCVBUF. */
+  protected sizesSet = 0;
   lingers = false;
   lingerSeconds = 0;
   private priority = 0;
@@ -125,8 +127,12 @@ export abstract class Socket extends OpenFile {
   /** Bytes go through without borders between messages. */
   abstract get streaming(): boolean;
   abstract get listening(): boolean;
-  /** Upper bound of what the next `receive` lays down, in bytes. */
+  /** Bytes that can be received now (FIONREAD): of the next datagram, or of the stream. */
   abstract get readableBytes(): number;
+  /** Upper bound of what the next `receive` lays down, in bytes. */
+  get receiveBound(): number {
+    return this.readableBytes;
+  }
   /** Bytes sent and not yet received (SIOCOUTQ). */
   abstract get unsentBytes(): number;
   /** Addresses are whole sockaddrs as byte strings. 0 or -errno. */
@@ -201,11 +207,13 @@ export abstract class Socket extends OpenFile {
       case SO_SNDBUF:
       case SO_SNDBUFFORCE:
         this.sendBuffer = Math.max(MIN_SEND_BUFFER, 2 * clampBuffer(value, force));
+        this.sizesSet |= 1 << SO_SNDBUF;
         this.buffersChanged();
         return 0;
       case SO_RCVBUF:
       case SO_RCVBUFFORCE:
         this.receiveBuffer = Math.max(MIN_RECEIVE_BUFFER, 2 * clampBuffer(value, force));
+        this.sizesSet |= 1 << SO_RCVBUF;
         this.buffersChanged();
         return 0;
       case SO_PRIORITY:

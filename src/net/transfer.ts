@@ -112,7 +112,7 @@ export function receiveMessage(
   if (total === 0 && socket.streaming) return 0;
   for (;;) {
     // An urgent byte lies outside the stream.
-    const ready = flags & MSG_OOB ? 1 : socket.readableBytes;
+    const ready = flags & MSG_OOB ? 1 : socket.receiveBound;
     const room = Math.min(total - got, ready, IO_CHUNK);
     const at = task.memory.reserve(room);
     if (at < 0) return at;

@@ -11,6 +11,7 @@ import type {
   LimitsSpec,
   MountSpec,
   MountType,
+  NetworkSpec,
   ProcessSpec,
   RlimitSpec,
   SandboxSpec,
@@ -21,7 +22,7 @@ import { capabilitySet } from './capabilities.ts';
 import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
 import { NO_LIMITS, RLIMITS } from './defaults.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
-import type { Bind, Sandbox } from './launch.ts';
+import { type Bind, HOST_NETWORK, type Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { compileSeccomp } from './seccomp.ts';
 
@@ -34,6 +35,8 @@ export interface ConversionOptions {
   readonly debug: boolean;
   readonly patch: boolean;
   readonly spin: boolean;
+  /** What --network says; null: what the configuration says. */
+  readonly network: { readonly outside: NetworkSpec['outside']; readonly path: string | null } | null;
   /** Is told what the container will have to do without. */
   readonly warn: (message: string) => void;
 }
@@ -61,6 +64,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     readonlyPaths: (linux.readonlyPaths ?? []).map(bytesOfText),
     devices: (linux.devices ?? []).map(convertDevice),
     sysctl: linux.sysctl ?? {},
+    network: networkOf(linux, options),
     limits: { ...NO_LIMITS, ...convertResources(linux.resources ?? {}) },
     process: {
       ...convertProcess(process, options.warn),
@@ -73,7 +77,18 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     patch: options.patch,
     spin: options.spin,
   };
-  return { spec, binds, identity, networkNamespace: namespacePath(linux, 'network') };
+  return { spec, binds, identity, networkNamespace: networkNamespaceOf(linux, options) };
+}
+
+/** The configuration's own word on the network, unless --network has another. */
+function networkOf(linux: OciLinux, { network }: ConversionOptions): SandboxSpec['network'] {
+  const named = linux.namespaces?.some(({ type }) => type === 'network') ?? false;
+  return { outside: network?.outside ?? (named ? 'sandbox' : 'host') };
+}
+
+function networkNamespaceOf(linux: OciLinux, options: ConversionOptions): string | null {
+  const isHost = networkOf(linux, options).outside === 'host';
+  return isHost ? HOST_NETWORK : (options.network?.path ?? namespacePath(linux, 'network'));
 }
 
 function refuse(field: string, reason: string): never {
@@ -121,7 +136,7 @@ function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: s
   if (process.execCPUAffinity !== undefined) ignored.push('process.execCPUAffinity');
   for (const field of ignored) warn(`config.json: ${field} has no effect yet`);
   const named = new Set((linux.namespaces ?? []).map(({ type }) => type));
-  for (const type of ['mount', 'pid', 'network', 'uts', 'ipc'] as const) {
+  for (const type of ['mount', 'pid', 'uts', 'ipc'] as const) {
     if (!named.has(type)) warn(`config.json: linux.namespaces: the host's ${type} namespace cannot be shared`);
   }
 }

@@ -21,9 +21,12 @@ export interface Sandbox {
   readonly spec: SandboxSpec;
   readonly binds: readonly Bind[];
   readonly identity: Identity;
-  /** Host path of the network namespace to join, or null for a new one. */
+  /** Host path of the network namespace to join, HOST_NETWORK for the caller's, or null for a new one. */
   readonly networkNamespace: string | null;
 }
+
+/** The caller's own network namespace, where a path could stand. */
+export const HOST_NETWORK = 'host';
 
 /** What the launcher's root holds of Node, found when Cloister was built. */
 interface Runtime {

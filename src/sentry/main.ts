@@ -28,6 +28,7 @@ import { execFailed } from './exec.ts';
 import { execute, prepareFirstProcess, StartError } from './first-process.ts';
 import { startLoop } from './loop.ts';
 import { mountRoot } from './mounts.ts';
+import { openOutside } from './network.ts';
 import { Strace } from './strace.ts';
 
 const ADDON = '/cloister.node';
@@ -89,6 +90,7 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
   native.setSpin(spec.spin);
+  openOutside(spec.network);
   for (const [name, value] of Object.entries(spec.sysctl)) {
     if (!presetSysctl(name, value)) log(`warning: there is no setting ${name}; it is not set`);
   }

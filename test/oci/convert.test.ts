@@ -41,6 +41,7 @@ function convert(changes: Changes): { sandbox: Sandbox; warnings: string[] } {
     debug: false,
     patch: true,
     spin: true,
+    network: null,
     warn: (message) => warnings.push(message),
   });
   return { sandbox, warnings };

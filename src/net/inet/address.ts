@@ -1,5 +1,5 @@
 // Internet addresses: struct sockaddr_in and sockaddr_in6 (ip(7), ipv6(7)) to and from what the kernel works with. The
-// only network is the loopback: 127.0.0.0/8 and ::1. An IPv4 address mapped into IPv6 (::ffff:a.b.c.d) is kept as the
+// network inside is the loopback: 127.0.0.0/8 and ::1. An IPv4 address mapped into IPv6 (::ffff:a.b.c.d) is kept as the
 // IPv4 address it is, and shown to an IPv6 socket in its mapped form.
 
 import { EAFNOSUPPORT, EINVAL } from '../../abi/errno.ts';
@@ -9,6 +9,8 @@ import { AF_INET, AF_INET6, AF_UNSPEC, SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } fro
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
+  /** The interface that a link-local IPv6 address belongs to (sin6_scope_id). */
+  readonly scope?: number;
 }
 
 export const ANY4 = '\0\0\0\0';
@@ -43,18 +45,34 @@ export function parseEndpoint(address: string, family: number): Endpoint | numbe
   if (given === AF_INET6) {
     if (address.length < SHORTEST_IN6) return -EINVAL;
     const host = address.slice(8, 24);
-    return { host: host.startsWith(MAPPED) ? host.slice(12) : host, port: portIn(address) };
+    if (host.startsWith(MAPPED)) return { host: host.slice(12), port: portIn(address) };
+    const scope = address.length < SOCKADDR_IN6_SIZE ? 0 : wordAt(address, SHORTEST_IN6);
+    return scope === 0 ? { host, port: portIn(address) } : { host, port: portIn(address), scope };
   }
   return given === AF_INET && address.length < SOCKADDR_IN_SIZE ? -EINVAL : -EAFNOSUPPORT;
 }
 
 /** A sockaddr as a socket of `family` sees the endpoint. */
-export function formatEndpoint({ host, port }: Endpoint, family: number): string {
+export function formatEndpoint({ host, port, scope = 0 }: Endpoint, family: number): string {
   const portBytes = String.fromCharCode(port >> 8, port & 255);
   if (family === AF_INET) return `${String.fromCharCode(AF_INET)}\0${portBytes}${host}${'\0'.repeat(8)}`;
   const whole = host.length === 16 ? host : host === ANY4 ? ANY6 : MAPPED + host;
-  const text = `${String.fromCharCode(AF_INET6)}\0${portBytes}\0\0\0\0${whole}\0\0\0\0`;
+  const text = `${String.fromCharCode(AF_INET6)}\0${portBytes}\0\0\0\0${whole}${wordBytes(scope)}`;
   return text.slice(0, SOCKADDR_IN6_SIZE);
+}
+
+/** The port of a sockaddr, or 0 if there is none. */
+export function portOf(address: string | number): number {
+  return typeof address === 'number' || address.length < 4 ? 0 : portIn(address);
+}
+
+function wordAt(bytes: string, at: number): number {
+  const word = (n: number): number => bytes.charCodeAt(at + n) << (8 * n);
+  return (word(0) | word(1) | word(2) | word(3)) >>> 0;
+}
+
+function wordBytes(value: number): string {
+  return String.fromCharCode(value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24);
 }
 
 function portIn(address: string): number {

@@ -3,6 +3,7 @@
 import { CAP_NET_BIND_SERVICE } from '../../abi/capability.ts';
 import {
   EACCES,
+  EADDRINUSE,
   EADDRNOTAVAIL,
   EINVAL,
   ENETUNREACH,
@@ -26,6 +27,7 @@ import {
   IP_RECVTTL,
   IP_TOS,
   IP_TTL,
+  IPPROTO_UDPLITE,
   IPV6_JOIN_GROUP,
   IPV6_LEAVE_GROUP,
   IPV6_MTU,
@@ -41,14 +43,27 @@ import {
   IPV6_V6ONLY,
   MCAST_JOIN_GROUP,
   MCAST_LEAVE_GROUP,
+  SO_BROADCAST,
+  SO_KEEPALIVE,
+  SO_LINGER,
+  SO_OOBINLINE,
+  SO_RCVBUF,
+  SO_RCVLOWAT,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_SNDBUF,
   SOL_IP,
   SOL_IPV6,
+  SOL_SOCKET,
 } from '../../abi/socket.ts';
 import { capableIn } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8 } from '../../platform/arena.ts';
 import { LOOPBACK_MTU } from '../interfaces.ts';
 import type { Network } from '../network.ts';
+import { HostSocket } from '../outside/host-socket.ts';
+import { admitsOption } from '../outside/options.ts';
+import type { Outside } from '../outside/outside.ts';
 import { Socket } from '../socket.ts';
 import {
   ANY4,
@@ -60,10 +75,25 @@ import {
   LOOPBACK4,
   LOOPBACK6,
   parseEndpoint,
+  portOf,
 } from './address.ts';
 import type { PortTable } from './ports.ts';
 
 const FIRST_FREE_PORT = 1024;
+/** How often a port that is free inside and outside is looked for. */
+const BIND_TRIES = 16;
+/** Options of SOL_SOCKET that the host's socket is given when it is made. */
+const FORWARDED = [
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_BROADCAST,
+  SO_KEEPALIVE,
+  SO_OOBINLINE,
+  SO_SNDBUF,
+  SO_RCVBUF,
+  SO_RCVLOWAT,
+  SO_LINGER,
+];
 
 /** Options that are a number, with their range and what they are until they are set: [lowest, highest, default]. */
 const IP_NUMBERS = new Map<number, readonly [number, number, number]>([
@@ -95,6 +125,10 @@ export abstract class InetSocket extends Socket {
   /** 0 while not bound. */
   localPort = 0;
   remote: Endpoint | null = null;
+  /** The host's socket behind it, if it can be reached or reaches out of the sandbox. */
+  protected outer: HostSocket | null = null;
+  /** It was bound by bind(2), not on the way. */
+  protected bound = false;
   /** User who made it: only sockets of one user share a port (SO_REUSEPORT). */
   readonly ownerUid: number;
   private v6only = false;
@@ -124,13 +158,16 @@ export abstract class InetSocket extends Socket {
     if (typeof wanted === 'number') return wanted;
     if (this.localPort !== 0) return -EINVAL;
     if (!this.speaks(wanted.host)) return -EINVAL;
-    if (!isAny(wanted.host) && !this.isHere(wanted.host)) return -EADDRNOTAVAIL;
+    const admitted = isAny(wanted.host) || this.isHere(wanted.host) || this.outside?.admitsBind(wanted.host);
+    if (!admitted) return -EADDRNOTAVAIL;
     const low = wanted.port > 0 && wanted.port < FIRST_FREE_PORT;
     if (low && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
-    return this.bindTo(wanted.host, wanted.port);
+    const failed = this.outside?.hears(wanted.host) ? this.bindBoth(wanted) : this.bindTo(wanted.host, wanted.port);
+    this.bound = failed === 0;
+    return failed;
   }
 
-  /** Binds to a port (0: any) of an address that is known to be good. 0 or -errno. */
+  /** Binds to a port (0: any) of an address that is known to be good, for the inside only. 0 or -errno. */
   protected bindTo(host: string, port: number): number {
     const chosen = this.table.bind(this, host, port);
     if (chosen < 0) return chosen;
@@ -142,6 +179,7 @@ export abstract class InetSocket extends Socket {
   /** Where to send for a destination: the wildcard means this machine. -ENETUNREACH for what is not here. */
   protected route(to: Endpoint): Endpoint | number {
     if (!this.speaks(to.host)) return -ENETUNREACH;
+    if (this.outside?.reaches(to.host)) return to;
     const host = !isAny(to.host) ? to.host : to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
     if (!this.isHere(host)) return -ENETUNREACH;
     return host === to.host ? to : { host, port: to.port };
@@ -149,13 +187,99 @@ export abstract class InetSocket extends Socket {
 
   /** Whether it is an address of this machine's: the loopback has its own while it is up. */
   private isHere(host: string): boolean {
-    return isLoopback(host) && this.network.loopbackUp;
+    if (isLoopback(host)) return this.network.loopbackUp;
+    return this.outside?.interfaces.owns(host) ?? false;
   }
 
   /** The address it sends from to a destination. */
   protected sourceFor(to: Endpoint): string {
     if (!isAny(this.localHost)) return this.localHost;
+    // Who talks to an address of the own machine does it from there.
+    if (!isLoopback(to.host) && !isAny(to.host)) return to.host;
     return to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
+  }
+
+  // ---- the outside ----
+
+  /** What lies outside its network, if sockets of this kind get there. */
+  protected get outside(): Outside | null {
+    return this.protocol === IPPROTO_UDPLITE ? null : this.network.outside;
+  }
+
+  /** Makes the host's socket, with the options that were set. It is this.outer afterwards, if the result is not -errno. */
+  protected openOuter(): HostSocket | number {
+    if (this.outer) return this.outer;
+    const made = HostSocket.open(this.family, this.type, this.protocol, this.queue);
+    if (typeof made === 'number') return made;
+    this.outer = made;
+    if (this.family === AF_INET6) made.setNumber(SOL_IPV6, IPV6_V6ONLY, Number(this.v6only));
+    for (const [key, value] of this.numbers) this.forwardNumber(Math.floor(key / 65536), key % 65536, value);
+    for (const name of FORWARDED) this.forwardOption(name, true);
+    return made;
+  }
+
+  protected closeOuter(): void {
+    this.outer?.close();
+    this.outer = null;
+  }
+
+  /** Binds inside and outside, to the same port. 0 or -errno. */
+  private bindBoth(wanted: Endpoint): number {
+    const { host, port } = wanted;
+    for (let tries = 0; tries < BIND_TRIES; tries++) {
+      const outer = this.openOuter();
+      if (typeof outer === 'number') return outer;
+      let failed = outer.bind(formatEndpoint(wanted, this.family));
+      if (failed === 0) failed = this.bindTo(host, port === 0 ? portOf(outer.name('own')) : port);
+      if (failed === 0) return 0;
+      this.closeOuter();
+      // A port that the host gives out may be taken by somebody who is bound to the loopback.
+      if (port !== 0) return failed;
+    }
+    return -EADDRINUSE;
+  }
+
+  /** Binds to any port where bind(2) was not called. 0 or -errno. */
+  protected bindAnywhere(): number {
+    const wanted = { host: this.localHost, port: 0 };
+    return this.outside?.hears(this.localHost) ? this.bindBoth(wanted) : this.bindTo(this.localHost, 0);
+  }
+
+  /** The sender of what goes out, at the host; -EINVAL for who is bound to the loopback. */
+  protected openForSending(): HostSocket | number {
+    if (this.outer) return this.outer;
+    const { outside } = this;
+    if (this.bound && outside && !outside.hears(this.localHost)) return -EINVAL;
+    return this.openOuter();
+  }
+
+  override setOption(task: Task, level: number, name: number, at: number, length: number): number {
+    const result = super.setOption(task, level, name, at, length);
+    if (result === 0 && level === SOL_SOCKET && this.outer) this.forwardOption(name);
+    return result;
+  }
+
+  /** Tells the host of an option of SOL_SOCKET; of a socket that is new to it, only what differs from the default. */
+  private forwardOption(name: number, isNew = false): void {
+    const { outer } = this;
+    if (!outer || !admitsOption(SOL_SOCKET, name)) return;
+    if (name === SO_LINGER) {
+      // Any time but none would have close(2) wait for it, in the sentry.
+      const resets = this.lingers && this.lingerSeconds === 0;
+      if (resets || !isNew) outer.setNumber(SOL_SOCKET, name, Number(resets), 0);
+    } else if (name === SO_SNDBUF || name === SO_RCVBUF) {
+      // The host finds its own sizes until somebody wants another, and doubles what it is told.
+      const size = name === SO_SNDBUF ? this.sendBuffer : this.receiveBuffer;
+      if (this.sizesSet & (1 << name)) outer.setNumber(SOL_SOCKET, name, size >> 1);
+    } else if (name === SO_RCVLOWAT) {
+      if (this.receiveLowWater !== 1 || !isNew) outer.setNumber(SOL_SOCKET, name, this.receiveLowWater);
+    } else if (this.hasSwitch(name) || !isNew) {
+      outer.setNumber(SOL_SOCKET, name, Number(this.hasSwitch(name)));
+    }
+  }
+
+  private forwardNumber(level: number, name: number, value: number): void {
+    if (this.outer && admitsOption(level, name)) this.outer.setNumber(level, name, value);
   }
 
   protected speaks(host: string): boolean {
@@ -183,6 +307,7 @@ export abstract class InetSocket extends Socket {
 
   protected setNumber(level: number, name: number, value: number): number {
     this.numbers.set(level * 65536 + name, value);
+    this.forwardNumber(level, name, value);
     return 0;
   }
 
@@ -211,7 +336,7 @@ export abstract class InetSocket extends Socket {
     else if (level === SOL_IPV6 && name === IPV6_V6ONLY && this.family === AF_INET6) value = Number(this.v6only);
     else if (level === SOL_IP ? name === IP_MTU : level === SOL_IPV6 && name === IPV6_MTU) {
       if (!this.remote) return -ENOTCONN;
-      value = LOOPBACK_MTU;
+      value = this.outer ? this.outer.getNumber(level, name, LOOPBACK_MTU) : LOOPBACK_MTU;
     } else return level === SOL_IP || level === SOL_IPV6 || this.family === AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
     i32[at >> 2] = value;
     return 4;

@@ -1,4 +1,5 @@
-// TCP over the loopback (tcp(7)). No segments are made: the two ends of a connection know each other, each with a ring
+// TCP (tcp(7)). A connection to or from the outside is the host's (src/net/outside): this socket hands on what is asked
+// of it. All others are made here, over the loopback. No segments are made: the two ends of a connection know each other, each with a ring
 // of the bytes it has not received yet. What programs can see of the protocol is kept: a non-blocking connect is "in
 // progress" even if it is done, the end of one side (FIN) is the end of file of the other, closing with bytes unread or
 // sending to somebody who is gone resets the connection.
@@ -54,13 +55,14 @@ import { monotonicNow } from '../../base/clock.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { armTimer, cancelTimer, Timer, type TimerTarget } from '../../kernel/timers.ts';
-import { i32, u8, writeBytes } from '../../platform/arena.ts';
+import { IO_CHUNK, i32, u8, writeBytes } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { drop } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
+import { HostSocket } from '../outside/host-socket.ts';
 import type { Socket } from '../socket.ts';
-import { type Endpoint, familyOf, parseEndpoint } from './address.ts';
+import { type Endpoint, familyOf, formatEndpoint, parseEndpoint } from './address.ts';
 import type { PortTable } from './ports.ts';
 import { InetSocket } from './socket.ts';
 import {
@@ -84,12 +86,21 @@ const LISTENING = 1;
 /** A connect that the listener's backlog has no room for. */
 const CONNECTING = 2;
 const CONNECTED = 3;
+/** The connection, or the attempt, is the host's. */
+const OUTSIDE = 4;
 
 const RECEIVE_SHUT = 1;
 const SEND_SHUT = 2;
 
 const DEFAULT_SEND_BUFFER = 87040;
 const DEFAULT_RECEIVE_BUFFER = 131072;
+/** How much is fetched from the guest at once to be sent outside: what the host's buffer takes, or about. */
+const OUTER_CHUNK = 256 << 10;
+/** MSG_* that the host may see. */
+const SEND_FLAGS = MSG_OOB | MSG_MORE;
+const RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
+/** As much of struct tcp_info as Linux 5.10 has. */
+const TCP_INFO_SIZE = 232;
 /** Longest that bytes are held back for more (MSG_MORE, TCP_CORK), in ns. */
 const HOLD = 200e6;
 
@@ -110,6 +121,8 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   /** The urgent byte until it is received, then -1. */
   private urgentByte = -1;
   private readonly backlog: TcpSocket[] = [];
+  /** Connections from inside and outside are accepted in turn. */
+  private acceptsOuter = false;
   private maxBacklog = 0;
   /** Sockets that are CONNECTING to this one. */
   private readonly waiting = new Set<TcpSocket>();
@@ -135,21 +148,28 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     return this.state === LISTENING;
   }
   get readableBytes(): number {
+    if (this.state === OUTSIDE) return this.outer?.readableBytes ?? 0;
     return this.ring.length - this.held;
   }
+  override get receiveBound(): number {
+    return this.state === OUTSIDE ? IO_CHUNK : this.readableBytes;
+  }
   get unsentBytes(): number {
+    if (this.state === OUTSIDE) return this.outer?.unsentBytes ?? 0;
     return this.peer ? Math.max(0, this.peer.ring.length - this.peer.receiveBuffer) : 0;
   }
 
   // ---- connections ----
 
   listen(_task: Task, backlog: number): number {
-    if (this.state === CONNECTED || this.state === CONNECTING) return -EINVAL;
+    if (this.state === CONNECTED || this.state === CONNECTING || this.state === OUTSIDE) return -EINVAL;
     if (this.localPort === 0) {
-      const failed = this.bindTo(this.localHost, 0);
+      const failed = this.bindAnywhere();
       if (failed < 0) return failed;
     }
     if (this.state !== LISTENING && this.table.conflicts(this, this.localHost, this.localPort)) return -EADDRINUSE;
+    const refused = this.outer ? this.outer.listen(backlog) : 0;
+    if (refused < 0) return refused;
     this.state = LISTENING;
     this.maxBacklog = backlog < 0 ? SOMAXCONN : Math.min(backlog, SOMAXCONN);
     this.admitWaiting();
@@ -160,6 +180,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (familyOf(address) === AF_UNSPEC && address.length >= 2) return this.disconnect();
     const to = parseEndpoint(address, this.family);
     if (typeof to === 'number') return to;
+    if (this.state === OUTSIDE) return this.connectOutside(task, to);
     if (this.outcomeDue && this.state !== CONNECTING) {
       this.outcomeDue = false;
       const failed = this.takeError();
@@ -170,6 +191,8 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (this.state !== CLOSED) return -EISCONN;
     const target = this.route(to);
     if (typeof target === 'number') return target;
+    if (this.outside?.reaches(target.host)) return this.connectOutside(task, target);
+    this.closeOuter();
     const source = this.sourceFor(target);
     const failed = this.localPort === 0 ? this.bindTo(source, 0) : 0;
     if (failed < 0) return failed;
@@ -186,8 +209,54 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     return done;
   }
 
+  /** Begins a connection that is the host's, or asks how it goes. As connect. */
+  private connectOutside(task: Task, to: Endpoint): number {
+    const { outside } = this;
+    const begins = this.state !== OUTSIDE || !task.resumed;
+    const refused = begins && outside ? outside.check(task.group.pid, task.name, 'tcp', to) : 0;
+    if (refused < 0) return refused;
+    const outer = this.openForSending();
+    if (typeof outer === 'number') return outer;
+    const result = outer.connect(formatEndpoint(to, this.family));
+    if (result === 0 || result === -EINPROGRESS) {
+      this.state = OUTSIDE;
+      this.remote = to;
+      return result;
+    }
+    if (result === -EALREADY) return task.resumed ? -EINPROGRESS : result;
+    if (result !== -EISCONN && !this.bound) this.leaveOutside();
+    return result;
+  }
+
+  /** The host's socket is given up. */
+  private leaveOutside(): void {
+    this.closeOuter();
+    this.remote = null;
+    this.state = CLOSED;
+  }
+
+  private acceptOuter(): Socket | number {
+    const fd = this.outer?.accept() ?? -EAGAIN;
+    if (fd < 0) return fd;
+    const half = new TcpSocket(this.family, kernel.current as Task, this.network);
+    const outer = HostSocket.adopt(fd, half.queue);
+    if (typeof outer === 'number') {
+      drop(half);
+      return outer;
+    }
+    half.inherit(this);
+    half.outer = outer;
+    half.state = OUTSIDE;
+    return half;
+  }
+
   accept(): Socket | number {
     if (this.state !== LISTENING) return -EINVAL;
+    this.acceptsOuter = !this.acceptsOuter;
+    if (this.outer && (this.acceptsOuter || this.backlog.length === 0)) {
+      const half = this.acceptOuter();
+      if (half !== -EAGAIN || this.backlog.length === 0) return half;
+    }
     const half = this.backlog.shift();
     if (!half) return -EAGAIN;
     this.admitWaiting();
@@ -200,6 +269,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
       this.stopListening();
       return 0;
     }
+    if (this.state === OUTSIDE) return this.outer?.shutdown(how) ?? -ENOTCONN;
     if (this.state !== CONNECTED) return -ENOTCONN;
     if (how !== SHUT_WR) this.shut |= RECEIVE_SHUT;
     if (how !== SHUT_RD && !(this.shut & SEND_SHUT)) {
@@ -256,6 +326,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
 
   private stopListening(): void {
     this.state = CLOSED;
+    this.closeOuter();
     for (const half of this.backlog.splice(0)) {
       half.lingers = true;
       half.lingerSeconds = 0;
@@ -274,6 +345,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
 
   private disconnect(): number {
     this.stopWaiting();
+    if (this.state === OUTSIDE) this.leaveOutside();
     if (this.state === LISTENING) this.stopListening();
     else if (this.peer) this.peer.reset();
     this.peer = null;
@@ -316,16 +388,32 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   // ---- data ----
 
   override get writeRoom(): number {
+    if (this.state === OUTSIDE) return OUTER_CHUNK;
     const { peer } = this;
     return peer ? Math.max(1, this.sendBuffer + peer.receiveBuffer - peer.ring.length) : 1;
   }
 
   override write(at: number, length: number): number {
-    return this.push(at, length);
+    return this.state === OUTSIDE ? this.sendOuter(at, length, 0) : this.push(at, length);
+  }
+
+  private sendOuter(at: number, length: number, flags: number): number {
+    return this.outer?.send(at, length, flags & SEND_FLAGS) ?? -EPIPE;
+  }
+
+  private receiveOuter(message: Message): number {
+    const { outer } = this;
+    if (!outer) return -ENOTCONN;
+    const flags = message.flags & RECEIVE_FLAGS;
+    if (flags & MSG_ERRQUEUE) return outer.receiveMessage(message, flags);
+    const n = outer.receive(message.at, message.length, flags);
+    message.copied = n < 0 || flags & MSG_TRUNC ? 0 : n;
+    return n;
   }
 
   send(_task: Task, message: Message): number {
     const { at, length, flags } = message;
+    if (this.state === OUTSIDE) return this.sendOuter(at, length, flags);
     if (!(flags & MSG_OOB) || length === 0) return this.push(at, length, (flags & MSG_MORE) !== 0);
     // The last byte is the urgent one.
     if (length > 1) {
@@ -369,12 +457,14 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (command !== SIOCATMARK) return super.ioctl(task, command, argument);
     const at = task.memory.out(argument, 4);
     if (at < 0) return at;
-    i32[at >> 2] = Number(this.urgentAt === this.received);
+    const isThere = this.state === OUTSIDE ? this.outer?.atMark : this.urgentAt === this.received;
+    i32[at >> 2] = Number(isThere);
     return 0;
   }
 
   receive(message: Message): number {
     if (this.state === LISTENING) return -ENOTCONN;
+    if (this.state === OUTSIDE) return this.receiveOuter(message);
     if (message.flags & MSG_ERRQUEUE) return -EAGAIN;
     if (message.flags & MSG_OOB) return this.receiveUrgent(message);
     const { ring, peer } = this;
@@ -444,8 +534,12 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   }
 
   override poll(): number {
+    if (this.state === OUTSIDE) return this.outer?.poll() ?? POLLERR;
     let events = this.error !== 0 ? POLLERR : 0;
-    if (this.state === LISTENING) return events | (this.backlog.length > 0 ? READABLE : 0);
+    if (this.state === LISTENING) {
+      if (this.backlog.length > 0) return events | READABLE;
+      return events | (this.outer ? this.outer.poll() & READABLE : 0);
+    }
     if (this.state === CLOSED || this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
     if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
     if (this.state === CONNECTING) return events;
@@ -466,12 +560,26 @@ export class TcpSocket extends InetSocket implements TimerTarget {
       else if (!(this.shut & SEND_SHUT)) peer.end();
     }
     this.state = CLOSED;
+    this.closeOuter();
     this.ring.clear();
     cancelTimer(this.holdTimer);
     if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
 
   // ---- options ----
+
+  override getName(): string {
+    const name = this.state === OUTSIDE ? this.outer?.name('own') : undefined;
+    return typeof name === 'string' ? name : super.getName();
+  }
+
+  override getPeerName(): string | number {
+    return this.state === OUTSIDE ? (this.outer?.name('peer') ?? -ENOTCONN) : super.getPeerName();
+  }
+
+  override takeError(): number {
+    return this.state === OUTSIDE && this.outer ? this.outer.takeError() : super.takeError();
+  }
 
   protected override buffersChanged(): void {
     super.buffersChanged();
@@ -510,6 +618,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
       writeBytes(at, CONGESTION);
       return 16;
     }
+    if (name === TCP_INFO && this.state === OUTSIDE) return this.outer?.getOption(level, name, at, TCP_INFO_SIZE) ?? 0;
     if (name === TCP_INFO) {
       const states = [INFO_CLOSE, INFO_LISTEN, INFO_SYN_SENT, this.ended ? INFO_CLOSE_WAIT : INFO_ESTABLISHED];
       return putTcpInfo(at, states[this.state]);

@@ -1,4 +1,5 @@
-// UDP over the loopback (udp(7)). A datagram goes straight into the receive queue of whoever is bound to its
+// UDP (udp(7)). What goes to or comes from the outside does so through a socket of the host (src/net/outside), which is
+// made when it is needed: a socket that is bound to the wildcard receives from both sides. On the loopback a datagram goes straight into the receive queue of whoever is bound to its
 // destination; if that is full it is lost, and if nobody is there the sender hears of it (ECONNREFUSED) when it is
 // connected or asks for errors.
 
@@ -33,6 +34,8 @@ import { allocateScratch, i32 } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
+import { checkOutgoing } from '../outside/control-items.ts';
+import type { HostSocket } from '../outside/host-socket.ts';
 import type { Socket } from '../socket.ts';
 import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
 import { describeIncoming, describeOutgoing, type PacketInfo } from './packet-info.ts';
@@ -41,6 +44,8 @@ import { InetSocket } from './socket.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
 const LONGEST = 65507;
+/** Room for whatever the host has received. */
+const LONGEST_RECEIVED = 65536;
 /** What a datagram costs of the receive buffer besides its bytes. */
 const DATAGRAM_COST = 768;
 const UNBOUNDED = 1 << 30;
@@ -85,7 +90,10 @@ export class UdpSocket extends InetSocket {
     return false;
   }
   get readableBytes(): number {
-    return this.datagrams.length > 0 ? this.datagrams[0].length : 0;
+    return this.datagrams.length > 0 ? this.datagrams[0].length : (this.outer?.readableBytes ?? 0);
+  }
+  override get receiveBound(): number {
+    return this.datagrams.length > 0 || !this.outer ? this.readableBytes : LONGEST_RECEIVED;
   }
   get unsentBytes(): number {
     return 0;
@@ -99,9 +107,10 @@ export class UdpSocket extends InetSocket {
     return -EOPNOTSUPP;
   }
 
-  connect(_task: Task, address: string): number {
+  connect(task: Task, address: string): number {
     if (familyOf(address) === AF_UNSPEC && address.length >= 2) {
       this.remote = null;
+      this.outer?.connect(address);
       if (this.hostByConnect) this.localHost = this.family === AF_INET6 ? ANY6 : ANY4;
       this.hostByConnect = false;
       return 0;
@@ -110,6 +119,9 @@ export class UdpSocket extends InetSocket {
     if (typeof to === 'number') return to;
     const target = this.route(to);
     if (typeof target === 'number') return target;
+    if (this.outside?.reaches(target.host)) return this.connectOutside(task, target);
+    // From now on it hears one peer only, who is inside.
+    this.closeOuter();
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
     if (failed < 0) return failed;
     if (isAny(this.localHost)) {
@@ -121,22 +133,60 @@ export class UdpSocket extends InetSocket {
     return 0;
   }
 
+  private connectOutside(task: Task, target: Endpoint): number {
+    const refused = this.outside?.check(task.group.pid, task.name, 'udp', target) ?? 0;
+    if (refused < 0) return refused;
+    const outer = this.openForDatagrams();
+    if (typeof outer === 'number') return outer;
+    const failed = outer.connect(formatEndpoint(target, this.family));
+    if (failed < 0) return failed;
+    const own = outer.name('own');
+    const source = typeof own === 'string' ? parseEndpoint(own, this.family) : own;
+    if (typeof source !== 'number' && isAny(this.localHost)) {
+      this.localHost = source.host;
+      this.hostByConnect = true;
+    }
+    this.remote = target;
+    this.shut = 0;
+    return 0;
+  }
+
+  /** The host's socket, with the port that this one has; or a port for both. */
+  private openForDatagrams(): HostSocket | number {
+    const { outer } = this;
+    if (outer) return outer;
+    const opened = this.openForSending();
+    if (typeof opened === 'number') return opened;
+    if (this.localPort === 0) {
+      this.closeOuter();
+      const failed = this.bindAnywhere();
+      return failed < 0 ? failed : this.openForSending();
+    }
+    // If somebody else has the port out there, answers come to another: nobody outside knew of this one.
+    const anywhere = this.family === AF_INET6 ? ANY6 : ANY4;
+    const host = this.bound && !this.hostByConnect ? this.localHost : anywhere;
+    opened.bind(formatEndpoint({ host, port: this.localPort }, this.family));
+    return opened;
+  }
+
   shutdown(how: number): number {
     if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
     if (!this.remote) return -ENOTCONN;
     if (how !== SHUT_WR) this.shut |= RECEIVE_SHUT;
     if (how !== SHUT_RD) this.shut |= SEND_SHUT;
+    this.outer?.shutdown(how);
     this.queue.wake(READABLE | POLLOUT | POLLRDHUP | POLLHUP);
     return 0;
   }
 
-  send(_task: Task, message: Message): number {
+  send(task: Task, message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
     if (message.length > LONGEST) return -EMSGSIZE;
-    if (this.error !== 0) return this.takeError();
+    if (this.error !== 0) return super.takeError();
     if (this.shut & SEND_SHUT) return -EPIPE;
     const target = this.corkTarget ?? this.targetOf(message);
     if (typeof target === 'number') return target;
+    if (!this.corkTarget && this.outside?.reaches(target.host)) return this.sendOutside(task, message, target);
     const info = this.corkInfo ?? describeOutgoing(this, target.host, message.items);
     if (typeof info === 'number') return info;
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
@@ -152,6 +202,19 @@ export class UdpSocket extends InetSocket {
     this.corkInfo = info;
     if (!more) this.uncork();
     return message.length;
+  }
+
+  private sendOutside(task: Task, message: Message, target: Endpoint): number {
+    const { remote, outside } = this;
+    // Who is connected was checked then.
+    const refused = remote === target || !outside ? 0 : outside.check(task.group.pid, task.name, 'udp', target);
+    if (refused < 0) return refused;
+    const bad = checkOutgoing(message.items);
+    if (bad < 0) return bad;
+    const outer = this.openForDatagrams();
+    if (typeof outer === 'number') return outer;
+    const to = remote === target ? '' : formatEndpoint(target, this.family);
+    return outer.sendTo(message.at, message.length, message.flags & MSG_MORE, to, message.items);
   }
 
   /** Sends what was put together. */
@@ -174,10 +237,12 @@ export class UdpSocket extends InetSocket {
 
   receive(message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
-    if (message.flags & MSG_ERRQUEUE) return -EAGAIN;
+    if (message.flags & MSG_ERRQUEUE) return this.outer?.receiveMessage(message, MSG_ERRQUEUE) ?? -EAGAIN;
     const datagram = this.datagrams[0];
     if (!datagram) {
-      if (this.error !== 0) return this.takeError();
+      if (this.error !== 0) return super.takeError();
+      const n = this.outer?.receiveMessage(message, message.flags & (MSG_PEEK | MSG_TRUNC)) ?? -EAGAIN;
+      if (n !== -EAGAIN) return n;
       return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;
     }
     const { length, from, info } = datagram;
@@ -194,8 +259,13 @@ export class UdpSocket extends InetSocket {
     return message.flags & MSG_TRUNC ? length : n;
   }
 
+  override takeError(): number {
+    const own = super.takeError();
+    return own !== 0 || !this.outer ? own : this.outer.takeError();
+  }
+
   override poll(): number {
-    let events = POLLOUT | POLLWRNORM | POLLWRBAND;
+    let events = this.outer ? this.outer.poll() : POLLOUT | POLLWRNORM | POLLWRBAND;
     if (this.error !== 0) events |= POLLERR;
     if (this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
     if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
@@ -207,6 +277,7 @@ export class UdpSocket extends InetSocket {
     this.ring.clear();
     this.cork.clear();
     this.datagrams.length = 0;
+    this.closeOuter();
     if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
 

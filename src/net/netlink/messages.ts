@@ -24,6 +24,7 @@ export const RTM_SETLINK = 19;
 export const RTM_NEWADDR = 20;
 export const RTM_GETADDR = 22;
 export const RTM_GETROUTE = 26;
+export const RTM_GETNEIGH = 30;
 
 const IFLA_ADDRESS = 1;
 const IFLA_BROADCAST = 2;

@@ -1,0 +1,50 @@
+// What lies behind a network's own loopback: the network namespace of the host that the sentry lives in (the
+// container's, made by podman, docker or CNI, or an empty one). Only the sandbox's first network has it.
+//
+// Two ways to share it. Normally the loopback is the sandbox's own, in TypeScript, and with it whatever a program sends
+// to an address of its own machine; all other destinations are reached, and all other sources heard, by sockets of the
+// host. A socket that is bound to a wildcard has both. In the other way (`whole`, --network host) every address
+// is the host's, the loopback included.
+
+import { type Endpoint, isAny, isLoopback } from '../inet/address.ts';
+import type { Egress } from './egress.ts';
+import type { HostInterfaces } from './host-interfaces.ts';
+
+export class Outside {
+  /** Everything is the host's, the loopback too. */
+  readonly whole: boolean;
+  /** What may be reached; null: everything. */
+  readonly egress: Egress | null;
+  readonly interfaces: HostInterfaces;
+
+  constructor(whole: boolean, egress: Egress | null, interfaces: HostInterfaces) {
+    this.whole = whole;
+    this.egress = egress;
+    this.interfaces = interfaces;
+  }
+
+  /** Whether a socket of the host is needed to reach this address. */
+  reaches(host: string): boolean {
+    return this.whole || !(isAny(host) || isLoopback(host) || this.interfaces.owns(host));
+  }
+
+  /** Whether who is bound to this address is to be heard from outside. */
+  hears(host: string): boolean {
+    return this.whole || !isLoopback(host);
+  }
+
+  /** Whether sockets may be bound to it: to an address of this machine's, or a group. */
+  admitsBind(host: string): boolean {
+    return this.whole || isMulticast(host) || this.interfaces.owns(host);
+  }
+
+  /** 0, or -EPERM if the egress policy is against it. */
+  check(pid: number, command: string, protocol: 'tcp' | 'udp', to: Endpoint): number {
+    return this.egress === null ? 0 : this.egress.check(pid, command, protocol, to);
+  }
+}
+
+function isMulticast(host: string): boolean {
+  const first = host.charCodeAt(0);
+  return host.length === 4 ? first >= 224 && first < 240 : first === 0xff;
+}

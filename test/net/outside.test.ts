@@ -1,0 +1,76 @@
+// The outside: a sandbox in a network namespace with a veth pair, compared with a program that runs there natively.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CLOISTER } from '../cli/cloister.ts';
+import { makeVeth, skipsVeth, type Veth } from '../support/veth.ts';
+
+const PROGRAM = join(import.meta.dirname, 'outside.py');
+
+describe('the outside', { skip: skipsVeth }, () => {
+  let veth: Veth;
+  let tcp: Server;
+  let udp: UdpSocket;
+
+  before(async () => {
+    veth = makeVeth(1);
+    tcp = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('data', (data) => socket.write(data.toString('latin1').toUpperCase(), 'latin1'));
+      socket.on('end', () => socket.end());
+      socket.on('error', () => {});
+    });
+    tcp.listen(0, '::');
+    udp = createSocket('udp6', (data, from) =>
+      udp.send(data.toString('latin1').toUpperCase(), from.port, from.address),
+    );
+    udp.bind(0, '::');
+    await Promise.all([once(tcp, 'listening'), once(udp, 'listening')]);
+  });
+
+  after(() => {
+    tcp.close();
+    udp.close();
+    veth.remove();
+  });
+
+  function run(command: string, args: readonly string[]): ChildProcess {
+    const { inside, inside6, outside, outside6 } = veth;
+    const ports = [(tcp.address() as AddressInfo).port, udp.address().port].map(String);
+    const all = [...args, 'python3', PROGRAM, inside, inside6, outside, outside6, ...ports];
+    return spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  }
+
+  /** What the program prints, once it was spoken to from this side. */
+  async function talk(child: ChildProcess): Promise<string> {
+    let text = '';
+    let spoken = false;
+    child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      if (spoken || !text.includes('listening')) return;
+      spoken = true;
+      const stream = connect(80, veth.inside, () => stream.write('knock'));
+      stream.on('data', (data) => {
+        assert.equal(data.toString(), 'welcome');
+        const datagram = createSocket('udp4', () => datagram.close());
+        datagram.send('knock', 81, veth.inside);
+      });
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), 20000);
+    await once(child, 'close');
+    clearTimeout(timer);
+    return text;
+  }
+
+  test('is as it is natively', async () => {
+    const [command = '', ...args] = veth.enter;
+    const native = await talk(run(command, args));
+    const inside = await talk(run(CLOISTER, ['do', '--network', veth.path, '--']));
+    assert.deepEqual(inside.split('\n'), native.split('\n'));
+    assert.match(inside, /datagram b'knock'/);
+  });
+});
