@@ -34,6 +34,9 @@ export const STOPPED = 3;
 export const WITHHELD = 4;
 export const DEAD = 5;
 
+/** No user id: nobody has logged in yet. */
+export const ID_UNSET = 0xffffffff;
+
 export class Task implements Waiter {
   /** Changes once at most: when a thread that is not the leader executes a program, it takes the leader's. */
   identity: Numbered;
@@ -129,6 +132,9 @@ export class Task implements Waiter {
   rseq = { address: 0, length: 0, signature: 0 };
   /** PR_MCE_KILL, as PR_MCE_KILL_GET answers. */
   machineCheckPolicy = 2;
+  /** Who logged in to the session it belongs to, and that session's number: /proc/PID/loginuid, sessionid. */
+  loginUid = ID_UNSET;
+  auditSession = ID_UNSET;
 
   constructor(
     identity: Numbered,
@@ -171,6 +177,8 @@ export class Task implements Waiter {
     this.personality = from.personality;
     this.seccomp = from.seccomp;
     this.memoryPolicy = from.memoryPolicy;
+    this.loginUid = from.loginUid;
+    this.auditSession = from.auditSession;
     this.machineCheckPolicy = from.machineCheckPolicy;
   }
 

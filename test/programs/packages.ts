@@ -14,7 +14,8 @@ function aptGet(...args: string[]): string {
   const { status, error, stderr } = spawnSync('apt-get', ['-qq', ...args], {
     encoding: 'utf8',
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    // RUNLEVEL=1: packages of servers do not start them.
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
   });
   if (status === 0) return '';
   return error?.message ?? (stderr.trim().split('\n').at(-1) || `apt-get ended with status ${status}`);

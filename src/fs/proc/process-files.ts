@@ -1,13 +1,13 @@
 // The text files of /proc/PID and /proc/PID/task/TID, as tables of what reads and writes them.
 
-import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../abi/capability.ts';
+import { CAP_AUDIT_CONTROL, CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../abi/capability.ts';
 import { EACCES, EINVAL, EPERM, ESRCH } from '../../abi/errno.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
-import { DEAD, RUNNING, type Task } from '../../kernel/task.ts';
+import { DEAD, ID_UNSET, RUNNING, type Task } from '../../kernel/task.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Superblock } from '../../vfs/inode.ts';
@@ -173,6 +173,23 @@ function writeOomScore(task: Task, text: string): number {
   return 0;
 }
 
+let lastAuditSession = 0;
+
+/**
+ * The user who logged in, which a session keeps whatever ids it takes later: login programs set it, once, for
+ * themselves; to change it takes CAP_AUDIT_CONTROL (kernel/audit.c: audit_set_loginuid).
+ */
+function writeLoginUid(task: Task, text: string): number {
+  const value = parseNumber(text);
+  const uid = value === -1 ? ID_UNSET : value;
+  if (!(uid >= 0 && uid <= ID_UNSET)) return -EINVAL;
+  if (kernel.current !== task) return -EPERM;
+  if (task.loginUid !== ID_UNSET && !capable(task.credentials, CAP_AUDIT_CONTROL)) return -EPERM;
+  task.loginUid = uid;
+  task.auditSession = uid === ID_UNSET ? ID_UNSET : ++lastAuditSession;
+  return 0;
+}
+
 function writeTimerSlack(task: Task, text: string): number {
   const value = parseNumber(text);
   if (Number.isNaN(value) || value < 0) return -EINVAL;
@@ -208,7 +225,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   environ: closed(livingMaps((task) => memoryText(task, task.mm.envStart, task.mm.envEnd))),
   gid_map: open(() => ID_MAP),
   limits: open(limitsText),
-  loginuid: open(() => '4294967295'),
+  loginuid: { ...open((task) => String(task.loginUid)), mode: 0o644, write: writeLoginUid },
   maps: closed(
     livingMaps((task) => mapsText(task.mm, readerRoot(task))),
     0o444,
@@ -226,7 +243,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   schedstat: open(
     (task) => hostProcLines(`${task.mm.hostPid}/task/${task.hostTid}/schedstat`)[0]?.concat('\n') ?? '0 0 0\n',
   ),
-  sessionid: open(() => '4294967295'),
+  sessionid: open((task) => String(task.auditSession)),
   setgroups: open(() => 'allow\n'),
   smaps: closed(
     livingMaps((task) => smapsText(task.mm, readerRoot(task))),
