@@ -7,7 +7,6 @@
 import {
   AUDIT_ARCH_X86_64,
   SECCOMP_DATA_ARCH,
-  SECCOMP_DATA_ARGS,
   SECCOMP_DATA_IP,
   SECCOMP_DATA_NR,
   SECCOMP_RET_ALLOW,
@@ -15,14 +14,13 @@ import {
   SECCOMP_RET_USER_NOTIF,
 } from '../src/abi/seccomp.ts';
 import { Assembler, type Instruction } from './bpf.ts';
+import { emitCondition } from './conditions.ts';
 import { DOORBELL, STUB_CALLS, STUB_HIGH } from './stub.ts';
 import { ENTRIES, entryByName } from './table.ts';
-import { type Condition, DECODE_S64, DECODE_U64, type Rule, type SyscallEntry } from './types.ts';
+import type { Rule, SyscallEntry } from './types.ts';
 
-// 64-bit fields of struct seccomp_data are low half, high half.
+/** 64-bit fields of struct seccomp_data are low half, high half. */
 const DATA_IP_HIGH = SECCOMP_DATA_IP + 4;
-const lowHalf = (argument: number): number => SECCOMP_DATA_ARGS + 8 * argument;
-const highHalf = (argument: number): number => SECCOMP_DATA_ARGS + 4 + 8 * argument;
 
 /** Rules that programs meet most often come first: each one before costs an instruction. */
 const OFTEN = ['futex', 'brk', 'mmap', 'munmap', 'mprotect', 'madvise'];
@@ -72,41 +70,4 @@ function emitRule(asm: Assembler, entry: SyscallEntry, rule: Rule): void {
     asm.ret(SECCOMP_RET_TRAP);
   }
   asm.label(next);
-}
-
-function emitCondition(asm: Assembler, entry: SyscallEntry, condition: Condition, refuse: string): void {
-  const indexOf = (name: string): number => entry.args.findIndex((argument) => argument.name === name);
-  if ('range' in condition) {
-    emitRange(asm, indexOf(condition.range), indexOf(condition.length), refuse);
-    return;
-  }
-  const index = indexOf(condition.argument);
-  if (index < 0) throw new Error(`${entry.name} has no argument ${condition.argument}`);
-  const { decode } = entry.args[index] as (typeof entry.args)[number];
-  if (decode === DECODE_U64 || decode === DECODE_S64) {
-    asm.load(highHalf(index));
-    asm.ifEqual(0, '', refuse);
-  }
-  asm.load(lowHalf(index));
-  if ('any' in condition) asm.ifAnySet(condition.any, '', refuse);
-  else if ('only' in condition) asm.ifAnySet(~condition.only, refuse, '');
-  else emitOneOf(asm, condition.mask, condition.oneOf, refuse);
-}
-
-function emitOneOf(asm: Assembler, mask: number | undefined, values: readonly number[], refuse: string): void {
-  const accept = asm.fresh();
-  if (mask !== undefined) asm.and(mask);
-  for (const [at, value] of values.entries()) asm.ifEqual(value, accept, at === values.length - 1 ? refuse : '');
-  asm.label(accept);
-}
-
-// The stub's region is 4 GiB, aligned. A range shorter than 4 GiB that starts neither in it nor in the 4 GiB below it
-// cannot touch it.
-function emitRange(asm: Assembler, address: number, length: number, refuse: string): void {
-  if (address < 0 || length < 0) throw new Error('a rule on a range names an unknown argument');
-  asm.load(highHalf(address));
-  asm.ifEqual(STUB_HIGH, refuse, '');
-  asm.ifEqual(STUB_HIGH - 1, refuse, '');
-  asm.load(highHalf(length));
-  asm.ifEqual(0, '', refuse);
 }

@@ -214,6 +214,7 @@ export type ResultKind = 'int' | 'addr' | 'octal' | 'hex' | 'none';
  */
 export type Condition =
   | { readonly argument: string; readonly mask?: number; readonly oneOf: readonly number[] } // (argument & mask) is in the list
+  | { readonly argument: string; readonly not: number } // it is any other value
   | { readonly argument: string; readonly any: number } // at least one of these bits is set
   | { readonly argument: string; readonly only: number } // no other bit is set
   | { readonly range: string; readonly length: string }; // neither in the stub's region nor able to reach it

@@ -90,6 +90,7 @@ void memory_exports(napi_env env, napi_value exports);
 void placement_exports(napi_env env, napi_value exports);
 void host_exports(napi_env env, napi_value exports);
 void net_exports(napi_env env, napi_value exports);
+void cage_exports(napi_env env, napi_value exports);
 
 // ---- arguments and results ----
 

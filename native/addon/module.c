@@ -32,6 +32,7 @@ NAPI_MODULE_INIT() {
   wait_exports(env, exports);
   memory_exports(env, exports);
   placement_exports(env, exports);
+  cage_exports(env, exports);
   napi_create_object(env, &host);
   host_exports(env, host);
   napi_set_named_property(env, exports, "host", host);

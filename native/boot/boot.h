@@ -128,6 +128,10 @@ void make_mount_points(const struct options *options, int root);
 /** The container's files, and its processes in /proc, become all that our process sees. */
 void enter_view(const struct options *options, const struct state *state, pid_t init);
 
+// ---- kernel-log.c ----
+/** Says which host call the sentry's filter did not allow, if that can be found out. */
+void name_forbidden_call(void);
+
 // ---- exec.c ----
 /** Has the sentry of a running container start a program, and stands for that program. */
 void stand_for_program(struct options *options) __attribute__((noreturn));

@@ -305,6 +305,7 @@ static void leave_if_gone(const struct options *options, pid_t init) {
   int status;
   if (waitpid(init, &status, WNOHANG) != init) return;
   if (options->remove) remove_container(options);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGSYS) name_forbidden_call();
   if (WIFEXITED(status)) exit(WEXITSTATUS(status));
   say("the sandbox was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
   exit(128 + WTERMSIG(status));

@@ -10,7 +10,13 @@ export function addSyscallsCommand(program: Command): void {
     .summary('list what becomes of each system call')
     .description('Lists every system call: answered by the sandbox, native under a rule, or refused.')
     .option('--json', 'as JSON')
-    .action(async (options: { readonly json?: true }) => {
+    .option('--host', 'list instead what guests and the sandbox itself can ask of the host')
+    .action(async (options: { readonly json?: true; readonly host?: true }) => {
+      if (options.host) {
+        const { formatHostLists } = await import('../trace/host-report.ts');
+        print(1, bytesOfText(formatHostLists(options.json ?? false)));
+        return;
+      }
       const { formatTable } = await import('../trace/table-report.ts');
       print(1, bytesOfText(formatTable(options.json ?? false)));
     });

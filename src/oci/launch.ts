@@ -43,9 +43,17 @@ interface DescriptorCalls {
 
 /**
  * The sentry's heap is small and the CPUs are the guests': garbage is collected by the one thread that makes it (its
- * helpers also cost 3 ms of waiting for each other at many a start), and one helper compiles.
+ * helpers also cost 3 ms of waiting for each other at many a start), and one helper compiles. Memory protection keys would
+ * need pkey_mprotect(2) with PROT_EXEC all the time, which the sentry's filter does not have. The thread that waits for
+ * SIGUSR1, to start a debugger, would still be starting when the filter comes.
  */
-const SENTRY_NODE_OPTIONS = ['--snapshot-blob=/sentry.blob', '--v8-pool-size=1', '--single-threaded-gc'];
+const SENTRY_NODE_OPTIONS = [
+  '--snapshot-blob=/sentry.blob',
+  '--v8-pool-size=1',
+  '--single-threaded-gc',
+  '--no-memory-protection-keys',
+  '--disable-sigusr1',
+];
 
 const F_DUPFD = 0;
 const F_SETFD = 2;

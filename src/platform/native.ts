@@ -69,6 +69,12 @@ export interface NativePlatform {
   /** 0 while the slot's thread waits for its answer, else -ENOENT. */
   idValid(slot: number): number;
 
+  /**
+   * From now on the sentry may make no host calls but those of syscall-tables/sentry.ts; any other kills it, or with a
+   * descriptor to write to is named there first. variant: a bit for each of OPTIONAL_GROUPS. 0 or -errno.
+   */
+  lockDown(variant: number, logFd: number): number;
+
   /** Whether the sentry may spin for calls at all; it does from the start. */
   setSpin(on: boolean): void;
 

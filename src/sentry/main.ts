@@ -3,6 +3,7 @@
 
 import { closeSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { startupSnapshot } from 'node:v8';
+import { LOCK_NETWORK } from '../../syscall-tables/sentry.ts';
 import type { HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
@@ -48,6 +49,7 @@ function main(): void {
     prepareKernel(spec, log);
     const mounts = mountRoot(args, spec);
     handshake(args);
+    lockDown(spec, logFd);
     prepareEnd(args, spec);
     const task = prepareFirstProcess(args, spec, mounts);
     const start = () => execute(task, spec.process);
@@ -119,6 +121,13 @@ function handshake(args: SentryArguments): void {
   const answer = Buffer.alloc(8);
   if (readSync(args.init, answer) <= 0) throw new Error("the sandbox's init is gone");
   closeSync(args.init);
+}
+
+/** The sentry's own filter: nothing of what a guest asks for has been looked at before. */
+function lockDown(spec: SandboxSpec, logFd: number): void {
+  const groups = spec.network.outside === 'none' ? 0 : LOCK_NETWORK;
+  const r = native.lockDown(groups, spec.debug ? logFd : -1);
+  if (r < 0) throw new Error(`the sentry's filter could not be installed (errno ${-r})`);
 }
 
 // What ships is a start-up snapshot of the loaded program; thawed, it goes on with main.

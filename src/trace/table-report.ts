@@ -3,6 +3,7 @@
 import { STUB_CALLS } from '../../syscall-tables/stub.ts';
 import { ENTRIES } from '../../syscall-tables/table.ts';
 import type { Disposition, SyscallEntry } from '../../syscall-tables/types.ts';
+import { aligned } from './columns.ts';
 
 const MEANINGS: Readonly<Record<Disposition, string>> = {
   kernel: 'answered by the sandbox',
@@ -39,16 +40,6 @@ function remarks({ rule, note }: SyscallEntry): string {
   const parts = rule === null ? [] : [`native: ${rule.text}`];
   if (note !== '') parts.push(note);
   return parts.join('; ');
-}
-
-function aligned(rows: readonly (readonly string[])[], toTheRight: readonly boolean[]): string[] {
-  const widths = toTheRight.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (toTheRight[column] ? cell.padStart(widths[column]) : cell.padEnd(widths[column])))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 function jsonTable(): string {

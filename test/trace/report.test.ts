@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatHostLists, guestCallCount, sentryCallCounts } from '../../src/trace/host-report.ts';
 import { formatTable } from '../../src/trace/table-report.ts';
 import { Unimplemented } from '../../src/trace/unimplemented.ts';
 import { ENTRIES } from '../../syscall-tables/table.ts';
@@ -34,6 +35,23 @@ test('as JSON it holds the same', () => {
     disposition: 'kernel',
   });
   assert.ok(stub.length > 0);
+});
+
+test('what of the host can be reached, with counts that are true and within bounds', () => {
+  const text = formatHostLists(false);
+  const { counts, program, stub, sentry } = JSON.parse(formatHostLists(true));
+  assert.ok(guestCallCount() <= 32, String(guestCallCount()));
+  assert.equal(counts.guest, new Set([...program, ...stub].map(({ name }) => name)).size);
+  const all = sentry.flatMap((group: { calls: { name: string }[] }) => group.calls);
+  assert.equal(sentryCallCounts()[1], all.length);
+  assert.ok(all.length <= 95);
+  for (const { name, reason } of all) {
+    assert.match(text, new RegExp(`^${name} `, 'm'));
+    assert.ok(reason.length > 0, name);
+  }
+  assert.ok(
+    text.includes(`a guest can reach: ${counts.guest}.`) && text.includes(`all optional groups ${all.length}.`),
+  );
 });
 
 test('what is not implemented is said once, and not for ever', () => {

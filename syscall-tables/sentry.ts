@@ -1,0 +1,305 @@
+// What the sentry may ask of the host once the sandbox is built, each call with its argument rules and its reason.
+// Compiled to a filter (sentry-filter.ts) that ships with the build and is installed before the first instruction of
+// a guest's program: a sentry that has been taken over can do no more than this. Everything that is not listed kills it.
+//
+// There is no clone (all threads exist), no execve, no open by an absolute path, no PROT_EXEC (V8 has made its code
+// range by then), no mount, no seccomp, no bpf, no ptrace.
+
+import { EAFNOSUPPORT, EINVAL, ENOENT, ENOPROTOOPT, ENOTTY } from '../src/abi/errno.ts';
+import { AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL } from '../src/abi/fcntl.ts';
+import { FIONREAD, SIOCATMARK, TCGETS, TCSETSW, TIOCGWINSZ, TIOCOUTQ } from '../src/abi/ioctl.ts';
+import {
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_STACK,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../src/abi/mman.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+} from '../src/abi/socket.ts';
+import { OPTION_RULES } from '../src/net/outside/options.ts';
+import { FUTEX_RULE } from './amd64/process.ts';
+import type { Condition, Rule } from './types.ts';
+
+export interface SentryCall {
+  readonly name: string;
+  /** The call runs if one of these holds; none: always. */
+  readonly rules: readonly Rule[];
+  /** What else is answered with this errno; null: it is the death of the sentry. */
+  readonly otherwise: number | null;
+  readonly reason: string;
+}
+
+/** Calls that belong together. A group of its own name in OPTIONAL_GROUPS is there only when it is asked for. */
+export interface SentryGroup {
+  readonly name: string;
+  readonly calls: readonly SentryCall[];
+}
+
+const always = (name: string, reason: string): SentryCall => ({ name, rules: [], otherwise: null, reason });
+
+const when = (name: string, text: string, conditions: readonly Condition[], reason: string): SentryCall => ({
+  name,
+  rules: [{ conditions, text }],
+  otherwise: null,
+  reason,
+});
+
+/** Never, but not deadly. */
+const answered = (name: string, errno: number, reason: string): SentryCall => ({
+  name,
+  rules: [{ conditions: [{ argument: '', oneOf: [] }], text: 'never' }],
+  otherwise: errno,
+  reason,
+});
+
+/** A path below a directory that the sentry has open, never below the working directory. */
+const below = (name: string, reason: string, ...directories: readonly string[]): SentryCall => ({
+  name,
+  rules: [
+    {
+      conditions: (directories.length > 0 ? directories : ['dirfd']).map((argument) => ({ argument, not: AT_FDCWD })),
+      text: 'below an open directory',
+    },
+  ],
+  otherwise: ENOENT,
+  reason,
+});
+
+const DATA: Condition = { argument: 'prot', only: PROT_READ | PROT_WRITE };
+const NOTIFY = [0xc0502100, 0xc0182101, 0x40082102, 0x40182103, 0x40082104]; // RECV SEND ID_VALID ADDFD SET_FLAGS
+const FILES = 'a call of a guest on a file of a host tree or in memory';
+const TREE = 'a call of a guest on a path of a host tree';
+const STREAM = 'a stream or socket that the sandbox was given';
+
+const MEMORY: SentryGroup = {
+  name: 'memory',
+  calls: [
+    when(
+      'mmap',
+      'read and write; SHARED PRIVATE FIXED ANONYMOUS NORESERVE STACK',
+      [
+        DATA,
+        {
+          argument: 'flags',
+          only: MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
+        },
+      ],
+      "V8's heap, malloc, slots",
+    ),
+    always('munmap', "V8's heap, malloc"),
+    when('mprotect', 'read and write', [DATA], "V8's heap, malloc"),
+    {
+      name: 'madvise',
+      rules: [
+        {
+          conditions: [{ argument: 'advice', oneOf: [MADV_DONTNEED, MADV_FREE, MADV_DONTFORK] }],
+          text: 'DONTNEED FREE DONTFORK',
+        },
+      ],
+      otherwise: EINVAL, // as a kernel that does not know the advice
+      reason: "V8's heap, malloc",
+    },
+    always('mremap', 'realloc'),
+    always('brk', 'malloc'),
+    when(
+      'memfd_create',
+      'CLOEXEC ALLOW_SEALING',
+      [{ argument: 'flags', only: MFD_CLOEXEC | MFD_ALLOW_SEALING }],
+      "slots, and files in a guest's memory file systems",
+    ),
+  ],
+};
+
+const RUNTIME: SentryGroup = {
+  name: 'runtime',
+  calls: [
+    { name: 'futex', rules: [FUTEX_RULE], otherwise: null, reason: "locks of Node's threads" },
+    always('exit', 'the end of a thread'),
+    always('exit_group', 'the end of the sandbox'),
+    always('rt_sigprocmask', 'ADDFD with its signals blocked; locks of V8'),
+    always('rt_sigreturn', 'the end of the tick that breaks off a wait'),
+    always('restart_syscall', 'a wait that a stop and SIGCONT broke off'),
+    always('getpid', 'to signal the own threads'),
+    always('gettid', 'the same, and locks'),
+    always('sched_yield', 'locks of V8'),
+    always('clock_nanosleep', 'locks of V8'),
+    always('sched_getparam', 'V8 asks for the priority of its threads'),
+    always('sched_getscheduler', 'the same'),
+    always('sched_getaffinity', 'how many CPUs there are'),
+    always('sched_setaffinity', 'guest threads are placed near or away from the sentry'),
+    always('getrandom', "getrandom(2) of guests; sequence numbers of slots; Node's hash seeds"),
+    always('clock_gettime', 'CPU clocks, and all clocks where the vDSO has none'),
+    always('clock_getres', 'clock_getres(2) of guests'),
+    always('gettimeofday', 'the date, where the vDSO has none'),
+    when('getrusage', 'of the thread', [{ argument: 'who', oneOf: [1] }], 'whether somebody else wants the CPU'),
+    always('sysinfo', 'sysinfo(2) of guests'),
+    always('timer_settime', 'the tick that breaks off a wait'),
+    answered('openat', ENOENT, 'malloc and V8 look for the number of CPUs; the root is empty'),
+  ],
+};
+
+const LOOP: SentryGroup = {
+  name: 'loop',
+  calls: [
+    always('epoll_create1', 'the one wait'),
+    always('epoll_ctl', 'what is waited for'),
+    always('epoll_wait', 'what has happened'),
+    always('epoll_pwait', "libuv's wait"),
+    always('poll', 'whether a stream is ready'),
+    always('ppoll', 'the one wait'),
+    {
+      name: 'ioctl',
+      rules: [
+        {
+          conditions: [{ argument: 'request', oneOf: NOTIFY }],
+          text: 'SECCOMP_IOCTL_NOTIF_RECV _SEND _ID_VALID _ADDFD _SET_FLAGS',
+        },
+        {
+          conditions: [{ argument: 'request', oneOf: [TCGETS, TCSETSW, TIOCGWINSZ, TIOCOUTQ, FIONREAD, SIOCATMARK] }],
+          text: 'TCGETS TCSETSW TIOCGWINSZ TIOCOUTQ FIONREAD SIOCATMARK',
+        },
+      ],
+      otherwise: ENOTTY,
+      reason: "the doorbell; the caller's terminal",
+    },
+  ],
+};
+
+const GUESTS: SentryGroup = {
+  name: 'guests',
+  calls: [
+    always('process_vm_readv', "guests' memory"),
+    always('process_vm_writev', "guests' memory"),
+    always('pidfd_open', 'to hear of the end of a guest process'),
+    always('pidfd_send_signal', 'to end a guest process'),
+    always('tgkill', 'to have a guest thread report in; to abort'),
+  ],
+};
+
+const FILE: SentryGroup = {
+  name: 'files by descriptor',
+  calls: [
+    ...['read', 'write', 'pread64', 'pwrite64', 'preadv2', 'pwritev2', 'close', 'lseek', 'fstat', 'fstatfs'].map(
+      (name) => always(name, FILES),
+    ),
+    ...['ftruncate', 'fallocate', 'fsync', 'fdatasync', 'syncfs', 'fchmod', 'fchown', 'getdents64'].map((name) =>
+      always(name, FILES),
+    ),
+    ...['fsetxattr', 'fgetxattr', 'flistxattr', 'fremovexattr'].map((name) => always(name, FILES)),
+    when(
+      'fcntl',
+      'GETFL SETFL GETFD SETFD DUPFD_CLOEXEC ADD_SEALS',
+      [{ argument: 'cmd', oneOf: [F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS] }],
+      'how a stream was opened; slots and memory files are sealed',
+    ),
+  ],
+};
+
+const PATHS: SentryGroup = {
+  name: 'files by directory and name',
+  calls: [
+    below('openat2', TREE),
+    below('newfstatat', TREE),
+    below('readlinkat', TREE),
+    below('mkdirat', TREE),
+    below('unlinkat', TREE),
+    below('mknodat', TREE),
+    below('symlinkat', TREE, 'newdirfd'),
+    below('linkat', TREE, 'olddirfd', 'newdirfd'),
+    below('renameat2', TREE, 'olddirfd', 'newdirfd'),
+    below('fchmodat2', TREE),
+    below('fchownat', TREE),
+    below('utimensat', TREE),
+    below('getxattrat', TREE),
+    below('setxattrat', TREE),
+    below('listxattrat', TREE),
+    below('removexattrat', TREE),
+  ],
+};
+
+const STREAMS: SentryGroup = {
+  name: 'inherited sockets',
+  calls: [
+    always('recvfrom', STREAM),
+    always('sendto', STREAM),
+    always('shutdown', STREAM),
+    always('getsockname', STREAM),
+    always('getpeername', STREAM),
+    always('getsockopt', STREAM),
+    always('recvmsg', 'requests to a container, with descriptors'),
+    always('accept4', 'requests to a container'),
+  ],
+};
+
+const SOCKET = "a guest's socket towards an outside network";
+
+/** One of the kinds of sockets that native/addon/net.c makes. */
+const kind = (type: number, protocol: number, text: string): Rule => ({
+  conditions: [
+    { argument: 'domain', oneOf: [AF_INET, AF_INET6] },
+    { argument: 'type', mask: ~(SOCK_NONBLOCK | SOCK_CLOEXEC), oneOf: [type] },
+    { argument: 'protocol', oneOf: [protocol] },
+  ],
+  text,
+});
+
+/** The options of src/net/outside/options.ts, by level. */
+const optionRules = (): Rule[] =>
+  [...Map.groupBy(OPTION_RULES, ({ level }) => level)].map(([level, rules]) => ({
+    conditions: [
+      { argument: 'level', oneOf: [level] },
+      { argument: 'optname', oneOf: rules.flatMap(({ names }) => names) },
+    ],
+    text: `level ${level}: ${rules.reduce((sum, { names }) => sum + names.length, 0)} options`,
+  }));
+
+const NETWORK: SentryGroup = {
+  name: 'network',
+  calls: [
+    {
+      name: 'socket',
+      rules: [
+        kind(SOCK_STREAM, IPPROTO_TCP, 'INET or INET6: TCP'),
+        kind(SOCK_DGRAM, IPPROTO_UDP, 'INET or INET6: UDP'),
+      ],
+      otherwise: EAFNOSUPPORT,
+      reason: SOCKET,
+    },
+    always('connect', SOCKET),
+    always('bind', SOCKET),
+    always('listen', SOCKET),
+    always('sendmsg', SOCKET),
+    {
+      name: 'setsockopt',
+      rules: optionRules(),
+      otherwise: ENOPROTOOPT,
+      reason: `${SOCKET}: src/net/outside/options.ts`,
+    },
+  ],
+};
+
+/** Groups that every sentry has. */
+export const SENTRY_GROUPS: readonly SentryGroup[] = [MEMORY, RUNTIME, LOOP, GUESTS, FILE, PATHS, STREAMS];
+
+/** The bit that lockDown() takes for an optional group. */
+export const LOCK_NETWORK = 1;
+
+/** Groups that are there when a sandbox needs them, in the order of their bits. */
+export const OPTIONAL_GROUPS: readonly SentryGroup[] = [NETWORK];
