@@ -1,5 +1,5 @@
-// Network interfaces: there is one, the loopback. Here are its properties and the ioctls that ask for them
-// (netdevice(7)), which every socket understands.
+// The ioctls that ask for properties of network interfaces (netdevice(7)), which every socket understands. What there is
+// to be told is in links.ts.
 
 import { CAP_NET_ADMIN } from '../abi/capability.ts';
 import { EADDRNOTAVAIL, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
@@ -27,26 +27,34 @@ import type { UserAddress } from '../base/brands.ts';
 import { capableIn } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, readBytes, readU64, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
+import {
+  addresses,
+  IFA_ADDRESS,
+  IFA_BROADCAST,
+  IFA_LABEL,
+  IFA_LOCAL,
+  IFF_UP,
+  IFLA_ADDRESS,
+  IFLA_MTU,
+  IFLA_TXQLEN,
+  interfaceOf,
+  type Link,
+  LOOPBACK_MTU,
+  LOOPBACK_NAME,
+  linkOf,
+  links,
+  number,
+  textOf,
+} from './links.ts';
 import type { Network } from './network.ts';
+import type { RouteObject } from './outside/host-interfaces.ts';
 
-export const LOOPBACK_NAME = 'lo';
-export const LOOPBACK_INDEX = 1;
-export const LOOPBACK_MTU = 65536;
-export const LOOPBACK_QUEUE = 1000;
-export const ARPHRD_LOOPBACK = 772;
-
-export const IFF_UP = 1;
-const IFF_LOOPBACK = 8;
-const IFF_RUNNING = 0x40;
 const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 const ADDRESS = '\x7f\0\0\x01';
-const NETMASK = '\xff\0\0\0';
-
-/** IFF_* of the loopback. */
-export function loopbackFlags(network: Network): number {
-  return network.loopbackUp ? IFF_UP | IFF_LOOPBACK | IFF_RUNNING : IFF_LOOPBACK;
-}
+const NO_ADDRESS = '\0\0\0\0';
+/** Bytes of a struct sockaddr behind its family. */
+const HARDWARE_ADDRESS = 14;
 
 /** Answers an ioctl on interfaces; -ENOTTY for all others. */
 export function interfaceIoctl(task: Task, network: Network, command: number, argument: UserAddress): number {
@@ -102,44 +110,56 @@ function queryInterface(task: Task, network: Network, command: number, argument:
   const at = task.memory.out(argument, IFREQ_SIZE);
   if (at < 0) return at;
   u8.fill(0, at, at + IFREQ_SIZE);
-  if (command === SIOCGIFNAME) {
-    if (index !== LOOPBACK_INDEX) return -ENODEV;
-    writeBytes(at, LOOPBACK_NAME);
-    i32[(at + IFNAMSIZ) >> 2] = index;
-    return 0;
-  }
-  if (name.slice(0, name.indexOf('\0')) !== LOOPBACK_NAME) return -ENODEV;
-  writeBytes(at, LOOPBACK_NAME);
-  return putProperty(network, at + IFNAMSIZ, command);
+  const wanted = name.replace(/\0.*$/s, '');
+  const link = links(network)
+    .map(linkOf)
+    .find((one) => (command === SIOCGIFNAME ? one.index === index : one.name === wanted));
+  if (!link) return -ENODEV;
+  writeBytes(at, link.name);
+  return putProperty(network, link, at + IFNAMSIZ, command);
 }
 
-/** 0, or -EADDRNOTAVAIL while the loopback has no address. */
-function putProperty(network: Network, at: number, command: number): number {
+/** 0, or -EADDRNOTAVAIL for an interface without an IPv4 address. */
+function putProperty(network: Network, link: Link, at: number, command: number): number {
+  const { attributes } = link;
   switch (command) {
+    case SIOCGIFNAME:
     case SIOCGIFINDEX:
-      i32[at >> 2] = LOOPBACK_INDEX;
+      i32[at >> 2] = link.index;
       break;
     case SIOCGIFFLAGS:
-      u16[at >> 1] = loopbackFlags(network);
+      u16[at >> 1] = link.flags;
       break;
     case SIOCGIFADDR:
     case SIOCGIFDSTADDR:
     case SIOCGIFBRDADDR:
-    case SIOCGIFNETMASK:
-      if (!network.loopbackHasAddress) return -EADDRNOTAVAIL;
-      putAddress(at, command === SIOCGIFNETMASK ? NETMASK : command === SIOCGIFBRDADDR ? '\0\0\0\0' : ADDRESS);
+    case SIOCGIFNETMASK: {
+      const own = addresses(network, AF_INET).find((object) => interfaceOf(object) === link.index);
+      if (!own) return -EADDRNOTAVAIL;
+      putAddress(at, partOfAddress(own, command));
       break;
+    }
     case SIOCGIFMTU:
-      i32[at >> 2] = LOOPBACK_MTU;
+      i32[at >> 2] = number(attributes, IFLA_MTU);
       break;
     case SIOCGIFHWADDR:
-      u16[at >> 1] = ARPHRD_LOOPBACK;
+      u16[at >> 1] = link.type;
+      writeBytes(at + 2, (attributes.get(IFLA_ADDRESS) ?? '').slice(0, HARDWARE_ADDRESS));
       break;
     case SIOCGIFTXQLEN:
-      i32[at >> 2] = LOOPBACK_QUEUE;
+      i32[at >> 2] = number(attributes, IFLA_TXQLEN);
       break;
   }
   return 0;
+}
+
+function partOfAddress({ head, attributes }: RouteObject, command: number): string {
+  const local = attributes.get(IFA_LOCAL) ?? NO_ADDRESS;
+  if (command === SIOCGIFADDR) return local;
+  if (command === SIOCGIFDSTADDR) return attributes.get(IFA_ADDRESS) ?? local;
+  if (command === SIOCGIFBRDADDR) return attributes.get(IFA_BROADCAST) ?? NO_ADDRESS;
+  const mask = (0xffffffff << (32 - head.charCodeAt(1))) >>> 0;
+  return String.fromCharCode(mask >>> 24, (mask >>> 16) & 255, (mask >>> 8) & 255, mask & 255);
 }
 
 function putAddress(at: number, host: string): void {
@@ -154,17 +174,23 @@ function listInterfaces(task: Task, network: Network, argument: UserAddress): nu
   const room = i32[from >> 2];
   const buffer = readU64(from + 8);
   if (room < 0) return -EINVAL;
-  const used = network.loopbackHasAddress && (buffer === 0 || room >= IFREQ_SIZE) ? IFREQ_SIZE : 0;
+  const all = links(network).map(linkOf);
+  const own = addresses(network, AF_INET);
+  const fitting = buffer === 0 ? own.length : Math.min(own.length, Math.floor(room / IFREQ_SIZE));
   const at = task.memory.out(argument, 16);
   if (at < 0) return at;
-  i32[at >> 2] = used;
+  i32[at >> 2] = fitting * IFREQ_SIZE;
   i32[(at + 4) >> 2] = 0;
   writeU64(at + 8, buffer);
-  if (buffer === 0 || used === 0) return 0;
-  const entry = task.memory.out(buffer as UserAddress, IFREQ_SIZE);
-  if (entry < 0) return entry;
-  u8.fill(0, entry, entry + IFREQ_SIZE);
-  writeBytes(entry, LOOPBACK_NAME);
-  putAddress(entry + IFNAMSIZ, ADDRESS);
+  if (buffer === 0 || fitting === 0) return 0;
+  const entries = task.memory.out(buffer as UserAddress, fitting * IFREQ_SIZE);
+  if (entries < 0) return entries;
+  u8.fill(0, entries, entries + fitting * IFREQ_SIZE);
+  for (let k = 0; k < fitting; k++) {
+    const label = textOf(own[k].attributes, IFA_LABEL);
+    const name = label || all.find((link) => link.index === interfaceOf(own[k]))?.name;
+    writeBytes(entries + k * IFREQ_SIZE, (name ?? '').slice(0, IFNAMSIZ - 1));
+    putAddress(entries + k * IFREQ_SIZE + IFNAMSIZ, own[k].attributes.get(IFA_LOCAL) ?? NO_ADDRESS);
+  }
   return 0;
 }

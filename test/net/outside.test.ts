@@ -1,13 +1,13 @@
 // The outside: a sandbox in a network namespace with a veth pair, compared with a program that runs there natively.
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { CLOISTER } from '../cli/cloister.ts';
+import { CLOISTER, cloister } from '../cli/cloister.ts';
 import { makeVeth, skipsVeth, type Veth } from '../support/veth.ts';
 
 const PROGRAM = join(import.meta.dirname, 'outside.py');
@@ -72,5 +72,19 @@ describe('the outside', { skip: skipsVeth }, () => {
     const inside = await talk(run(CLOISTER, ['do', '--network', veth.path, '--']));
     assert.deepEqual(inside.split('\n'), native.split('\n'));
     assert.match(inside, /datagram b'knock'/);
+  });
+
+  test('its interfaces are seen', () => {
+    const [command = '', ...args] = veth.enter;
+    const program = ['python3', join(import.meta.dirname, 'interfaces.py')];
+    const native = execFileSync(command, [...args, ...program], { encoding: 'utf8' });
+    const inside = cloister(['do', '--network', veth.path, '--', ...program]);
+    // Of sysfs a namespace shows what it was mounted in: ip netns exec does that.
+    assert.deepEqual(inside.stdout.split('\n'), native.split('\n'), inside.stderr);
+  });
+
+  test('nothing of it is seen without --network', () => {
+    const inside = cloister(['do', '--', 'ip', '-o', 'link']);
+    assert.match(inside.stdout, /^1: lo:[^\n]*\n$/);
   });
 });

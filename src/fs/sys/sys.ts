@@ -8,8 +8,9 @@ import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { cpuWords, listOf, maskOf } from '../proc/cpus.ts';
 import { cpuField, text } from '../proc/system.ts';
-import { FixedDirectory, grow, type Tree } from '../virtual/directory.ts';
+import { descend, FixedDirectory, grow, type Tree } from '../virtual/directory.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
+import { classEntry, deviceEntry, InterfaceDirectory } from './net.ts';
 
 const KERNEL_MAX_CPU = 8191;
 const HUGE_PAGE = 2 << 20;
@@ -24,7 +25,15 @@ export class SysSuperblock extends VirtualSuperblock {
     this.magic = SYSFS_MAGIC;
     const root = new FixedDirectory(this, ROOT_INO);
     grow(root, sysTree());
+    this.addInterfaces(root, classEntry, 'class');
+    this.addInterfaces(root, deviceEntry, 'devices', 'virtual');
     this.root = root;
+  }
+
+  /** The directory `net` at a path. */
+  private addInterfaces(root: Inode, entry: typeof classEntry, ...path: string[]): void {
+    const parent = descend(root, ...path);
+    if (parent instanceof FixedDirectory) parent.add('net', new InterfaceDirectory(this, entry));
   }
 }
 
@@ -37,9 +46,9 @@ function sysTree(): Tree {
   return {
     block: {},
     bus: { cpu: { devices: cpuLinks('../../../devices/system/cpu/') }, node: { devices: { node0: NODE_LINK } } },
-    class: { block: {}, mem: {}, misc: {}, net: { lo: '../../devices/virtual/net/lo' }, tty: {} },
+    class: { block: {}, mem: {}, misc: {}, tty: {} },
     dev: { block: {}, char: {} },
-    devices: { system: { cpu: cpuTree(), node: nodeTree() }, virtual: { net: { lo: LOOPBACK } } },
+    devices: { system: { cpu: cpuTree(), node: nodeTree() }, virtual: {} },
     firmware: {},
     fs: { cgroup: {} },
     kernel: KERNEL,
@@ -147,34 +156,6 @@ function nodeTree(): Tree {
     possible: only,
   };
 }
-
-// ---- network ----
-
-const ETHERNET_NONE = '00:00:00:00:00:00';
-
-/** The loopback interface. */
-const LOOPBACK: Tree = {
-  addr_assign_type: line(() => 0),
-  addr_len: line(() => 6),
-  address: line(() => ETHERNET_NONE),
-  broadcast: line(() => ETHERNET_NONE),
-  carrier: line(() => 1),
-  dev_id: line(() => '0x0'),
-  dev_port: line(() => 0),
-  dormant: line(() => 0),
-  flags: line(() => '0x9'),
-  ifalias: text(() => ''),
-  ifindex: line(() => 1),
-  iflink: line(() => 1),
-  link_mode: line(() => 0),
-  mtu: line(() => 65536),
-  netdev_group: line(() => 0),
-  operstate: line(() => 'unknown'),
-  subsystem: '../../../../class/net',
-  tx_queue_len: line(() => 1000),
-  type: line(() => 772),
-  uevent: text(() => 'INTERFACE=lo\nIFINDEX=1\n'),
-};
 
 // ---- the kernel ----
 

@@ -19,7 +19,7 @@ import {
   SOL_IP,
   SOL_IPV6,
 } from '../../abi/socket.ts';
-import { LOOPBACK_INDEX } from '../interfaces.ts';
+import { LOOPBACK_INDEX } from '../links.ts';
 import type { ControlItem } from '../message.ts';
 import { isAny, isLoopback } from './address.ts';
 import type { InetSocket } from './socket.ts';

@@ -59,7 +59,7 @@ import {
 import { capableIn } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8 } from '../../platform/arena.ts';
-import { LOOPBACK_MTU } from '../interfaces.ts';
+import { LOOPBACK_MTU } from '../links.ts';
 import type { Network } from '../network.ts';
 import { HostSocket } from '../outside/host-socket.ts';
 import { admitsOption } from '../outside/options.ts';

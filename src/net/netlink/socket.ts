@@ -1,21 +1,42 @@
 // AF_NETLINK sockets of NETLINK_ROUTE (netlink(7), rtnetlink(7)): requests are answered at once into the socket's own
-// receive queue. Links and addresses can be listed; nothing but the loopback's being up can be changed, and nothing is announced.
+// receive queue. What there is can be listed (links.ts); but for the loopback going up and down nothing but the loopback's being up can be changed, and nothing is announced.
 
 import { CAP_NET_ADMIN } from '../../abi/capability.ts';
-import { EAGAIN, ECONNREFUSED, EINVAL, EMSGSIZE, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  EINVAL,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENODEV,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+  EPERM,
+} from '../../abi/errno.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
-import { AF_NETLINK, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCKADDR_NL_SIZE, SOL_NETLINK } from '../../abi/socket.ts';
+import { AF_INET6, AF_NETLINK, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCKADDR_NL_SIZE, SOL_NETLINK } from '../../abi/socket.ts';
 import { capableIn } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
-import { IFF_UP, LOOPBACK_INDEX, loopbackFlags } from '../interfaces.ts';
+import {
+  addresses,
+  IFF_UP,
+  IFLA_IFNAME,
+  LOOPBACK_INDEX,
+  linkOf,
+  links,
+  loopbackFlags,
+  neighbours,
+  RTA_DST,
+  routes,
+  routeTo,
+} from '../links.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
+import type { RouteObject } from '../outside/host-interfaces.ts';
 import { Socket } from '../socket.ts';
 import {
-  addressBodies,
-  linkBody,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_MULTI,
@@ -24,10 +45,11 @@ import {
   NLMSG_ERROR,
   NLMSG_HEADER,
   netlinkMessage,
+  objectBody,
   RTM_GETADDR,
   RTM_GETLINK,
+  RTM_GETNEIGH,
   RTM_GETROUTE,
-  RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_SETLINK,
   u32Bytes,
@@ -35,6 +57,10 @@ import {
 
 const READABLE = POLLIN | POLLRDNORM;
 const LONGEST = 32768;
+/** Objects of one datagram: as much as the smallest buffers that programs receive with. */
+const LONGEST_ANSWER = 3776;
+/** Without the flags of nested attributes. */
+const ATTRIBUTE_TYPE = 0x3fff;
 const MAX_QUEUED = 64;
 /** Options of SOL_NETLINK that are switches: membership of groups, packet info, acknowledgement formats, strictness. */
 const OPTIONS = [1, 2, 3, 4, 5, 10, 11, 12];
@@ -191,31 +217,56 @@ export class NetlinkSocket extends Socket {
       this.acknowledge(request, sequence, bodies);
       return;
     }
-    const kind = type === RTM_GETADDR ? RTM_NEWADDR : RTM_NEWLINK;
     const multi = dump ? NLM_F_MULTI : 0;
-    const parts = bodies.map((body) => netlinkMessage(kind, multi, sequence, this.port, body));
-    if (parts.length > 0) this.answers.push(parts.join(''));
+    // What is told of an object has the number before that of the question.
+    const kind = type === RTM_SETLINK ? RTM_NEWLINK : type & ~3;
+    let datagram = '';
+    for (const object of bodies) {
+      const part = netlinkMessage(kind, multi, sequence, this.port, objectBody(object));
+      if (datagram.length + part.length > LONGEST_ANSWER && datagram !== '') {
+        this.answers.push(datagram);
+        datagram = '';
+      }
+      datagram += part;
+    }
+    if (datagram !== '') this.answers.push(datagram);
     if (dump) this.answers.push(netlinkMessage(NLMSG_DONE, NLM_F_MULTI, sequence, this.port, u32Bytes(0)));
     else if (flags & NLM_F_ACK) this.acknowledge(request, sequence, 0);
   }
 
   /** What a request asks for, or -errno. */
-  private lookUp(type: number, family: number, dump: boolean, request: Buffer): string[] | number {
-    if (type === RTM_GETLINK) {
-      if (dump) return [linkBody(this.network)];
-      const index = request.length >= NLMSG_HEADER + 8 ? request.readInt32LE(NLMSG_HEADER + 4) : 0;
-      return index === LOOPBACK_INDEX ? [linkBody(this.network)] : -ENODEV;
-    }
-    if (dump && type === RTM_GETADDR) return addressBodies(this.network, family);
-    // The main routing table is empty: the loopback needs no route of it.
-    if (dump && type === RTM_GETROUTE) return [];
+  private lookUp(type: number, family: number, dump: boolean, request: Buffer): RouteObject[] | number {
+    if (type === RTM_GETLINK) return dump ? links(this.network) : this.findLink(request);
+    if (dump && type === RTM_GETADDR) return addresses(this.network, family);
+    if (type === RTM_GETROUTE) return dump ? routes(this.network, family) : this.findRoute(family, request);
+    if (dump && type === RTM_GETNEIGH) return neighbours(this.network, family);
     if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.changeLink(request);
     // Requests to read have numbers of the form 4n + 2; all others would change something.
     return (type & 3) === 2 ? -EOPNOTSUPP : -EPERM;
   }
 
+  /** By index, or by name. */
+  private findLink(request: Buffer): RouteObject[] | number {
+    const index = request.length >= NLMSG_HEADER + 8 ? request.readInt32LE(NLMSG_HEADER + 4) : 0;
+    const name = (attributeOf(request, NLMSG_HEADER + 16, IFLA_IFNAME) ?? '').replace(/\0.*$/s, '');
+    if (index === 0 && name === '') return -EINVAL;
+    const found = links(this.network).find((object) => {
+      const link = linkOf(object);
+      return index === 0 ? link.name === name : link.index === index;
+    });
+    return found ? [found] : -ENODEV;
+  }
+
+  /** As "ip route get" asks: the way to one address. */
+  private findRoute(family: number, request: Buffer): RouteObject[] | number {
+    const address = attributeOf(request, NLMSG_HEADER + 12, RTA_DST) ?? '';
+    if (address.length !== (family === AF_INET6 ? 16 : 4)) return -EINVAL;
+    const found = routeTo(this.network, family, address);
+    return found.length > 0 ? found : -ENETUNREACH;
+  }
+
   /** As "ip link set lo up" asks; of the loopback nothing else can be changed. */
-  private changeLink(request: Buffer): string[] | number {
+  private changeLink(request: Buffer): RouteObject[] | number {
     const task = kernel.current;
     if (!task || !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
     if (request.length < NLMSG_HEADER + 16) return -EINVAL;
@@ -233,6 +284,19 @@ export class NetlinkSocket extends Socket {
     const header = request.subarray(0, NLMSG_HEADER).toString('latin1');
     this.answers.push(netlinkMessage(NLMSG_ERROR, 0, sequence, this.port, u32Bytes(error) + header));
   }
+}
+
+/** The bytes of an attribute among those that begin at `from`. */
+function attributeOf(request: Buffer, from: number, type: number): string | null {
+  for (let offset = from; offset + 4 <= request.length; ) {
+    const length = request.readUInt16LE(offset);
+    if (length < 4 || offset + length > request.length) return null;
+    if ((request.readUInt16LE(offset + 2) & ATTRIBUTE_TYPE) === type) {
+      return request.toString('latin1', offset + 4, offset + length);
+    }
+    offset += (length + 3) & ~3;
+  }
+  return null;
 }
 
 function parseAddress(address: string): { port: number; groups: number } | null {
