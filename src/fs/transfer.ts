@@ -4,7 +4,17 @@
 
 import { CAP_FSETID } from '../abi/capability.ts';
 import { EAGAIN, EFAULT, EFBIG, EINTR, EINVAL, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
-import { IOV_MAX, O_APPEND } from '../abi/fcntl.ts';
+import {
+  IOV_MAX,
+  O_APPEND,
+  RWF_APPEND,
+  RWF_DONTCACHE,
+  RWF_DSYNC,
+  RWF_HIPRI,
+  RWF_NOAPPEND,
+  RWF_NOWAIT,
+  RWF_SYNC,
+} from '../abi/fcntl.ts';
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
@@ -71,6 +81,20 @@ function wait(task: Task, file: OpenFile, events: number, done: number, again: b
   return r !== WAIT && done > 0 ? done : r;
 }
 
+/** RWF_* that a read and a write may have. */
+export const READ_FLAGS = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_DONTCACHE;
+export const WRITE_FLAGS = READ_FLAGS | RWF_APPEND | RWF_NOAPPEND;
+
+/** Runs a write with O_APPEND on or off for this one call. */
+export function withAppend(file: OpenFile, flags: number, run: () => number): number {
+  const before = file.flags;
+  if (flags & RWF_APPEND) file.flags |= O_APPEND;
+  if (flags & RWF_NOAPPEND) file.flags &= ~O_APPEND;
+  const n = run();
+  file.flags = before;
+  return n;
+}
+
 // ---- reading ----
 
 /**
@@ -86,6 +110,13 @@ export function readLoaded(task: Task, file: OpenFile, offset: number, again = f
     if (own) file.position = start + n;
     notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
   }
+  return n;
+}
+
+/** The same without waiting, and what was read is in the guest's memory when this returns. */
+export function readLoadedNow(task: Task, file: OpenFile, offset: number): number {
+  const n = readPieces(task, file, offset);
+  if (n > 0) notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
   return n;
 }
 

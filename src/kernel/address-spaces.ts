@@ -76,6 +76,8 @@ export function buryAddressSpace(mm: AddressSpace): void {
   mm.spareSlots.length = 0;
   mm.text?.release();
   mm.text = null;
+  for (const context of mm.aioContexts.values()) context.end();
+  mm.aioContexts.clear();
   expected.delete(mm);
   if (!processes.has(mm)) return;
   leaving.set(mm, monotonicNow() + GRACE);

@@ -17,6 +17,8 @@ import { armTimer, cancelTimer } from './timers.ts';
 export const WAIT = -65536;
 /** Result of a handler that has answered (or will answer) by itself: exit, exec, clone, sigreturn. */
 export const ANSWERED = -65537;
+/** Result of a handler that has ordered something of its thread's stub; it will be called again when that is done. */
+export const ASKED = -65538;
 
 /** Adds a queue to those the task will wait on; `commitBlock` then makes it wait. For poll-like calls. */
 export function waitOn(task: Task, queue: WaitQueue, events: number, exclusive = false): void {

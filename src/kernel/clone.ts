@@ -25,6 +25,7 @@ import {
   CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM,
+  SCHED_DEADLINE,
 } from '../abi/sched.ts';
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
@@ -90,6 +91,8 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   const r = checkFlags(args, parent.credentials);
   if (r < 0) return r;
   if (exceedsProcessLimit(parent)) return -EAGAIN;
+  const { policy, resetOnFork } = parent.scheduling;
+  if (policy === SCHED_DEADLINE && !resetOnFork) return -EAGAIN;
   const sharesMemory = (args.flags & CLONE_VM) !== 0;
   let slot = sharesMemory ? takeSpareSlot(parent.mm) : -1;
   const fresh = slot < 0;

@@ -2,9 +2,10 @@
 // the host's memory map, which is the truth about what is mapped.
 
 import { order } from '../platform/answer.ts';
-import { ACT_ORDER_RETURN, ORDER_SYSCALL } from '../platform/layout.ts';
-import { complete } from './answer.ts';
-import { ANSWERED } from './block.ts';
+import { readS64 } from '../platform/arena.ts';
+import { ACT_ASK_AGAIN, ACT_ORDER_RETURN, ORDER_SYSCALL, SLOT_ORDERS, SLOT_SIZE } from '../platform/layout.ts';
+import { complete, sendUnsignalled } from './answer.ts';
+import { ANSWERED, ASKED } from './block.ts';
 import type { Task } from './task.ts';
 
 export const PAGE_SIZE = 4096;
@@ -23,4 +24,21 @@ export function callHost(task: Task, nr: number, a = 0, b = 0, c = 0, d = 0, e =
   order(task.memory.slot, ORDER_SYSCALL, nr, a, b, c, d, e, f);
   complete(task, 0, ACT_ORDER_RETURN);
   return ANSWERED;
+}
+
+/**
+ * Has the thread's stub make a call on the host in the midst of the handler's work: the handler returns what this
+ * answers and runs again, `task.resumed` set, and finds the result by `hostAnswer`.
+ */
+export function askHost(task: Task, nr: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+  order(task.memory.slot, ORDER_SYSCALL, nr, a, b, c, d, e, f);
+  task.asked = true;
+  // The program's rax is set for good by the answer to come.
+  sendUnsignalled(task, 0, ACT_ORDER_RETURN | ACT_ASK_AGAIN);
+  return ASKED;
+}
+
+/** What the call ordered by `askHost` returned, or -errno, by the word of the guest's process: anything may stand there. */
+export function hostAnswer(task: Task): number {
+  return readS64(task.memory.slot * SLOT_SIZE + SLOT_ORDERS);
 }

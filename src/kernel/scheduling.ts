@@ -1,9 +1,9 @@
 // Scheduling attributes of a task (sched(7), nice(2), ioprio_set(2)): kept and reported as Linux does, and inherited.
-// They do not move the host's scheduler: the sandbox competes as a whole, under its cgroup. Real-time policies are
-// refused, as on a kernel whose cgroup has no real-time bandwidth.
+// They do not move the host's scheduler: the sandbox competes as a whole, under its cgroup. Who may have which policy,
+// real-time and deadline ones too, is decided by Linux's rules.
 
 import { CAP_SYS_ADMIN, CAP_SYS_NICE } from '../abi/capability.ts';
-import { EACCES, EINVAL, EPERM } from '../abi/errno.ts';
+import { EACCES, EBUSY, EINVAL, EPERM } from '../abi/errno.ts';
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../abi/resource.ts';
 import { SCHED_BATCH, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR } from '../abi/sched.ts';
 import { capable } from '../base/credentials.ts';
@@ -19,8 +19,21 @@ export const DEFAULT_TIMER_SLACK = 50000;
 /** CPUs that the kernel has masks for. */
 const WORD_BITS = 32;
 
+/** What a deadline task asks for (sched(7)), ns; flags are SCHED_FLAG_RECLAIM and SCHED_FLAG_DL_OVERRUN. */
+export interface Deadline {
+  readonly runtime: number;
+  readonly deadline: number;
+  readonly period: number;
+  readonly flags: number;
+}
+
+const NO_DEADLINE: Deadline = { runtime: 0, deadline: 0, period: 0, flags: 0 };
+
 export class Scheduling {
   policy = SCHED_OTHER;
+  /** Of a real-time policy: 1 to 99; else 0. */
+  priority = 0;
+  deadline = NO_DEADLINE;
   nice = 0;
   /** SCHED_RESET_ON_FORK: children start with nothing of this. */
   resetOnFork = false;
@@ -39,8 +52,9 @@ export class Scheduling {
     this.timerSlack = this.defaultTimerSlack = parent.timerSlack;
     if (!parent.resetOnFork) {
       this.policy = parent.policy;
+      this.priority = parent.priority;
       this.nice = parent.nice;
-    } else if (parent.nice > 0) {
+    } else if (parent.nice > 0 && !isRealTime(parent.policy) && parent.policy !== SCHED_DEADLINE) {
       this.nice = parent.nice;
     }
   }
@@ -99,37 +113,78 @@ export interface Policy {
   priority: number;
   nice: number;
   resetOnFork: boolean;
+  deadline: Deadline | null;
 }
 
-/** Changes the policy of a task (sched_setscheduler(2), sched_setattr(2)): 0, -EINVAL or -EPERM. */
+/** Changes the policy of a task (sched_setscheduler(2), sched_setattr(2)): 0, -EINVAL, -EPERM or -EBUSY. */
 export function setPolicy(task: Task, target: Task, wanted: Policy): number {
   const { policy, priority } = wanted;
   const current = target.scheduling;
-  const realTime = policy === SCHED_FIFO || policy === SCHED_RR;
+  const realTime = isRealTime(policy);
   if (!isPolicy(policy)) return -EINVAL;
+  if (policy === SCHED_DEADLINE && !isDeadline(wanted.deadline ?? NO_DEADLINE)) return -EINVAL;
   if (realTime ? priority < 1 || priority > 99 : priority !== 0) return -EINVAL;
   if (!capable(task.credentials, CAP_SYS_NICE) && needsPrivilege(task, target, wanted)) return -EPERM;
   if (!maySchedule(task, target)) return -EPERM;
-  if (realTime || policy === SCHED_DEADLINE) return -EPERM;
+  if (policy === SCHED_DEADLINE && !admits(target, wanted.deadline ?? NO_DEADLINE)) return -EBUSY;
   current.policy = policy;
+  current.priority = priority;
+  current.deadline = (policy === SCHED_DEADLINE && wanted.deadline) || NO_DEADLINE;
   current.resetOnFork = wanted.resetOnFork;
   if (policy === SCHED_OTHER || policy === SCHED_BATCH) current.nice = wanted.nice;
   return 0;
 }
 
-function needsPrivilege(task: Task, target: Task, { policy, nice, resetOnFork }: Policy): boolean {
+function needsPrivilege(task: Task, target: Task, { policy, priority, nice, resetOnFork }: Policy): boolean {
   const current = target.scheduling;
   const fair = policy === SCHED_OTHER || policy === SCHED_BATCH;
   if (fair && nice < current.nice && !withinNiceLimit(target, nice)) return true;
-  if ((policy === SCHED_FIFO || policy === SCHED_RR) && target.group.limits.soft[RLIMIT_RTPRIO] === 0) return true;
+  if (isRealTime(policy)) {
+    const limit = target.group.limits.soft[RLIMIT_RTPRIO];
+    if (policy !== current.policy && limit === 0) return true;
+    if (priority > current.priority && priority > limit) return true;
+  }
   if (policy === SCHED_DEADLINE) return true;
   if (current.policy === SCHED_IDLE && policy !== SCHED_IDLE && !withinNiceLimit(target, current.nice)) return true;
   if (!ownsScheduling(task, target)) return true;
   return current.resetOnFork && !resetOnFork;
 }
 
+export function isRealTime(policy: number): boolean {
+  return policy === SCHED_FIFO || policy === SCHED_RR;
+}
+
+/** The shortest runtime, and the bounds of a period, ns. */
+const RUNTIME_MIN = 1024;
+const PERIOD_MIN = 100e3;
+const PERIOD_MAX = 4194304e3;
+
+function isDeadline({ runtime, deadline, period }: Deadline): boolean {
+  if (deadline === 0 || runtime < RUNTIME_MIN) return false;
+  const cycle = period || deadline;
+  return cycle >= deadline && deadline >= runtime && cycle >= PERIOD_MIN && cycle <= PERIOD_MAX;
+}
+
+/** Deadline tasks may have 95% of the CPUs between them. */
+const BANDWIDTH = 0.95;
+
+function admits(target: Task, wanted: Deadline): boolean {
+  let sum = wanted.runtime / (wanted.period || wanted.deadline);
+  for (const other of kernel.tasks.values()) {
+    const { policy, deadline } = other.scheduling;
+    if (other !== target && policy === SCHED_DEADLINE) sum += deadline.runtime / deadline.period;
+  }
+  return sum <= BANDWIDTH * kernel.cpuCount;
+}
+
 export function isPolicy(policy: number): boolean {
   return (policy >= SCHED_OTHER && policy <= SCHED_BATCH) || policy === SCHED_IDLE || policy === SCHED_DEADLINE;
+}
+
+/** The priority that /proc/PID/stat shows: below zero for what goes before all others. */
+export function shownPriority({ policy, priority, nice }: Scheduling): number {
+  if (policy === SCHED_DEADLINE) return -101;
+  return isRealTime(policy) ? -1 - priority : 20 + nice;
 }
 
 // ---- priorities of disk access ----
@@ -171,6 +226,7 @@ export function setIoPriority(task: Task, target: Task, value: number): number {
 export function effectiveIoPriority(task: Task): number {
   const { ioPriority, policy, nice } = task.scheduling;
   if (ioPriority >>> IOPRIO_CLASS_SHIFT !== IOPRIO_CLASS_NONE) return ioPriority;
-  const ioClass = policy === SCHED_IDLE ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_BE;
+  let ioClass = policy === SCHED_IDLE ? IOPRIO_CLASS_IDLE : IOPRIO_CLASS_BE;
+  if (isRealTime(policy) || policy === SCHED_DEADLINE) ioClass = IOPRIO_CLASS_RT;
   return (ioClass << IOPRIO_CLASS_SHIFT) | Math.floor((nice + 20) / 5);
 }

@@ -72,6 +72,8 @@ export class Task implements Waiter {
   readonly args = new Float64Array(6);
   /** Whether the handler runs again for the same call after a wake, a timeout or a signal. */
   resumed = false;
+  /** Its stub carries out an order of the pending call's handler, which then runs again. */
+  asked = false;
   /** Absolute monotonic deadline in ns that the pending call has set; Infinity if none. */
   deadline = Number.POSITIVE_INFINITY;
   /** What a retried call has done so far: bytes moved, a child's tid, … its handler's own meaning. */

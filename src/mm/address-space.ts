@@ -3,6 +3,7 @@
 // which stub blocks and slots are in use.
 
 import type { HostPid } from '../base/brands.ts';
+import type { AioContext } from '../fs/aio/context.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -42,6 +43,9 @@ export class AddressSpace {
   lockedAll = false;
   /** mbind(2): policies of ranges, in no order, none overlapping another. */
   policies: readonly RangePolicy[] = [];
+
+  /** Asynchronous I/O (io_setup(2)) by number. A fork does not have its parent's. */
+  readonly aioContexts = new Map<number, AioContext>();
 
   /** Its system call instructions, or null when none is to be patched. */
   sites: CallSites | null = null;

@@ -32,7 +32,7 @@ import {
 import { INFO_PID, LATE_RING, native } from '../platform/native.ts';
 import { ownerOf } from '../platform/slots.ts';
 import { Blank, blankArrived, blanksRefused, zygoteRang } from '../platform/zygote.ts';
-import { dispatchCall } from '../syscalls/dispatch.ts';
+import { continueCall, dispatchCall } from '../syscalls/dispatch.ts';
 
 const ZYGOTE_SLOT = 0;
 const SYS_FUTEX = 202;
@@ -70,11 +70,16 @@ function serveTask(task: Task, kind: number): void {
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
   if (task.held) letGo(task);
-  if (kind === KIND_SYSCALL && !task.doomed) return dispatchCall(task);
+  if (kind === KIND_SYSCALL && !task.doomed && !task.asked) return dispatchCall(task);
   task.state = SERVING;
   resetScratch();
   if (kind !== KIND_ORDERS) beginAnswer(task);
   if (task.doomed) return exitDoomed(task);
+  if (task.asked) {
+    task.asked = false;
+    // An honest stub reports the end of its orders now, and nothing else.
+    return kind === KIND_ORDERS ? continueCall(task) : killGroup(task.group, SIGSEGV, task);
+  }
   serveReport(task, kind);
 }
 

@@ -5,7 +5,7 @@ import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
 import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
 import { EIO, ENOSYS, EPERM } from '../abi/errno.ts';
 import { complete } from '../kernel/answer.ts';
-import { ANSWERED, cancelWaits, WAIT } from '../kernel/block.ts';
+import { ANSWERED, ASKED, cancelWaits, WAIT } from '../kernel/block.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { captureCall, DATA_ARGS_WORD, enforceSeccomp, PASSES, seccompData } from '../kernel/seccomp.ts';
 import { BLOCKED, SERVING, type Task } from '../kernel/task.ts';
@@ -81,6 +81,12 @@ export function retryCall(task: Task): void {
   run(task);
 }
 
+/** The stub has done what the handler ordered: the call goes on. */
+export function continueCall(task: Task): void {
+  task.resumed = true;
+  run(task);
+}
+
 function run(task: Task): void {
   resetScratch();
   clearOrders(task.memory.slot);
@@ -88,6 +94,7 @@ function run(task: Task): void {
   kernel.current = task;
   const result = call(task);
   kernel.current = null;
+  if (result === ASKED) return;
   if (result === WAIT) {
     // Its thread need not go on waiting for an answer in memory.
     u32[((task.memory.slot * SLOT_SIZE) >>> 2) + H_SPIN] = 0;

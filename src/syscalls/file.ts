@@ -1,21 +1,19 @@
 // Reading and writing: read(2), pread(2), readv(2) and their write counterparts.
 
 import { EBADF, EINVAL, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
-import {
-  O_APPEND,
-  O_PATH,
-  RWF_APPEND,
-  RWF_DONTCACHE,
-  RWF_DSYNC,
-  RWF_HIPRI,
-  RWF_NOAPPEND,
-  RWF_NOWAIT,
-  RWF_SYNC,
-} from '../abi/fcntl.ts';
+import { O_PATH, RWF_APPEND, RWF_DSYNC, RWF_NOAPPEND, RWF_NOWAIT, RWF_SYNC } from '../abi/fcntl.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
-import { AT_POSITION, loadBuffer, loadVector, readLoaded, writeLoaded } from '../fs/transfer.ts';
+import {
+  AT_POSITION,
+  loadBuffer,
+  loadVector,
+  READ_FLAGS,
+  readLoaded,
+  WRITE_FLAGS,
+  withAppend,
+  writeLoaded,
+} from '../fs/transfer.ts';
 import type { Task } from '../kernel/task.ts';
-import type { OpenFile } from '../vfs/open-file.ts';
 
 /** read(2) */
 export function read(task: Task, fd: Fd, buf: UserAddress, count: number): number {
@@ -111,9 +109,6 @@ export function pwritev2(
   return writeVector(task, fd, iov, iovcnt, offset, flags);
 }
 
-const READ_FLAGS = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_DONTCACHE;
-const WRITE_FLAGS = READ_FLAGS | RWF_APPEND | RWF_NOAPPEND;
-
 function readVector(task: Task, fd: Fd, iov: UserAddress, iovcnt: number, offset: number, flags: number): number {
   if (flags & ~READ_FLAGS) return -EOPNOTSUPP;
   const file = task.files.get(fd);
@@ -138,15 +133,5 @@ function writeVector(task: Task, fd: Fd, iov: UserAddress, iovcnt: number, offse
     const synced = file.sync((flags & RWF_SYNC) === 0);
     if (synced < 0 && synced !== -EINVAL) return synced;
   }
-  return n;
-}
-
-/** Runs a write with O_APPEND on or off for this one call. */
-function withAppend(file: OpenFile, flags: number, run: () => number): number {
-  const before = file.flags;
-  if (flags & RWF_APPEND) file.flags |= O_APPEND;
-  if (flags & RWF_NOAPPEND) file.flags &= ~O_APPEND;
-  const n = run();
-  file.flags = before;
   return n;
 }

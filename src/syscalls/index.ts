@@ -1,6 +1,7 @@
 // All handlers by the name of their system call. A module here exports nothing else, so that the code of a call is
 // found by its name; the table says what each number is called.
 
+import * as aio from './aio.ts';
 import * as attributes from './attributes.ts';
 import * as capability from './capability.ts';
 import * as copy from './copy.ts';
@@ -51,6 +52,7 @@ import * as timerfd from './timerfd.ts';
 import * as xattr from './xattr.ts';
 
 export const HANDLERS: Readonly<Record<string, unknown>> = {
+  ...aio,
   ...attributes,
   ...capability,
   ...credentials,

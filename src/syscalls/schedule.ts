@@ -8,6 +8,7 @@ import {
   PRIO_PGRP,
   PRIO_PROCESS,
   PRIO_USER,
+  SCHED_DEADLINE,
   SCHED_FIFO,
   SCHED_RESET_ON_FORK,
   SCHED_RR,
@@ -20,8 +21,10 @@ import {
   allCpus,
   checkIoPriority,
   cpuMaskSize,
+  type Deadline,
   effectiveIoPriority,
   isPolicy,
+  isRealTime,
   NICE_MAX,
   NICE_MIN,
   ownsScheduling,
@@ -94,10 +97,11 @@ export function sched_getscheduler(task: Task, pid: number): number {
 
 export function sched_getparam(task: Task, pid: number, param: UserAddress): number {
   if (param === NULL || pid < 0) return -EINVAL;
-  if (!find(task, pid)) return -ESRCH;
+  const target = find(task, pid);
+  if (!target) return -ESRCH;
   const at = task.memory.out(param, 4);
   if (at < 0) return at;
-  i32[at >>> 2] = 0;
+  i32[at >>> 2] = target.scheduling.priority;
   return 0;
 }
 
@@ -125,6 +129,7 @@ function setByParam(task: Task, pid: number, param: UserAddress, policy: number,
     priority,
     nice: scheduling.nice,
     resetOnFork: policy < 0 ? scheduling.resetOnFork : resetOnFork,
+    deadline: null,
   });
 }
 
@@ -138,13 +143,18 @@ export function sched_get_priority_min(_task: Task, policy: number): number {
   return isPolicy(policy) ? 0 : -EINVAL;
 }
 
-/** Time slices of policies that are not real-time are no fixed length: zero. */
+/** ns: a turn of SCHED_RR, as sched_rr_timeslice_ms has it. */
+const RR_SLICE = 100e6;
+
+/** Time slices of the other policies are no fixed length: zero. */
 export function sched_rr_get_interval(task: Task, pid: number, address: UserAddress): number {
   if (pid < 0) return -EINVAL;
-  if (!find(task, pid)) return -ESRCH;
+  const target = find(task, pid);
+  if (!target) return -ESRCH;
   const at = task.memory.out(address, 16);
   if (at < 0) return at;
-  u8.fill(0, at, at + 16);
+  writeU64(at, 0);
+  writeU64(at + 8, target.scheduling.policy === SCHED_RR ? RR_SLICE : 0);
   return 0;
 }
 
@@ -153,10 +163,17 @@ const ATTR_SIZE_VER0 = 48;
 const ATTR_SIZE = 56;
 const PAGE_SIZE = 4096;
 const SCHED_FLAG_RESET_ON_FORK = 1;
+const SCHED_FLAG_RECLAIM = 2;
+const SCHED_FLAG_DL_OVERRUN = 4;
 const SCHED_FLAG_KEEP_POLICY = 8;
 const SCHED_FLAG_KEEP_PARAMS = 16;
 /** Those, and the two of deadline tasks; utilization clamps are not there, as without CONFIG_UCLAMP_TASK. */
-const SCHED_FLAGS = SCHED_FLAG_RESET_ON_FORK | 2 | 4 | SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS;
+const SCHED_FLAGS =
+  SCHED_FLAG_RESET_ON_FORK |
+  SCHED_FLAG_RECLAIM |
+  SCHED_FLAG_DL_OVERRUN |
+  SCHED_FLAG_KEEP_POLICY |
+  SCHED_FLAG_KEEP_PARAMS;
 
 export function sched_setattr(task: Task, pid: number, address: UserAddress, flags: number): number {
   if (address === NULL || pid < 0 || flags !== 0) return -EINVAL;
@@ -178,10 +195,22 @@ export function sched_setattr(task: Task, pid: number, address: UserAddress, fla
   const { scheduling } = target;
   return setPolicy(task, target, {
     policy: attrFlags & SCHED_FLAG_KEEP_POLICY ? scheduling.policy : policy,
-    priority: attrFlags & SCHED_FLAG_KEEP_PARAMS ? 0 : priority,
+    priority: attrFlags & SCHED_FLAG_KEEP_PARAMS ? scheduling.priority : priority,
     nice: attrFlags & SCHED_FLAG_KEEP_PARAMS ? scheduling.nice : nice,
     resetOnFork: (attrFlags & SCHED_FLAG_RESET_ON_FORK) !== 0,
+    deadline: attrFlags & SCHED_FLAG_KEEP_PARAMS ? scheduling.deadline : readDeadline(at, attrFlags),
   });
+}
+
+/** Where no period is given, it is the deadline. */
+function readDeadline(at: number, attrFlags: number): Deadline {
+  const deadline = readU64(at + 32);
+  return {
+    runtime: readU64(at + 24),
+    deadline,
+    period: readU64(at + 40) || deadline,
+    flags: attrFlags & (SCHED_FLAG_RECLAIM | SCHED_FLAG_DL_OVERRUN),
+  };
 }
 
 /** Tells the caller what size would have been right. */
@@ -200,11 +229,17 @@ export function sched_getattr(task: Task, pid: number, address: UserAddress, siz
   const at = task.memory.out(address, length);
   if (at < 0) return at;
   u8.fill(0, at, at + length);
-  const { policy, nice, resetOnFork } = target.scheduling;
+  const { policy, priority, nice, resetOnFork, deadline } = target.scheduling;
   u32[at >>> 2] = length;
   u32[(at >>> 2) + 1] = policy;
-  writeU64(at + 8, resetOnFork ? SCHED_FLAG_RESET_ON_FORK : 0);
-  i32[(at >>> 2) + 4] = nice;
+  writeU64(at + 8, (resetOnFork ? SCHED_FLAG_RESET_ON_FORK : 0) | deadline.flags);
+  // Each policy tells what it goes by.
+  if (policy === SCHED_DEADLINE) {
+    writeU64(at + 24, deadline.runtime);
+    writeU64(at + 32, deadline.deadline);
+    writeU64(at + 40, deadline.period);
+  } else if (isRealTime(policy)) u32[(at >>> 2) + 5] = priority;
+  else i32[(at >>> 2) + 4] = nice;
   return 0;
 }
 

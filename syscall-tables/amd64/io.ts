@@ -6,7 +6,6 @@ const READ = { fd: 'fd', buf: 'buf-out(count)', count: 'size' } as const;
 const WRITE = { fd: 'fd', buf: 'buf-in(count)', count: 'size' } as const;
 const READV = { fd: 'fd', iov: 'iovec-out(iovcnt)', iovcnt: 'ulong' } as const;
 const WRITEV = { fd: 'fd', iov: 'iovec-in(iovcnt)', iovcnt: 'ulong' } as const;
-const AIO = 'kernel-side asynchronous I/O; programs fall back to threads';
 const URING = 'io_uring; programs fall back to epoll';
 
 export const IO: readonly SyscallEntry[] = [
@@ -31,11 +30,16 @@ export const IO: readonly SyscallEntry[] = [
   kernel(78, 'getdents', { fd: 'fd', dirp: 'dirents-out(count)', count: 'uint' }),
   kernel(162, 'sync', {}),
   kernel(187, 'readahead', { fd: 'fd', offset: 'off', count: 'size' }),
-  enosys(206, 'io_setup', { nr_events: 'uint', ctxp: 'addr' }, AIO),
-  enosys(207, 'io_destroy', { ctx: 'addr' }, AIO),
-  enosys(208, 'io_getevents', { ctx: 'addr', min_nr: 'long', nr: 'long', events: 'addr', timeout: 'addr' }, AIO),
-  enosys(209, 'io_submit', { ctx: 'addr', nr: 'long', iocbpp: 'addr' }, AIO),
-  enosys(210, 'io_cancel', { ctx: 'addr', iocb: 'addr', result: 'addr' }, AIO),
+  kernel(
+    206,
+    'io_setup',
+    { nr_events: 'uint', ctxp: 'addr' },
+    { note: 'operations complete while they are submitted, but for polls' },
+  ),
+  kernel(207, 'io_destroy', { ctx: 'addr' }),
+  kernel(208, 'io_getevents', { ctx: 'addr', min_nr: 'long', nr: 'long', events: 'addr', timeout: 'addr' }),
+  kernel(209, 'io_submit', { ctx: 'addr', nr: 'long', iocbpp: 'addr' }),
+  kernel(210, 'io_cancel', { ctx: 'addr', iocb: 'addr', result: 'addr' }),
   kernel(217, 'getdents64', { fd: 'fd', dirp: 'dirents-out(count)', count: 'uint' }),
   kernel(221, 'fadvise64', { fd: 'fd', offset: 'off', len: 'off', advice: 'value(advice)' }),
   kernel(275, 'splice', {
@@ -65,7 +69,14 @@ export const IO: readonly SyscallEntry[] = [
   }),
   kernel(327, 'preadv2', { ...READV, offset: 'off', pos_high: 'ulong', flags: 'flags(rwf)' }),
   kernel(328, 'pwritev2', { ...WRITEV, offset: 'off', pos_high: 'ulong', flags: 'flags(rwf)' }),
-  enosys(333, 'io_pgetevents', { ctx: 'addr', min_nr: 'long', nr: 'long', events: 'addr', timeout: 'addr' }, AIO),
+  kernel(333, 'io_pgetevents', {
+    ctx: 'addr',
+    min_nr: 'long',
+    nr: 'long',
+    events: 'addr',
+    timeout: 'addr',
+    sigmask: 'addr',
+  }),
   enosys(425, 'io_uring_setup', { entries: 'uint', params: 'addr' }, URING),
   enosys(426, 'io_uring_enter', { fd: 'fd', to_submit: 'uint', min_complete: 'uint', flags: 'hex' }, URING),
   enosys(427, 'io_uring_register', { fd: 'fd', opcode: 'uint', arg: 'addr', nr_args: 'uint' }, URING),

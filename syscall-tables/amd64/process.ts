@@ -64,8 +64,6 @@ const CLONE = {
 
 const NEW_FUTEX = 'newer form of futex';
 const KEPT = 'kept and reported; the host schedules the sandbox as a whole';
-const NO_REAL_TIME =
-  'no real-time policies (EPERM), as in a cgroup without real-time bandwidth; others kept and reported';
 
 const MEMBARRIER = [
   MEMBARRIER_CMD_QUERY,
@@ -110,12 +108,7 @@ export const PROCESS: readonly SyscallEntry[] = [
   kernel(141, 'setpriority', { which: 'value(priority)', who: 'int', prio: 'int' }, { note: KEPT }),
   kernel(142, 'sched_setparam', { pid: 'pid', param: 'in(sched_param)' }),
   kernel(143, 'sched_getparam', { pid: 'pid', param: 'out(sched_param)' }),
-  kernel(
-    144,
-    'sched_setscheduler',
-    { pid: 'pid', policy: 'value(sched)', param: 'in(sched_param)' },
-    { note: NO_REAL_TIME },
-  ),
+  kernel(144, 'sched_setscheduler', { pid: 'pid', policy: 'value(sched)', param: 'in(sched_param)' }, { note: KEPT }),
   kernel(145, 'sched_getscheduler', { pid: 'pid' }),
   kernel(146, 'sched_get_priority_max', { policy: 'value(sched)' }),
   kernel(147, 'sched_get_priority_min', { policy: 'value(sched)' }),
@@ -181,7 +174,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     flags: 'ulong',
   }),
   kernel(312, 'kcmp', { pid1: 'pid', pid2: 'pid', type: 'int', idx1: 'ulong', idx2: 'ulong' }),
-  kernel(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, { note: NO_REAL_TIME }),
+  kernel(314, 'sched_setattr', { pid: 'pid', attr: 'addr', flags: 'hex' }, { note: KEPT }),
   kernel(315, 'sched_getattr', { pid: 'pid', attr: 'sized-out(sched_attr, size)', size: 'uint', flags: 'hex' }),
   kernel(
     317,

@@ -11,6 +11,7 @@ import { cloister } from '../cli/cloister.ts';
 
 /** By program, the parts it can be asked for. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  aio: ['transfers', 'polls', 'refusals', 'waiting'],
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],

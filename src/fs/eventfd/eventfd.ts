@@ -4,7 +4,7 @@
 import { EAGAIN, EINVAL } from '../../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
 import { EFD_SEMAPHORE } from '../../abi/misc.ts';
-import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
+import { POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
 import { u32 } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
@@ -63,13 +63,26 @@ export class EventFile extends OpenFile {
     return 8;
   }
 
+  /** Adds one on behalf of the kernel: beyond what may be written lies an overflow, which readers are told of. */
+  signal(): void {
+    if (this.low === 0xffffffff && this.high < 0xffffffff) {
+      this.low = 0;
+      this.high++;
+    } else if (this.low < 0xffffffff) this.low++;
+    this.queue.wake(POLLIN | POLLRDNORM | (this.overflowed ? POLLERR : 0));
+  }
+
+  private get overflowed(): boolean {
+    return this.high === 0xffffffff && this.low === 0xffffffff;
+  }
+
   override get takesParts(): boolean {
     return false;
   }
 
   override poll(): number {
-    const full = this.high === 0xffffffff && this.low === 0xfffffffe;
-    const events = full ? 0 : POLLOUT | POLLWRNORM;
+    const full = this.high === 0xffffffff && this.low >= 0xfffffffe;
+    const events = (full ? 0 : POLLOUT | POLLWRNORM) | (this.overflowed ? POLLERR : 0);
     return this.low !== 0 || this.high !== 0 ? events | POLLIN | POLLRDNORM : events;
   }
 

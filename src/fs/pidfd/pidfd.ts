@@ -1,16 +1,27 @@
 // Processes as files (pidfd_open(2)): readable once the process (or, with PIDFD_THREAD, the thread) has ended, hung up
 // once it was waited for. It refers to the process itself, never to a later one with the same number.
 
+import { EINVAL, ENOTTY, ESRCH } from '../../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
 import { PIDFD_NONBLOCK } from '../../abi/misc.ts';
 import { POLLHUP, POLLIN, POLLRDNORM } from '../../abi/poll.ts';
+import type { UserAddress } from '../../base/brands.ts';
 import type { WaitQueue } from '../../base/wait-queue.ts';
 import { taskExitHooks } from '../../kernel/exit.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import { DEAD, type Task, type ThreadGroup } from '../../kernel/task.ts';
+import { i32, u8, u32 } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
+
+// _IOWR(0xff, 11, struct pidfd_info): u64 mask, cgroupid, u32 pid, tgid, ppid, four pairs of ids, s32 exit_code
+const IOC_READ_WRITE = 3;
+const PIDFD_GET_INFO_NUMBER = 0xff0b;
+const PIDFD_INFO_SIZE_VER0 = 64;
+const PIDFD_INFO_PID = 1;
+const PIDFD_INFO_CREDS = 2;
+const PIDFD_INFO_EXIT = 8;
 
 export class PidFile extends OpenFile {
   readonly group: ThreadGroup;
@@ -36,6 +47,38 @@ export class PidFile extends OpenFile {
 
   override get linkText(): string {
     return 'anon_inode:[pidfd]';
+  }
+
+  /** PIDFD_GET_INFO (ioctl_pidfd(2)); the others are about namespaces. */
+  override ioctl(task: Task, command: number, argument: UserAddress): number {
+    if (command >>> 30 !== IOC_READ_WRITE || (command & 0xffff) !== PIDFD_GET_INFO_NUMBER) return -ENOTTY;
+    const size = (command >>> 16) & 0x3fff;
+    if (argument === 0 || size < PIDFD_INFO_SIZE_VER0) return -EINVAL;
+    return this.putInfo(task, argument, size);
+  }
+
+  private putInfo(task: Task, address: UserAddress, size: number): number {
+    const maskAt = task.memory.in(address, 8);
+    if (maskAt < 0) return maskAt;
+    const wanted = u32[maskAt >>> 2];
+    const { group } = this;
+    const at = task.memory.out(address, size);
+    if (at < 0) return at;
+    u8.fill(0, at, at + size);
+    const word = at >>> 2;
+    if (wanted & PIDFD_INFO_EXIT && group.reaped && this.thread === null) {
+      u32[word] |= PIDFD_INFO_EXIT;
+      i32[word + 15] = group.status;
+    }
+    const subject = this.thread ?? group.leader;
+    const gone = group.reaped || (this.thread !== null && this.thread !== group.leader && subject.state === DEAD);
+    if (gone) return u32[word] === 0 ? -ESRCH : 0;
+    u32[word] |= PIDFD_INFO_PID | PIDFD_INFO_CREDS;
+    const c = subject.credentials;
+    const ids = [subject.tid, group.pid, group.parent?.pid ?? 0];
+    ids.push(c.uid, c.gid, c.euid, c.egid, c.suid, c.sgid, c.fsuid, c.fsgid);
+    for (let i = 0; i < ids.length; i++) u32[word + 4 + i] = ids[i];
+    return 0;
   }
 
   override get fdinfo(): string {

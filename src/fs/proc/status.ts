@@ -6,6 +6,7 @@ import type { CapabilitySet } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { lockedMemory } from '../../kernel/locked-memory.ts';
 import { type Numbered, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
+import { shownPriority } from '../../kernel/scheduling.ts';
 import { seccompFilterCount, seccompMode } from '../../kernel/seccomp.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
 import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
@@ -109,7 +110,7 @@ export function statText(task: Task, pids: PidNamespace, whole: boolean): string
     ticks(usage.systemTime),
     ticks(childUsage.userTime),
     ticks(childUsage.systemTime),
-    20 + task.scheduling.nice,
+    shownPriority(task.scheduling),
     task.scheduling.nice,
     group.threads.size,
     0,
@@ -131,7 +132,7 @@ export function statText(task: Task, pids: PidNamespace, whole: boolean): string
     0,
     group.exitSignal,
     number(39),
-    0,
+    task.scheduling.priority,
     task.scheduling.policy,
     0,
     0,

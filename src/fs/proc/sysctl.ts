@@ -11,6 +11,7 @@ import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, PID_MAX } from '../../kernel/pid-namespaces.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, buffer, u8 } from '../../platform/arena.ts';
+import { reservedEvents } from '../aio/context.ts';
 import { POOL_BITS } from '../dev/memory-devices.ts';
 import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE } from '../pipe/pipe.ts';
 import type { Tree } from '../virtual/directory.ts';
@@ -196,8 +197,6 @@ function countFiles(): number {
 
 const FS: Tree = {
   ...settings('fs', {
-    'aio-max-nr': 65536,
-    'aio-nr': 0,
     'file-max': FILE_MAX,
     'inode-nr': '0\t0',
     'inode-state': '0\t0\t0\t0\t0\t0\t0',
@@ -216,6 +215,8 @@ const FS: Tree = {
     protected_symlinks: 1,
     suid_dumpable: 0,
   }),
+  ...changeable('fs', { 'aio-max-nr': 65536 }),
+  'aio-nr': text(() => `${reservedEvents()}\n`),
   'file-nr': text(() => `${countFiles()}\t0\t${FILE_MAX}\n`),
   epoll: settings('fs.epoll', { max_user_watches: 3533918 }),
   inotify: settings('fs.inotify', {
