@@ -6,6 +6,7 @@ import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
 import { PIDFD_NONBLOCK } from '../../abi/misc.ts';
 import { POLLHUP, POLLIN, POLLRDNORM } from '../../abi/poll.ts';
 import type { UserAddress } from '../../base/brands.ts';
+import { shownId } from '../../base/user-namespace.ts';
 import type { WaitQueue } from '../../base/wait-queue.ts';
 import { taskExitHooks } from '../../kernel/exit.ts';
 import { kernel } from '../../kernel/kernel.ts';
@@ -73,10 +74,15 @@ export class PidFile extends OpenFile {
     const subject = this.thread ?? group.leader;
     const gone = group.reaped || (this.thread !== null && this.thread !== group.leader && subject.state === DEAD);
     if (gone) return u32[word] === 0 ? -ESRCH : 0;
+    const { pidNamespace } = task;
+    const ids: number[] = [subject, group, group.parent].map((whose) => numberIn(pidNamespace, whose));
+    if (ids[0] === 0) return -ESRCH;
     u32[word] |= PIDFD_INFO_PID | PIDFD_INFO_CREDS;
     const c = subject.credentials;
-    const ids = [subject.tid, group.pid, group.parent?.pid ?? 0];
-    ids.push(c.uid, c.gid, c.euid, c.egid, c.suid, c.sgid, c.fsuid, c.fsgid);
+    const { user } = task.credentials;
+    ids.push(shownId(user.uidMap, c.uid), shownId(user.gidMap, c.gid), shownId(user.uidMap, c.euid));
+    ids.push(shownId(user.gidMap, c.egid), shownId(user.uidMap, c.suid), shownId(user.gidMap, c.sgid));
+    ids.push(shownId(user.uidMap, c.fsuid), shownId(user.gidMap, c.fsgid));
     for (let i = 0; i < ids.length; i++) u32[word + 4 + i] = ids[i];
     return 0;
   }
