@@ -14,15 +14,10 @@ export type ControlRequest =
   | { readonly verb: 'ps' }
   /**
    * Execute one more program. With its first byte come the standard streams and a descriptor for each number in
-   * `passed`. Answered by lines of text: "started" and "exit STATUS", or "error STATUS TEXT". Hooks are executed
-   * before the container's own program.
+   * `passed`. Answered by lines of text: "started" and "exit STATUS", or "error STATUS TEXT". Also before the
+   * container's own program.
    */
-  | {
-      readonly verb: 'exec';
-      readonly process: ProcessSpec;
-      readonly passed: readonly number[];
-      readonly isHook?: boolean;
-    };
+  | { readonly verb: 'exec'; readonly process: ProcessSpec; readonly passed: readonly number[] };
 
 /** Except to exec, the answer is one line of JSON. */
 export type ControlAnswer =

@@ -84,6 +84,8 @@ export interface MountSpec {
   readonly type: MountType;
   /** Only for `bind`: the name the launcher bound the host path under (its `--bind=NAME:SRC`). */
   readonly source: string | null;
+  /** What /proc/mounts shows as its source, of a bind the host path that mountinfo shows as its root; null: the usual. */
+  readonly device: string | null;
   /** What mount(8) would be given: `ro`, `nosuid`, `nodev`, `noexec`, `size=65536k`, `mode=755`, `gid=5`, … */
   readonly options: readonly string[];
 }

@@ -105,7 +105,13 @@ function sandboxOf(args: readonly string[], options: DoOptions, dist: string): S
     }
     const name = `bind${binds.length}`;
     binds.push({ name, source: path, readonly });
-    mounts.push({ destination, type: 'bind', source: name, options: readonly ? ['rbind', 'ro'] : ['rbind'] });
+    mounts.push({
+      destination,
+      type: 'bind',
+      source: name,
+      device: null,
+      options: readonly ? ['rbind', 'ro'] : ['rbind'],
+    });
   }
   const identity = defaultIdentity();
   const spec: SandboxSpec = {

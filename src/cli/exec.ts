@@ -1,10 +1,16 @@
 // `cloister exec`: one more program in a running container.
 
+import { posix } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import { stateRoot } from './globals.ts';
+import { LaunchError } from '../oci/launch-error.ts';
+import { debug, stateRoot } from './globals.ts';
 import { parseCount, warn } from './lifecycle.ts';
 import { appendTo, parseId } from './options.ts';
+
+const CONTROLLERS = new Set(
+  'blkio cpu cpuacct cpuset devices freezer hugetlb memory net_cls net_prio perf_event pids rdma misc'.split(' '),
+);
 
 interface ExecCommandOptions {
   readonly process?: string;
@@ -26,6 +32,18 @@ function parseUser(text: string): { uid: number; gid: number | null } {
   const [uid = '', gid, ...rest] = text.split(':');
   if (rest.length > 0) throw new InvalidArgumentError('Expected UID or UID:GID.');
   return { uid: parseId(uid), gid: gid === undefined ? null : parseId(gid) };
+}
+
+/** Below the container's own cgroup there are none that a program could be put in: they are the sandbox's. */
+function parseCgroup(text: string): string {
+  const colon = text.lastIndexOf(':');
+  const path = posix.normalize(`./${text.slice(colon + 1)}`);
+  if (path.startsWith('..')) throw new LaunchError(`--cgroup: ${text} is not a sub cgroup path`);
+  for (const controller of colon < 0 ? [] : text.slice(0, colon).split(',')) {
+    if (!CONTROLLERS.has(controller)) throw new LaunchError(`--cgroup: unknown controller ${controller}`);
+  }
+  if (path !== '.' && path !== './') throw new LaunchError(`--cgroup: ${text}: no such file or directory`);
+  return text;
 }
 
 function parseVariable(text: string): string {
@@ -58,8 +76,14 @@ export function addExecCommand(program: Command, dist: string): void {
       appendTo((text) => text),
     )
     .option('--preserve-fds <n>', 'pass n more descriptors, from 3 on', parseCount, 0)
+    .option(
+      '--cgroup <path>',
+      "cgroup below the container's own (v1: controller[,controller...]:path)",
+      appendTo(parseCgroup),
+    )
     .option('--ignore-paused', 'also in a paused container')
     .action(async (id: string, args: string[], options: ExecCommandOptions) => {
+      debug(`exec ${id}: ${options.process ?? args.join(' ')}`);
       const { execInContainer } = await import('../oci/exec.ts');
       await execInContainer(dist, {
         root: stateRoot(),

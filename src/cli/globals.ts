@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { pathOf } from '../oci/bytes.ts';
 import { defaultRoot } from '../oci/state.ts';
+import { print } from './caller.ts';
 import { addNetworkOptions, type NetworkOptions } from './network.ts';
 
 interface GlobalOptions extends NetworkOptions {
@@ -55,14 +56,23 @@ export function hasLog(): boolean {
   return options.log !== undefined;
 }
 
-/** Appends a line to the log file, if there is one. */
-export function log(level: 'error' | 'warning', message: string): void {
-  if (options.log === undefined) return;
+/** What we do, for those who asked for it: into the log file, or else to standard error. */
+export function debug(message: string): void {
+  if (!options.debug) return;
+  if (hasLog()) log('debug', message);
+  else print(2, `${logLine('debug', message)}\n`);
+}
+
+function logLine(level: string, message: string): string {
   const time = new Date().toISOString();
-  const line =
-    options.logFormat === 'json'
-      ? JSON.stringify({ level, msg: message, time })
-      : `time="${time}" level=${level} msg=${JSON.stringify(message)}`;
+  if (options.logFormat === 'json') return JSON.stringify({ level, msg: message, time });
+  return `time="${time}" level=${level} msg=${JSON.stringify(message)}`;
+}
+
+/** Appends a line to the log file, if there is one. */
+export function log(level: 'error' | 'warning' | 'debug', message: string): void {
+  if (options.log === undefined) return;
+  const line = logLine(level, message);
   try {
     appendFileSync(pathOf(options.log), `${line}\n`);
   } catch {

@@ -8,7 +8,7 @@ import { InvalidArgumentError } from 'commander';
 import type { CreateOptions } from '../oci/create.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, print } from './caller.ts';
-import { hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
+import { debug, hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
 import { addNetworkOptions, type NetworkOptions } from './network.ts';
 import { addTraceOptions, type TraceOptions, traceSpec } from './options.ts';
 
@@ -41,6 +41,7 @@ export function parseCount(value: string): number {
 
 function createOptions(id: string, options: BundleOptions, warn: (message: string) => void): CreateOptions {
   if (wantsSystemd()) throw new LaunchError('--systemd-cgroup: making cgroups through systemd is not supported');
+  debug(`container ${id}: bundle ${options.bundle}, state in ${stateRoot()}`);
   return {
     root: stateRoot(),
     id,

@@ -4,7 +4,7 @@
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { isLaunchError } from '../oci/launch-error.ts';
+import { isLaunchError, LaunchError } from '../oci/launch-error.ts';
 import { callerArguments, print } from './caller.ts';
 import { addDoCommand } from './do.ts';
 import { addExecCommand } from './exec.ts';
@@ -18,7 +18,12 @@ import { VERSION } from './version.ts';
 /** What containers' users know from docker: the failure is Cloister's, not the program's. */
 const EXIT_OWN_FAILURE = 125;
 /** Verbs whose exit status is otherwise the program's; all others fail with 1, as clients of OCI runtimes expect. */
-const FAILURE_STATUS: Readonly<Record<string, number>> = { do: EXIT_OWN_FAILURE, run: EXIT_OWN_FAILURE, exec: 255 };
+const FAILURE_STATUS: Readonly<Record<string, number>> = {
+  '': EXIT_OWN_FAILURE,
+  do: EXIT_OWN_FAILURE,
+  run: EXIT_OWN_FAILURE,
+  exec: 255,
+};
 
 function buildProgram(dist: string): Command {
   const program = new Command('cloister')
@@ -40,11 +45,12 @@ function buildProgram(dist: string): Command {
 
 /** Exit status for what a verb threw, after having told the user about it. */
 function report(error: unknown, verb: string): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_OWN_FAILURE;
-  if (isLaunchError(error)) {
+  const status = FAILURE_STATUS[verb] ?? 1;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : status;
+  if (isLaunchError(error) || isHostError(error)) {
     log('error', error.message);
     print(2, `cloister: ${error.message}\n`);
-    return error.status ?? FAILURE_STATUS[verb] ?? 1;
+    return (isLaunchError(error) ? error.status : null) ?? status;
   }
   // Node ignores SIGPIPE; anything else that printed into a closed pipe would have died of it.
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 128 + constants.signals.SIGPIPE;
@@ -52,16 +58,35 @@ function report(error: unknown, verb: string): number {
   return EXIT_OWN_FAILURE;
 }
 
+/** What the host refused: a file that is not there, a full disk. Its message says what and why. */
+function isHostError(error: unknown): error is Error {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return code !== undefined && code !== 'EPIPE' && syscall !== undefined;
+}
+
+/** The verb on the command line, for those failures that come before it is known. */
+function verbAmong(args: readonly string[], program: Command): string {
+  const names = new Set(program.commands.map((command) => command.name()));
+  return args.find((argument) => names.has(argument)) ?? '';
+}
+
+/** Commander takes `cloister no-such-verb --help` for a question about all verbs. */
+function refuseUnknownVerb(program: Command): void {
+  const [name] = program.args;
+  if (name !== undefined && name !== 'help' && !name.startsWith('-')) {
+    throw new LaunchError(`no help for ${JSON.stringify(name)}: there is no such command`);
+  }
+}
+
 async function main(): Promise<void> {
   const dist = dirname(process.argv[1] ?? '');
-  let verb = '';
+  const args = callerArguments();
+  const program = buildProgram(dist);
+  program.on('beforeHelp', () => refuseUnknownVerb(program));
   try {
-    const program = buildProgram(dist).hook('preAction', (_, action) => {
-      verb = action.name();
-    });
-    await program.parseAsync(callerArguments(), { from: 'user' });
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
-    process.exitCode = report(error, verb);
+    process.exitCode = report(error, verbAmong(args, program));
   }
 }
 

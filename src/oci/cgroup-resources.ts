@@ -36,7 +36,14 @@ export function applyResources(cgroups: CgroupState, resources: Resources): void
   for (const setting of settings) apply(cgroups, setting);
 }
 
-function apply({ version, directories }: CgroupState, setting: Setting): void {
+/** Where the BFQ scheduler keeps the weights of version 1 when there is no CFQ. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  'blkio.weight': 'blkio.bfq.weight',
+  'blkio.weight_device': 'blkio.bfq.weight_device',
+};
+
+function apply(cgroups: CgroupState, setting: Setting): void {
+  const { version, directories } = cgroups;
   const { controller, file, value, field } = setting;
   const directory = version === 2 ? directories[''] : directories[controller];
   if (directory === undefined) {
@@ -46,6 +53,8 @@ function apply({ version, directories }: CgroupState, setting: Setting): void {
     writeFileSync(join(directory, file), value, { flag: 'r+' });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    const other = OTHER_NAMES[file];
+    if (code === 'ENOENT' && other !== undefined) return apply(cgroups, { ...setting, file: other });
     const reason = code === 'ENOENT' ? `this kernel has no ${file}` : `cannot write ${value} to ${file}: ${code}`;
     throw new LaunchError(`linux.resources.${field}: ${reason}`);
   }
@@ -72,7 +81,7 @@ const unless = (zero: number, value: number | undefined): number | undefined => 
 function legacySettings(resources: Resources): Setting[] {
   const { memory, cpu, pids, blockIO, network } = resources;
   if (Object.keys(resources.unified ?? {}).length > 0) {
-    throw new LaunchError('linux.resources.unified: this machine has cgroup version 1');
+    throw new LaunchError('invalid configuration: linux.resources.unified: this machine has cgroup version 1');
   }
   const settings = new Settings();
   addLegacyMemory(settings, memory);

@@ -2,10 +2,10 @@
 // removed. Setting limits is cgroup-resources.ts's. A directory is a cgroup only where mountinfo says so: container
 // hosts have plain directories with the names of controllers.
 
-import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { LaunchError } from './launch-error.ts';
-import type { CgroupState } from './state.ts';
+import { type CgroupState, isFrozen } from './state.ts';
 
 /** Where a hierarchy is mounted, and where in it we are. */
 interface Hierarchy {
@@ -122,18 +122,42 @@ function delegate(parent: string): void {
   }
 }
 
-/** Processes in the container's cgroups, as host pids. */
+/** Processes in the container's cgroups and those below them, as host pids. */
 export function cgroupProcesses(state: CgroupState): number[] {
   const pids = new Set<number>();
-  for (const directory of cgroupDirectories(state)) {
-    try {
-      const text = readFileSync(join(directory, 'cgroup.procs'), 'latin1');
-      for (const line of text.split('\n')) if (line !== '') pids.add(Number(line));
-    } catch (error) {
-      if (!isGone(error)) throw error;
-    }
-  }
+  for (const directory of cgroupDirectories(state)) collectProcesses(directory, pids);
   return [...pids];
+}
+
+function collectProcesses(directory: string, into: Set<number>): void {
+  try {
+    const text = readFileSync(join(directory, 'cgroup.procs'), 'latin1');
+    for (const line of text.split('\n')) if (line !== '') into.add(Number(line));
+  } catch (error) {
+    // A threaded cgroup has no list of processes: they are its parent's.
+    if (!isGone(error) && (error as NodeJS.ErrnoException).code !== 'EOPNOTSUPP') throw error;
+  }
+  for (const below of subdirectories(directory)) collectProcesses(below, into);
+}
+
+function subdirectories(directory: string): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+/**
+ * Refuses cgroups that somebody else uses: their processes would share the container's limits, and its end. Frozen
+ * ones would hold the container before it starts.
+ */
+export function requireUnusedCgroups(state: CgroupState): void {
+  const { length } = cgroupProcesses(state);
+  if (length > 0) throw new LaunchError(`container's cgroup is not empty: ${length} process(es) found`);
+  if (isFrozen(state)) throw new LaunchError("container's cgroup unexpectedly frozen");
 }
 
 const REMOVE_TRIES = 200;
@@ -153,6 +177,7 @@ export function removeCgroups(state: CgroupState): void {
 }
 
 function removed(directory: string): boolean {
+  for (const below of subdirectories(directory)) removed(below);
   try {
     rmdirSync(directory);
     return true;

@@ -251,15 +251,17 @@ function convertMounts(list: readonly OciMount[], bundle: string): { mounts: Mou
     }
     if (mount.type === 'bind' || options.includes('bind') || options.includes('rbind')) {
       const name = `bind${binds.length}`;
-      binds.push(convertBind(mount, name, field, bundle, options));
-      mounts.push({ destination, type: 'bind', source: name, options });
+      const bind = convertBind(mount, name, field, bundle, options);
+      binds.push(bind);
+      mounts.push({ destination, type: 'bind', source: name, device: bind.source, options });
       continue;
     }
     const known = MOUNT_TYPES[mount.type ?? ''];
     if (known === undefined) refuse(`${field}.type`, `${mount.type ?? 'no type'} is not supported`);
     // A bundle's /dev is a tmpfs that the runtime has to fill with the default devices.
     const type = known === 'tmpfs' && destination === '/dev' ? 'dev' : known;
-    mounts.push({ destination, type, source: null, options });
+    const device = mount.source ? bytesOfText(mount.source) : null;
+    mounts.push({ destination, type, source: null, device, options });
   }
   return { mounts, binds };
 }

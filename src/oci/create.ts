@@ -4,25 +4,28 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { join, posix } from 'node:path';
-import { bytesOfText, pathOf } from './bytes.ts';
+import type { SandboxSpec } from '../base/spec.ts';
+import { pathOf } from './bytes.ts';
 import { applyResources } from './cgroup-resources.ts';
-import { cgroupDirectories, makeCgroups, NO_CGROUPS, planCgroups } from './cgroups.ts';
+import { cgroupDirectories, makeCgroups, NO_CGROUPS, planCgroups, requireUnusedCgroups } from './cgroups.ts';
 import { type OciConfig, parseConfig } from './config.ts';
 import { type ConversionOptions, sandboxOfConfig } from './convert.ts';
 import { destroy } from './delete.ts';
 import { runHooks } from './hooks.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
+import { listenCount, listenVariables, openDescriptors } from './passed.ts';
 import {
   type ContainerState,
   checkId,
   createdMark,
   makeStateDirectory,
   processStartTime,
+  removeStateDirectory,
   STATE_VERSION,
   saveState,
 } from './state.ts';
@@ -49,7 +52,6 @@ export interface Prepared {
 }
 
 const LOCK_EX = 2;
-const LISTEN_FDS_START = 3;
 
 /** Reads and converts the bundle. Nothing is made yet. Throws a LaunchError. */
 export function prepare(options: CreateOptions): Prepared {
@@ -110,6 +112,12 @@ function readConfig(bundle: string): string {
 export function claim({ state }: Prepared, { root, id }: CreateOptions, dist: string): string {
   const directory = makeStateDirectory(root, id);
   lock(dist, directory);
+  try {
+    requireUnusedCgroups(state.cgroups);
+  } catch (error) {
+    removeStateDirectory(root, id); // not by destroy, which would end whoever is in those cgroups
+    throw error;
+  }
   saveState(directory, state);
   return directory;
 }
@@ -196,6 +204,16 @@ async function waitForSandbox(launcher: ChildProcess, sync: Socket): Promise<Lau
   return new LaunchError(reason, status === 126 || status === 127 ? status : null);
 }
 
+/** The sockets of a service manager, and what the caller wants to be passed on beside them. */
+export function passedDescriptors({ preserveFds }: CreateOptions): number[] {
+  return openDescriptors(listenCount() + preserveFds);
+}
+
+/** What tells of the sockets is for the container's own program only. */
+export function withListenVariables(spec: SandboxSpec): SandboxSpec {
+  return { ...spec, process: { ...spec.process, env: [...spec.process.env, ...listenVariables()] } };
+}
+
 function startLauncher(
   dist: string,
   { sandbox, state }: Prepared,
@@ -203,16 +221,15 @@ function startLauncher(
   directory: string,
   inForeground: boolean,
 ): ChildProcess {
-  const passed = passedDescriptors(options.preserveFds);
+  const passed = passedDescriptors(options);
   const { spec } = sandbox;
-  const environment = [...spec.process.env, ...listenVariables()];
   const args = bootArguments(dist, sandbox);
   args.push('--sync-fd=3', '--spec-fd=4', '--log-fd=5', `--control-directory=${directory}`);
   if (!inForeground) args.push('--new-session');
   for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);
   if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);
   for (const [index, fd] of passed.entries()) args.push(`--pass-fd=${fd}:${6 + index}`);
-  const specFd = writeSpec(dist, { ...spec, process: { ...spec.process, env: environment } });
+  const specFd = writeSpec(dist, withListenVariables(spec));
   const logFd = openSync(join(directory, 'sandbox.log'), 'a', 0o600);
   const launcher = spawn(join(dist, 'boot'), args, {
     stdio: [0, 1, 2, 'pipe', specFd, logFd, ...passed],
@@ -222,27 +239,4 @@ function startLauncher(
   closeSync(specFd);
   closeSync(logFd);
   return launcher;
-}
-
-/** Descriptors above 2 that the program gets: those of --preserve-fds, and sockets of sd_listen_fds(3). */
-function passedDescriptors(preserveFds: number): number[] {
-  const count = Math.max(preserveFds, listenCount());
-  const passed = Array.from({ length: count }, (_, index) => LISTEN_FDS_START + index);
-  for (const fd of passed) {
-    try {
-      fstatSync(fd);
-    } catch {
-      throw new LaunchError(`--preserve-fds: descriptor ${fd} is not open`);
-    }
-  }
-  return passed;
-}
-
-function listenCount(): number {
-  const count = Number(process.env.LISTEN_FDS ?? 0);
-  return Number.isInteger(count) && count > 0 ? count : 0;
-}
-
-function listenVariables(): string[] {
-  return listenCount() === 0 ? [] : [`LISTEN_FDS=${listenCount()}`, 'LISTEN_PID=1'].map(bytesOfText);
 }

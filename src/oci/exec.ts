@@ -16,6 +16,7 @@ import { parseProcess } from './config.ts';
 import { convertProcess } from './convert.ts';
 import { anonymousFile } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
+import { openDescriptors } from './passed.ts';
 import { type ContainerState, requireState, stateDirectory, statusOf } from './state.ts';
 
 export interface ExecOptions {
@@ -45,7 +46,7 @@ export async function execInContainer(dist: string, options: ExecOptions): Promi
   const state = requireState(options.root, options.id);
   const status = statusOf(options.root, state);
   if (status === 'paused' && !options.ignorePaused) throw new LaunchError('cannot exec in a paused container');
-  if (status !== 'running' && status !== 'paused') throw new LaunchError(`cannot exec in a ${status} container`);
+  if (status === 'stopped' || status === 'creating') throw new LaunchError(`cannot exec in a ${status} container`);
   const process = processOf(state, options);
   if (process.terminal && options.detach && options.consoleSocket === null) {
     throw new LaunchError('cannot allocate tty if cloister will detach without setting console socket');
@@ -53,7 +54,7 @@ export async function execInContainer(dist: string, options: ExecOptions): Promi
   if (!process.terminal && options.consoleSocket !== null) {
     throw new LaunchError('cannot use console socket if the process has no terminal');
   }
-  const passed = Array.from({ length: options.preserveFds }, (_, index) => 3 + index);
+  const passed = openDescriptors(options.preserveFds);
   const request: ControlRequest = { verb: 'exec', process, passed };
   // A request is bytes, as its strings are.
   const spec = anonymousFile(dist, 'exec-request', Buffer.from(`${JSON.stringify(request)}\n`, 'latin1'));

@@ -44,7 +44,7 @@ export function runInnerHooks(dist: string, root: string, state: ContainerState)
   for (const [index, hook] of (state.hooks.startContainer ?? []).entries()) {
     const args = [hook.path, ...(hook.args ?? []).slice(1)].map(bytesOfText);
     const process = { ...state.process, args, env: (hook.env ?? []).map(bytesOfText), cwd: '/', terminal: false };
-    const request: ControlRequest = { verb: 'exec', process, passed: [], isHook: true };
+    const request: ControlRequest = { verb: 'exec', process, passed: [] };
     const spec = anonymousFile(dist, 'hook-request', Buffer.from(`${JSON.stringify(request)}\n`, 'latin1'));
     const launcher = ['--exec', `--control-directory=${stateDirectory(root, state.id)}`, '--spec-fd=3'];
     const result = spawnSync(join(dist, 'boot'), launcher, {

@@ -7,7 +7,15 @@ import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { pathOf } from './bytes.ts';
 import { cgroupDirectories } from './cgroups.ts';
-import { type CreateOptions, claim, createContainer, limit, prepare } from './create.ts';
+import {
+  type CreateOptions,
+  claim,
+  createContainer,
+  limit,
+  passedDescriptors,
+  prepare,
+  withListenVariables,
+} from './create.ts';
 import { destroy } from './delete.ts';
 import { runLateHooks } from './hooks.ts';
 import { launch } from './launch.ts';
@@ -40,7 +48,8 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
     const more = [`--control-directory=${stateDirectory(root, id)}`, '--remove'];
     for (const cgroup of cgroupDirectories(state.cgroups)) more.push(`--cgroup=${cgroup}`);
     if (options.consoleSocket !== null) more.push(`--console-socket=${options.consoleSocket}`);
-    return launch(dist, sandbox, more);
+    for (const fd of passedDescriptors(options)) more.push(`--pass-fd=${fd}:${fd}`);
+    return launch(dist, { ...sandbox, spec: withListenVariables(sandbox.spec) }, more);
   } catch (error) {
     destroy(root, state);
     throw error;

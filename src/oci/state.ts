@@ -181,7 +181,8 @@ export function createdMark(root: string, id: string): string {
   return join(stateDirectory(root, id), 'created');
 }
 
-function isFrozen({ version, directories }: CgroupState): boolean {
+/** Whether the container's cgroup is frozen, or about to be. */
+export function isFrozen({ version, directories }: CgroupState): boolean {
   const directory = version === 2 ? directories[''] : directories.freezer;
   if (version === 0 || directory === undefined) return false;
   try {

@@ -124,7 +124,6 @@ class Connection {
   private exec(request: Extract<ControlRequest, { verb: 'exec' }>): void {
     const descriptors = this.descriptors.splice(0);
     try {
-      if (startHook && !request.isHook) throw new StartError('the container has not been started', 1);
       if (descriptors.length !== 3 + request.passed.length) throw new StartError('descriptors are missing', 1);
       this.program = startProgram(request.process, descriptors, request.passed, this.mounts, (status) => {
         this.program = null;

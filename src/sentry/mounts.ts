@@ -99,6 +99,7 @@ function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: 
 
 function mountOne(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task: Task, mount: MountSpec): void {
   const superblock = makeSuperblock(args, spec, mount);
+  if (mount.device !== null && mount.type !== 'bind') superblock.source = mount.device;
   if (superblock instanceof DevptsSuperblock) mounts.devpts ??= superblock;
   const target = mountPoint(task, mount.destination, superblock.root.isDirectory);
   const r = mountAt(mounts.namespace, target, superblock, mountFlags(mount.options));
@@ -107,7 +108,8 @@ function mountOne(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task
 }
 
 function mountFlags(options: readonly string[]): number {
-  return options.reduce((flags, option) => flags | (FLAG_NAMES[option] ?? 0), 0);
+  const flags = options.reduce((all, option) => all | (FLAG_NAMES[option] ?? 0), 0);
+  return flags & (MS_NOATIME | MS_STRICTATIME) ? flags & ~MS_RELATIME : flags | MS_RELATIME;
 }
 
 function makeSuperblock(args: SentryArguments, spec: SandboxSpec, mount: MountSpec): Superblock {
@@ -123,7 +125,9 @@ function makeSuperblock(args: SentryArguments, spec: SandboxSpec, mount: MountSp
     case 'bind': {
       const bound = args.binds.get(mount.source ?? '');
       if (!bound) throw new Error(`the launcher did not bind the source of ${mount.destination}`);
-      return openTree(bound, false, mount.options.includes('ro'), mount.destination);
+      const tree = openTree(bound, false, mount.options.includes('ro'), mount.destination);
+      tree.origin = mount.device ?? '';
+      return tree;
     }
     case 'cgroup':
       return new CgroupSuperblock();

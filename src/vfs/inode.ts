@@ -21,6 +21,8 @@ export abstract class Superblock {
   abstract readonly root: Inode;
   /** Source and superblock options as /proc/mounts shows them. */
   source = 'none';
+  /** What the root of a tree of the host's is called there: /proc/PID/mountinfo shows it; empty for others. */
+  origin = '';
   options = '';
   readonly = false;
   /** f_type of statfs(2). */

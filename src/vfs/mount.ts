@@ -301,13 +301,17 @@ function describe(mount: Mount, mountpoint: string): MountInfo {
     id: mount.id,
     parentId: mount.parent ? mount.parent.id : mount.id,
     device: block.device,
-    root: dentryName(mount.root),
+    root: rootName(block.origin, dentryName(mount.root)),
     mountpoint,
     options: mountOptions(mount.flags),
     type: block.typeName,
     source: block.source,
     superOptions: (block.readonly ? 'ro' : 'rw') + (block.options ? `,${block.options}` : ''),
   };
+}
+
+function rootName(origin: string, name: string): string {
+  return origin !== '' && name === '/' ? origin : `${origin}${name}`;
 }
 
 /** Something was read through a mount: its time of access follows, if the mount keeps one. */

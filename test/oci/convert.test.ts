@@ -99,11 +99,17 @@ test('mounts: kernel file systems, binds by name, a tmpfs on /dev with devices',
     ],
   });
   assert.deepEqual(sandbox.spec.mounts, [
-    { destination: '/proc', type: 'proc', source: null, options: [] },
-    { destination: '/dev', type: 'dev', source: null, options: ['nosuid', 'size=65536k'] },
-    { destination: '/etc/resolv.conf', type: 'bind', source: 'bind0', options: ['rbind', 'ro'] },
-    { destination: '/data', type: 'bind', source: 'bind1', options: ['ro', 'rw'] },
-    { destination: '/sys/fs/cgroup', type: 'cgroup', source: null, options: [] },
+    { destination: '/proc', type: 'proc', source: null, device: 'proc', options: [] },
+    { destination: '/dev', type: 'dev', source: null, device: null, options: ['nosuid', 'size=65536k'] },
+    {
+      destination: '/etc/resolv.conf',
+      type: 'bind',
+      source: 'bind0',
+      device: join(bundle, 'resolv.conf'),
+      options: ['rbind', 'ro'],
+    },
+    { destination: '/data', type: 'bind', source: 'bind1', device: bundle, options: ['ro', 'rw'] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: null, device: 'cgroup', options: [] },
   ]);
   assert.deepEqual(sandbox.binds, [
     { name: 'bind0', source: join(bundle, 'resolv.conf'), readonly: true },
