@@ -109,6 +109,9 @@ export const AT_STATX_FORCE_SYNC = 0x2000;
 export const AT_STATX_DONT_SYNC = 0x4000;
 export const AT_RECURSIVE = 0x8000;
 export const AT_HANDLE_FID = 0x200;
+export const AT_HANDLE_MNT_ID_UNIQUE = 0x1;
+export const AT_HANDLE_CONNECTABLE = 0x2;
+export const MAX_HANDLE_SZ = 128;
 export const AT_EXECVE_CHECK = 0x10000;
 
 // lseek(2)

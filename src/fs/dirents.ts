@@ -1,11 +1,12 @@
 // Directory entries for getdents(2) and getdents64(2), laid down straight where they are copied to the guest from.
 
 import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR } from '../abi/errno.ts';
+import { FAN_ACCESS_PERM } from '../abi/fanotify.ts';
 import { IN_ACCESS } from '../abi/misc.ts';
 import type { UserAddress } from '../base/brands.ts';
 import type { Task } from '../kernel/task.ts';
 import { IO_CHUNK, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
-import { notifyDentry } from '../vfs/notify.ts';
+import { askPermission, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 const NAME_64 = 19;
@@ -67,6 +68,8 @@ function list(task: Task, file: OpenFile, address: UserAddress, count: number, p
   if (!file.inode.isDirectory) return -ENOTDIR;
   // A directory that was removed lists nothing, not even itself.
   if (file.inode.nlink === 0) return -ENOENT;
+  const allowed = askPermission(task, file, FAN_ACCESS_PERM);
+  if (allowed !== 0) return allowed;
   const length = Math.min(count, IO_CHUNK);
   const at = task.memory.reserve(length);
   if (at < 0) return -EFAULT;
@@ -74,7 +77,7 @@ function list(task: Task, file: OpenFile, address: UserAddress, count: number, p
   end = at + length;
   full = false;
   const r = file.readdir(put);
-  notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
+  notifyFile(file, IN_ACCESS);
   const got = next - start;
   if (got === 0) return full ? -EINVAL : Math.min(r, 0);
   task.memory.commit(address, at, got);

@@ -3,6 +3,7 @@
 // goes to has room.
 
 import { EAGAIN, EPIPE } from '../abi/errno.ts';
+import { FAN_ACCESS_PERM } from '../abi/fanotify.ts';
 import { IN_ACCESS, IN_MODIFY } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { SI_USER, SIGPIPE } from '../abi/signal.ts';
@@ -11,7 +12,7 @@ import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, IO_CHUNK } from '../platform/arena.ts';
-import { notifyDentry } from '../vfs/notify.ts';
+import { askPermission, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 import { PipeFile } from './pipe/pipe.ts';
 
@@ -31,6 +32,8 @@ export interface Pumping {
 /** Moves data; bytes (0 at the end), -errno or WAIT. File positions are the caller's business. */
 export function pump(task: Task, job: Pumping): number {
   const { from, to, length } = job;
+  const allowed = askPermission(task, from, FAN_ACCESS_PERM);
+  if (allowed !== 0) return allowed;
   const at = allocateScratch(Math.min(IO_CHUNK, length));
   if (at < 0) return at;
   let done = task.resumed ? task.progress : 0;
@@ -46,8 +49,8 @@ export function pump(task: Task, job: Pumping): number {
     done += written;
   }
   if (done > 0) {
-    notifyDentry(from.path.dentry, from.inode, IN_ACCESS);
-    notifyDentry(to.path.dentry, to.inode, IN_MODIFY);
+    notifyFile(from, IN_ACCESS);
+    notifyFile(to, IN_MODIFY);
   }
   return done;
 }

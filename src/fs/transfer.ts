@@ -4,6 +4,7 @@
 
 import { CAP_FSETID } from '../abi/capability.ts';
 import { EAGAIN, EFAULT, EFBIG, EINTR, EINVAL, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
+import { FAN_ACCESS_PERM } from '../abi/fanotify.ts';
 import {
   IOV_MAX,
   O_APPEND,
@@ -27,7 +28,7 @@ import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
-import { notifyDentry } from '../vfs/notify.ts';
+import { askPermission, notifyDentry, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 /** Most bytes one call moves, as on Linux. */
@@ -104,11 +105,13 @@ export function withAppend(file: OpenFile, flags: number, run: () => number): nu
 export function readLoaded(task: Task, file: OpenFile, offset: number, again = false): number {
   const own = offset === AT_POSITION && file.seekable;
   const start = own ? file.position : Math.max(offset, 0);
+  const allowed = askPermission(task, file, FAN_ACCESS_PERM);
+  if (allowed !== 0) return allowed;
   const n = total <= IO_CHUNK ? readOnce(task, file, start) : readPieces(task, file, start);
   if (n === -EAGAIN) return wait(task, file, POLLIN, 0, again);
   if (n > 0) {
     if (own) file.position = start + n;
-    notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
+    notifyFile(file, IN_ACCESS);
   }
   return n;
 }
@@ -169,7 +172,7 @@ export function writeLoaded(task: Task, file: OpenFile, offset: number, again = 
   const n = writePieces(task, file, start, Math.min(total, room), again);
   if (n > 0) {
     if (own) file.position = file.flags & O_APPEND ? file.inode.size : start + n;
-    notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+    notifyFile(file, IN_MODIFY);
   }
   return n;
 }

@@ -185,7 +185,10 @@ export function abandonTask(task: Task): void {
 }
 
 function releaseFiles(task: Task): void {
-  if (--task.fs.users === 0) leaveNamespace(task.fs);
+  if (--task.fs.users === 0) {
+    leaveNamespace(task.fs);
+    task.fs.release();
+  }
   if (--task.files.users > 0) return;
   const files = task.files.takeForClose(true);
   for (const file of files) file.flush(task);

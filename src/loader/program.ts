@@ -1,6 +1,7 @@
 // From a path to something that can be run (execve(2)): permission, the #! chain, the ELF image and its interpreter.
 
 import { EACCES, ELIBBAD, ELOOP, ENOEXEC } from '../abi/errno.ts';
+import { FAN_OPEN_EXEC, FAN_OPEN_EXEC_PERM, FAN_OPEN_PERM } from '../abi/fanotify.ts';
 import { O_RDONLY } from '../abi/fcntl.ts';
 import { IN_ACCESS, IN_OPEN } from '../abi/misc.ts';
 import { MS_NOEXEC } from '../abi/mount.ts';
@@ -9,7 +10,7 @@ import type { Task } from '../kernel/task.ts';
 import { allocateScratch, readBytes, u8 } from '../platform/arena.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
-import { notifyDentry } from '../vfs/notify.ts';
+import { askPermission, notifyFile } from '../vfs/notify.ts';
 import { drop, type OpenFile } from '../vfs/open-file.ts';
 import { checkAccess, MAY_EXECUTE } from '../vfs/permission.ts';
 import { resolvePath } from '../vfs/walk.ts';
@@ -68,7 +69,13 @@ function openExecutable(task: Task, path: Path): OpenFile | number {
   const busy = mayExecuteText(inode);
   if (busy < 0) return busy;
   const file = inode.open(path, O_RDONLY);
-  if (typeof file !== 'number') notifyDentry(path.dentry, inode, IN_OPEN);
+  if (typeof file === 'number') return file;
+  const denied = askPermission(task, file, FAN_OPEN_PERM) || askPermission(task, file, FAN_OPEN_EXEC_PERM);
+  if (denied !== 0) {
+    file.quiet = true;
+    return fail(file, denied);
+  }
+  notifyFile(file, IN_OPEN | FAN_OPEN_EXEC);
   return file;
 }
 
@@ -77,7 +84,7 @@ function readHead(file: OpenFile): string | number {
   if (at < 0) return at;
   const n = file.read(at, HEAD_SIZE, 0);
   if (n < 0) return n;
-  notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
+  notifyFile(file, IN_ACCESS);
   if (n < HEAD_SIZE) u8.fill(0, at + n, at + HEAD_SIZE);
   return readBytes(at, n);
 }

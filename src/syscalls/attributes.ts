@@ -26,7 +26,7 @@ import { readS64 } from '../platform/arena.ts';
 import { changeMode, changeOwner, changeTimes, checkSizeLimit, currentTime, truncateInode } from '../vfs/attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
-import { notifyDentry } from '../vfs/notify.ts';
+import { notifyDentry, notifyFile } from '../vfs/notify.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const CWD = AT_FDCWD as Fd;
@@ -249,6 +249,6 @@ export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len:
     if (r < 0) return r;
   }
   const allocated = file.allocate(mode, offset, len);
-  if (allocated === 0) notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+  if (allocated === 0) notifyFile(file, IN_MODIFY);
   return allocated;
 }

@@ -10,7 +10,9 @@ import * as descriptor from './descriptor.ts';
 import * as directory from './directory.ts';
 import * as epoll from './epoll.ts';
 import * as eventfd from './eventfd.ts';
+import * as fanotify from './fanotify.ts';
 import * as file from './file.ts';
+import * as fileHandle from './file-handle.ts';
 import * as filesystem from './filesystem.ts';
 import * as futex from './futex.ts';
 import * as inotify from './inotify.ts';
@@ -60,7 +62,9 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...directory,
   ...epoll,
   ...eventfd,
+  ...fanotify,
   ...file,
+  ...fileHandle,
   ...filesystem,
   ...futex,
   ...inotify,

@@ -1,6 +1,7 @@
 // Opening and closing: open(2), openat2(2), creat(2), close(2), close_range(2).
 
 import { E2BIG, EBADF, EINVAL } from '../abi/errno.ts';
+import { FAN_OPEN_PERM } from '../abi/fanotify.ts';
 import {
   AT_FDCWD,
   O_CLOEXEC,
@@ -27,7 +28,8 @@ import { block, WAIT } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
 import { readU64, u8 } from '../platform/arena.ts';
-import { KNOWN_FLAGS, openAt, sanitizeOpenFlags } from '../vfs/open.ts';
+import { askPermission } from '../vfs/notify.ts';
+import { beginOpen, finishOpen, KNOWN_FLAGS, sanitizeOpenFlags } from '../vfs/open.ts';
 import { drop, OpenFile } from '../vfs/open-file.ts';
 
 const CWD = AT_FDCWD as Fd;
@@ -84,9 +86,11 @@ function openAndInstall(
   } else {
     const text = task.memory.string(path);
     if (typeof text === 'number') return text;
-    file = openAt(task, dirfd, text, flags, mode, walkFlags);
+    file = beginOpen(task, dirfd, text, flags, mode, walkFlags);
     if (typeof file === 'number') return file;
   }
+  const allowed = settle(task, file);
+  if (allowed !== 0) return allowed;
   if (fifoOpenPending(file)) {
     task.pendingObject = file;
     const r = block(task, file.waitQueue, POLLIN | POLLOUT);
@@ -96,7 +100,21 @@ function openAndInstall(
     return r;
   }
   task.pendingObject = null;
-  return installFile(task, file, (flags & O_CLOEXEC) !== 0);
+  const opened = finishOpen(file, flags);
+  return typeof opened === 'number' ? opened : installFile(task, opened, (flags & O_CLOEXEC) !== 0);
+}
+
+/** Asks who may refuse the open file to the task: 0, WAIT until there is an answer, or -errno, and the file is dropped. */
+function settle(task: Task, file: OpenFile): number {
+  if (file.flags & O_PATH) return 0;
+  const r = askPermission(task, file, FAN_OPEN_PERM);
+  if (r === WAIT) task.pendingObject = file;
+  else if (r < 0) {
+    task.pendingObject = null;
+    file.quiet = true;
+    drop(file);
+  }
+  return r;
 }
 
 /** close(2) */

@@ -28,14 +28,15 @@ export function adoptInode(dentry: Dentry, inode: Inode | null): void {
 
 /** Lets go of an inode that a dentry or an open file held. */
 export function unuseInode(inode: Inode): void {
-  if (--inode.uses === 0) inode.unused();
-  else if (inode.uses === 1) onAlmostUnused(inode);
+  const left = --inode.uses;
+  if (left <= 1 && inode.nlink === 0) onRemoved(inode);
+  if (left === 0) inode.unused();
 }
 
-let onAlmostUnused: (inode: Inode) => void = () => {};
-/** Who is told when one user is left of an inode: its watchers may be that one (notify.ts). */
-export function setGoneHook(hook: (inode: Inode) => void): void {
-  onAlmostUnused = hook;
+let onRemoved: (inode: Inode) => void = () => {};
+/** Who is told when an inode without a name has one user left, or none: its keepers may be that one (kept.ts). */
+export function setRemovedHook(hook: (inode: Inode) => void): void {
+  onRemoved = hook;
 }
 
 /** Adds a name below `parent`; `inode` null makes it a negative dentry. The parent has no dentry of that name. */
@@ -54,7 +55,7 @@ export function addDentry(parent: Dentry, name: string, inode: Inode | null): De
 /** Forgets a cached name: the next walk looks it up again. Whoever holds the dentry keeps it. */
 export function forgetDentry(dentry: Dentry): void {
   detach(dentry);
-  if (dentry.opens === 0 && !dentry.pinned) adoptInode(dentry, null);
+  if (dentry.opens === 0 && dentry.pins === 0) adoptInode(dentry, null);
 }
 
 /** The name was removed: it is negative from now on, and the old dentry, if still in use, is marked as unlinked. */
@@ -63,7 +64,7 @@ export function unlinkDentry(dentry: Dentry): void {
   const name = dentry.name;
   detach(dentry);
   dentry.unlinked = true;
-  if (dentry.opens === 0 && !dentry.pinned) adoptInode(dentry, null);
+  if (dentry.opens === 0 && dentry.pins === 0) adoptInode(dentry, null);
   if (parent?.inode?.cacheable) addDentry(parent, name, null);
 }
 
@@ -73,7 +74,7 @@ export function moveDentry(dentry: Dentry, newParent: Dentry, newName: string): 
   if (old && old !== dentry) {
     detach(old);
     old.unlinked = true;
-    if (old.opens === 0 && !old.pinned) adoptInode(old, null);
+    if (old.opens === 0 && old.pins === 0) adoptInode(old, null);
   }
   dentry.parent?.children?.delete(dentry.name);
   dentry.name = newName;
@@ -97,7 +98,12 @@ export function exchangeDentries(a: Dentry, b: Dentry): void {
 export function closeDentry(dentry: Dentry): void {
   dentry.opens--;
   // A name that was removed while it was open is nobody's now.
-  if (dentry.opens === 0 && dentry.unlinked && !dentry.pinned) adoptInode(dentry, null);
+  if (dentry.opens === 0 && dentry.unlinked && dentry.pins === 0) adoptInode(dentry, null);
+}
+
+/** Somebody needs the dentry to stay no more. */
+export function unpinDentry(dentry: Dentry): void {
+  if (--dentry.pins === 0 && dentry.unlinked && dentry.opens === 0) adoptInode(dentry, null);
 }
 
 /** Forgets every name below a dentry: its filesystem is not mounted any more. */
@@ -139,6 +145,6 @@ function sweep(): void {
 }
 
 function evictable(dentry: Dentry): boolean {
-  if (dentry.opens > 0 || dentry.pinned || dentry.mounts !== null || dentry.children?.size) return false;
+  if (dentry.opens > 0 || dentry.pins > 0 || dentry.mounts !== null || dentry.children?.size) return false;
   return !dentry.inode?.watched;
 }

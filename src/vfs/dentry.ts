@@ -2,6 +2,7 @@
 // a mount joins the root of one superblock onto a dentry of another mount. A Path is the pair, as in Linux.
 // Dentries are a cache (dentry-cache.ts): unused ones are forgotten, pinned and open ones are not.
 
+import { unpinDentry } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
 import type { MountNamespace } from './mount.ts';
 
@@ -16,8 +17,8 @@ export class Dentry {
   unlinked = false;
   /** Open files that were opened by this name; while there are any it stays cached. */
   opens = 0;
-  /** Stays cached for good: a mountpoint, somebody's root or working directory. */
-  pinned = false;
+  /** Mounts that start here, and tasks that have it as their root or working directory: as long it stays cached. */
+  pins = 0;
   /** Walked over since the cache's hand last came by. */
   referenced = false;
   /** Place in the cache's ring, -1 when it is not in there. */
@@ -61,6 +62,7 @@ export class Mount {
     this.superblock = superblock;
     this.root = root;
     this.flags = flags;
+    root.pins++;
   }
 }
 
@@ -77,8 +79,8 @@ export class FsContext {
   umask: number;
 
   constructor(root: Path, cwd: Path, umask: number) {
-    root.dentry.pinned = true;
-    cwd.dentry.pinned = true;
+    root.dentry.pins++;
+    cwd.dentry.pins++;
     this.rootPath = root;
     this.cwdPath = cwd;
     this.umask = umask;
@@ -88,15 +90,23 @@ export class FsContext {
     return this.rootPath;
   }
   set root(path: Path) {
-    path.dentry.pinned = true;
+    path.dentry.pins++;
+    unpinDentry(this.rootPath.dentry);
     this.rootPath = path;
   }
   get cwd(): Path {
     return this.cwdPath;
   }
   set cwd(path: Path) {
-    path.dentry.pinned = true;
+    path.dentry.pins++;
+    unpinDentry(this.cwdPath.dentry);
     this.cwdPath = path;
+  }
+
+  /** Its last user is gone. */
+  release(): void {
+    unpinDentry(this.rootPath.dentry);
+    unpinDentry(this.cwdPath.dentry);
   }
 
   copy(): FsContext {

@@ -29,6 +29,8 @@ export abstract class Superblock {
   magic = 0;
   /** The dentry of `root`, made when it is first mounted (vfs/mount.ts). */
   rootDentry: Dentry | null = null;
+  /** File handles may stand for its inodes (vfs/handles.ts). */
+  readonly hasHandles: boolean = false;
   /** Mounts that show it. */
   mounts = 0;
   /** Fills numbers of statfs(2); block counts in units of `blockSize`. */

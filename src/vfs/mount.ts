@@ -17,9 +17,9 @@ import {
 } from '../abi/mount.ts';
 import { makeDevice, PROC_SUPER_MAGIC } from '../abi/stat.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
-import { adoptInode, forgetTree } from './dentry-cache.ts';
+import { adoptInode, forgetTree, unpinDentry } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
-import { notifyUnmounted } from './notify.ts';
+import { notifyMountGone, notifyUnmounted } from './notify.ts';
 import { dentryName, pathName } from './path-name.ts';
 
 let lastMinor = 20;
@@ -56,7 +56,7 @@ export class MountNamespace {
 export function rootDentry(superblock: Superblock): Dentry {
   if (!superblock.rootDentry) {
     superblock.rootDentry = new Dentry('', null, null);
-    superblock.rootDentry.pinned = true;
+    superblock.rootDentry.pins++;
     adoptInode(superblock.rootDentry, superblock.root);
   }
   return superblock.rootDentry;
@@ -80,7 +80,6 @@ export function mountAt(
   const mount = new Mount(++lastId, superblock, root, flags);
   mount.namespace = namespace;
   superblock.mounts++;
-  root.pinned = true;
   attach(mount, path);
   return mount;
 }
@@ -174,7 +173,6 @@ export function cloneTree(path: Path, recursive: boolean): Mount | number {
   const { superblock, flags, children } = path.mount;
   if (mountCount + (recursive ? treeSize(path.mount) : 1) > MOUNTS_MAX) return -ENOSPC;
   const namespace = new MountNamespace(superblock, flags, path.dentry);
-  path.dentry.pinned = true;
   if (recursive) {
     for (const child of children) {
       if (isBelow(child.mountpoint as Dentry, path.dentry)) copyTree(child, namespace.root, namespace, null);
@@ -228,6 +226,8 @@ export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   detach(mount);
   mount.namespace = null;
   mountCount--;
+  notifyMountGone(mount);
+  unpinDentry(mount.root);
   if (inUse(mount)) return;
   const { superblock } = mount;
   if (--superblock.mounts > 0) return;

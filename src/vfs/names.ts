@@ -52,7 +52,7 @@ function parentForNew(task: Task, dirfd: Fd, path: string, directory: boolean): 
 function settle(parent: Parent, made: Inode | number): number {
   if (typeof made === 'number') return made;
   instantiate(parent, made);
-  notifyCreated(directoryOf(parent), parent.name, made);
+  notifyCreated(parent.dentry, parent.name, made);
   return 0;
 }
 
@@ -117,8 +117,7 @@ export function removeName(task: Task, dirfd: Fd, path: string): number {
   const result = directoryOf(parent).unlink(parent.name, inode);
   if (result === 0) {
     notifyLinks(inode);
-    unlinkDentry(child);
-    notifyRemoved(directoryOf(parent), parent.name, inode);
+    forgetName(parent, child, inode);
   }
   return result;
 }
@@ -140,10 +139,15 @@ export function removeDirectory(task: Task, dirfd: Fd, path: string): number {
   const result = directoryOf(parent).rmdir(parent.name, inode);
   if (result === 0) {
     notifyLinks(inode);
-    unlinkDentry(child);
-    notifyRemoved(directoryOf(parent), parent.name, inode);
+    forgetName(parent, child, inode);
   }
   return result;
+}
+
+/** A name was removed: watchers of the inode that may go with it hear of it before those of its directory. */
+function forgetName(parent: Parent, child: Dentry, inode: Inode): void {
+  unlinkDentry(child);
+  notifyRemoved(parent.dentry, parent.name, inode);
 }
 
 function checkRemove(task: Task, parent: Parent, inode: Inode): number {
@@ -180,7 +184,7 @@ export function linkName(
   if (r < 0) return r;
   instantiate(parent, inode);
   notifyLinks(inode);
-  notifyCreated(directoryOf(parent), parent.name, inode);
+  notifyCreated(parent.dentry, parent.name, inode);
   return 0;
 }
 
@@ -221,11 +225,11 @@ export function renameName(
   if (result < 0) return result;
   const other = target.inode;
   if (flags & RENAME_EXCHANGE) {
-    notifyMoved(directoryOf(from), from.name, directoryOf(to), to.name, moved, null);
-    notifyMoved(directoryOf(to), to.name, directoryOf(from), from.name, other as Inode, null);
+    notifyMoved(from.dentry, from.name, to.dentry, to.name, moved, null);
+    notifyMoved(to.dentry, to.name, from.dentry, from.name, other as Inode, null);
     exchangeDentries(source, target);
   } else {
-    notifyMoved(directoryOf(from), from.name, directoryOf(to), to.name, moved, other);
+    notifyMoved(from.dentry, from.name, to.dentry, to.name, moved, other);
     moveDentry(source, to.dentry, to.name);
   }
   return 0;

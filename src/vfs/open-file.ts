@@ -14,7 +14,7 @@ import type { Path } from './dentry.ts';
 import { closeDentry, unuseInode } from './dentry-cache.ts';
 import type { DirectorySink, Inode } from './inode.ts';
 import { releaseFileLocks } from './locks.ts';
-import { notifyDentry } from './notify.ts';
+import { notifyFile } from './notify.ts';
 
 /** Something that watches a file until its last reference goes: an epoll registration. */
 export interface FileWatch {
@@ -32,6 +32,8 @@ export abstract class OpenFile {
   countsAsWriter = false;
   /** The open that made it made the file, too (F_CREATED_QUERY). */
   created = false;
+  /** What is done with it is no event for anybody: a watcher itself opened it (fanotify(7)). */
+  quiet = false;
   readonly inode: Inode;
   /** Who is sent signals about it (fs/async-signals.ts); null for nobody. */
   owner: FileWatch | null = null;
@@ -153,7 +155,7 @@ export function drop(file: OpenFile): void {
   if (file.countsAsWriter) file.inode.writeCount--;
   file.release();
   const closed = file.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE;
-  if (!(file.flags & O_PATH)) notifyDentry(file.path.dentry, file.inode, closed);
+  if (!(file.flags & O_PATH)) notifyFile(file, closed);
   closeDentry(file.path.dentry);
   unuseInode(file.inode);
 }

@@ -5,7 +5,6 @@
 import { CAP_FOWNER } from '../abi/capability.ts';
 import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
 import {
-  AT_FDCWD,
   O_ACCMODE,
   O_APPEND,
   O_ASYNC,
@@ -37,7 +36,7 @@ import { Dentry, type Path } from './dentry.ts';
 import { adoptInode } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 import { topmost } from './mount.ts';
-import { notifyCreated, notifyDentry } from './notify.ts';
+import { mayBeRefused, notifyCreated, notifyDentry, notifyFile } from './notify.ts';
 import { drop, type OpenFile } from './open-file.ts';
 import { checkAccess, isOwner, MAY_EXECUTE, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
 import { PathFile } from './regular-file.ts';
@@ -59,9 +58,10 @@ const TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY;
 
 /**
  * Opens a path relative to `dirfd`. `mode` is for a file that is made (the umask is applied here); `walkFlags` are
- * RESOLVE_* of openat2. An open file with one reference, or -errno.
+ * RESOLVE_* of openat2. An open file with one reference, or -errno. `finishOpen` must follow: between the two it is
+ * settled whether the task may have it.
  */
-export function openAt(
+export function beginOpen(
   task: Task,
   dirfd: Fd,
   path: string,
@@ -77,9 +77,20 @@ export function openAt(
   return typeof found === 'number' ? found : openExisting(task, found, flags);
 }
 
-/** Opens a path from the task's own root and working directory for reading: exec, the loader, the kernel itself. */
-export function openForReading(task: Task, path: string): OpenFile | number {
-  return openAt(task, AT_FDCWD as Fd, path, O_RDONLY, 0);
+/** Does what an open does last: O_TRUNC, and telling who watches. The file, or -errno, and then it is dropped. */
+export function finishOpen(file: OpenFile, flags: number): OpenFile | number {
+  if (file.flags & O_PATH) return file;
+  const { inode } = file;
+  if (flags & O_TRUNC && !file.created && (inode.mode & S_IFMT) === S_IFREG) {
+    const r = inode.setattr({ size: 0 });
+    if (r < 0) {
+      drop(file);
+      return r;
+    }
+    notifyDentry(file.path.dentry, inode, IN_MODIFY);
+  }
+  notifyFile(file, IN_OPEN);
+  return file;
 }
 
 function openPathOnly(task: Task, dirfd: Fd, path: string, flags: number, walkFlags: number): OpenFile | number {
@@ -115,7 +126,7 @@ function openOrCreate(
   const inode = createIn(task, parent, mode);
   if (typeof inode === 'number') return inode;
   const dentry = instantiate(parent, inode);
-  notifyCreated(parent.dentry.inode as Inode, parent.name, inode);
+  notifyCreated(parent.dentry, parent.name, inode);
   // Whoever made the file may use it as asked, whatever its mode says.
   const file = openInode(task, dentry.on(parent.mount), inode, flags & ~O_TRUNC);
   if (typeof file !== 'number') file.created = true;
@@ -164,7 +175,7 @@ function openTemporary(
   return openInode(task, dentry.on(found.mount), inode, flags & ~(TMPFILE_BIT | O_DIRECTORY));
 }
 
-/** Opens what a path names, after checking the flags against its type and permissions. */
+/** Opens what a path names, after checking the flags against its type and permissions; `finishOpen` must follow. */
 export function openExisting(task: Task, path: Path, flags: number): OpenFile | number {
   const inode = path.dentry.inode;
   if (!inode) return -ENOENT;
@@ -193,22 +204,14 @@ export function openExisting(task: Task, path: Path, flags: number): OpenFile | 
 function openInode(task: Task, path: Path, inode: Inode, flags: number): OpenFile | number {
   const writes = (flags & O_ACCMODE) !== O_RDONLY && (inode.mode & S_IFMT) === S_IFREG;
   if ((writes || flags & O_TRUNC) && mayWriteText(inode) < 0) return -ETXTBSY;
-  const file = inode.open(path, flags, task);
+  // A filesystem may drop old data at once that are to be truncated: not if somebody can still refuse.
+  const file = inode.open(path, mayBeRefused() ? flags & ~O_TRUNC : flags, task);
   if (typeof file === 'number') return file;
   file.flags = (flags & ~CREATION_FLAGS) | O_LARGEFILE;
   if (writes) {
     file.countsAsWriter = true;
     inode.writeCount++;
   }
-  if (flags & O_TRUNC && (inode.mode & S_IFMT) === S_IFREG) {
-    const r = inode.setattr({ size: 0 });
-    if (r < 0) {
-      drop(file);
-      return r;
-    }
-    notifyDentry(path.dentry, inode, IN_MODIFY);
-  }
-  notifyDentry(path.dentry, inode, IN_OPEN);
   return file;
 }
 

@@ -1,8 +1,6 @@
 // Calls on paths: opening, attributes, directories, links, extended attributes.
 
-import { enosys, eperm, kernel, type SyscallEntry } from '../types.ts';
-
-const HANDLE = 'file handles';
+import { enosys, kernel, type SyscallEntry } from '../types.ts';
 
 export const FILE: readonly SyscallEntry[] = [
   kernel(2, 'open', { path: 'path', flags: 'flags(open)', mode: 'mode' }),
@@ -78,20 +76,26 @@ export const FILE: readonly SyscallEntry[] = [
   kernel(269, 'faccessat', { dirfd: 'dirfd', path: 'path', mode: 'flags(access)' }),
   kernel(280, 'utimensat', { dirfd: 'dirfd', path: 'path', times: 'in(timespec_pair)', flags: 'flags(at)' }),
   kernel(294, 'inotify_init1', { flags: 'flags(inotify)' }),
-  enosys(300, 'fanotify_init', { flags: 'hex', event_flags: 'hex' }, 'file notification'),
-  enosys(
+  kernel(300, 'fanotify_init', { flags: 'hex', event_flags: 'hex' }, { note: 'no audit, no events of mounts' }),
+  kernel(
     301,
     'fanotify_mark',
     { fd: 'fd', flags: 'hex', mask: 'ulong', dirfd: 'dirfd', path: 'path' },
-    'file notification',
+    { note: 'sees what is done in the sandbox; FAN_PRE_ACCESS is refused, FAN_FS_ERROR never comes' },
   ),
-  enosys(
-    303,
-    'name_to_handle_at',
-    { dirfd: 'dirfd', path: 'path', handle: 'addr', mount_id: 'addr', flags: 'hex' },
-    HANDLE,
+  kernel(303, 'name_to_handle_at', {
+    dirfd: 'dirfd',
+    path: 'path',
+    handle: 'addr',
+    mount_id: 'addr',
+    flags: 'hex',
+  }),
+  kernel(
+    304,
+    'open_by_handle_at',
+    { mount_fd: 'dirfd', handle: 'addr', flags: 'flags(open)' },
+    { note: 'handles are good as long as the sandbox runs' },
   ),
-  eperm(304, 'open_by_handle_at', { mount_fd: 'fd', handle: 'addr', flags: 'flags(open)' }, HANDLE),
   kernel(316, 'renameat2', {
     olddirfd: 'dirfd',
     oldpath: 'path',

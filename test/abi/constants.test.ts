@@ -6,6 +6,7 @@ import * as auxv from '../../src/abi/auxv.ts';
 import * as capability from '../../src/abi/capability.ts';
 import * as elf from '../../src/abi/elf.ts';
 import * as errno from '../../src/abi/errno.ts';
+import * as fanotify from '../../src/abi/fanotify.ts';
 import * as fcntl from '../../src/abi/fcntl.ts';
 import * as futex from '../../src/abi/futex.ts';
 import * as ioctl from '../../src/abi/ioctl.ts';
@@ -29,6 +30,7 @@ const MODULES: Readonly<Record<string, object>> = {
   capability,
   elf,
   errno,
+  fanotify,
   fcntl,
   futex,
   ioctl,

@@ -62,6 +62,7 @@ export interface HostTree {
 
 export class HostSuperblock extends Superblock {
   readonly tree: HostTree;
+  override readonly hasHandles = true;
   readonly device: number;
   readonly typeName: string;
   readonly root: HostInode;

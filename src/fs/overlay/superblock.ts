@@ -13,6 +13,7 @@ const UPPER_INO = 2 ** 48;
 
 export class OverlaySuperblock extends Superblock {
   readonly device = allocateDevice();
+  override readonly hasHandles = true;
   readonly typeName = 'overlay';
   readonly root: OverlayInode;
   readonly lower: Superblock;

@@ -219,6 +219,7 @@ const FS: Tree = {
   'aio-nr': text(() => `${reservedEvents()}\n`),
   'file-nr': text(() => `${countFiles()}\t0\t${FILE_MAX}\n`),
   epoll: settings('fs.epoll', { max_user_watches: 3533918 }),
+  fanotify: settings('fs.fanotify', { max_queued_events: 16384, max_user_groups: 128, max_user_marks: 8192 }),
   inotify: settings('fs.inotify', {
     max_queued_events: 16384,
     max_user_instances: 128,

@@ -38,6 +38,7 @@ let chargedInAll = 0;
 
 export class TmpfsSuperblock extends Superblock {
   readonly device = allocateDevice();
+  override readonly hasHandles = true;
   readonly typeName: string;
   readonly root: TmpfsInode;
   readonly limits: TmpfsOptions;

@@ -108,6 +108,6 @@ function makeSocketInode(task: Task, path: string, mode: number): Inode | number
   const inode = directory.mknod(parent.name, S_IFSOCK | (mode & 0o777 & ~task.fs.umask), 0, task.credentials);
   if (typeof inode === 'number') return inode;
   instantiate(parent, inode);
-  notifyCreated(directory, parent.name, inode);
+  notifyCreated(parent.dentry, parent.name, inode);
   return inode;
 }
