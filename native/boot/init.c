@@ -43,7 +43,8 @@ void run_init(struct options *options, struct state *state) {
   if (read(state->sync[0], &go, 1) != 1) _exit(125); // the outer process failed, and said so
   close(state->sync[0]);
   become_root();
-  // Another id than the caller's has made us somebody whose /proc files are the host root's: the zygote's maps are ours.
+  // Another id than the caller's has made us somebody whose /proc files are the host root's: the zygote's maps are
+  // ours.
   if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) die(NULL, "cannot keep our own /proc");
   // After the change of ids, which clears it. The outer process may be dead already: then its socket is closed.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) die(NULL, "cannot tie the sandbox to its launcher");
