@@ -84,6 +84,8 @@ enum {
   H_HWCAP = 245,
   H_FAST = 246, // set by the sentry: leave SIGSYS by xrstor and a jump
   H_HWCAP2 = 247,
+  H_TRACE_SOCKET = 252, // under ptrace: the guests' end of the socket by which they get descriptors
+  H_TRACE_SECRET = 254, // u64: for the filter; the zygote wipes it
   // What the stub answers by itself, kept by the sentry (src/kernel/own-answers.ts)
   H_OWN = 256, // 1: the words below are the answers; 0: every call must reach the sentry
   H_OWN_PID = 257,

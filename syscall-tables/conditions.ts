@@ -6,8 +6,8 @@ import { STUB_HIGH } from './stub.ts';
 import { type Condition, DECODE_S64, DECODE_U64, type SyscallEntry } from './types.ts';
 
 // 64-bit fields of struct seccomp_data are low half, high half.
-const lowHalf = (argument: number): number => SECCOMP_DATA_ARGS + 8 * argument;
-const highHalf = (argument: number): number => SECCOMP_DATA_ARGS + 4 + 8 * argument;
+export const lowHalf = (argument: number): number => SECCOMP_DATA_ARGS + 8 * argument;
+export const highHalf = (argument: number): number => SECCOMP_DATA_ARGS + 4 + 8 * argument;
 
 /** Goes on if the condition holds, else to `refuse`. A is lost. */
 export function emitCondition(asm: Assembler, entry: SyscallEntry, condition: Condition, refuse: string): void {

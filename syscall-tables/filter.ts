@@ -10,12 +10,13 @@ import {
   SECCOMP_DATA_IP,
   SECCOMP_DATA_NR,
   SECCOMP_RET_ALLOW,
+  SECCOMP_RET_TRACE,
   SECCOMP_RET_TRAP,
   SECCOMP_RET_USER_NOTIF,
 } from '../src/abi/seccomp.ts';
 import { Assembler, type Instruction } from './bpf.ts';
-import { emitCondition } from './conditions.ts';
-import { DOORBELL, STUB_CALLS, STUB_HIGH } from './stub.ts';
+import { emitCondition, highHalf, lowHalf } from './conditions.ts';
+import { DOORBELL, INJECTED, STUB_CALLS, STUB_HIGH } from './stub.ts';
 import { ENTRIES, entryByName } from './table.ts';
 import type { Rule, SyscallEntry } from './types.ts';
 
@@ -25,8 +26,16 @@ const DATA_IP_HIGH = SECCOMP_DATA_IP + 4;
 /** Rules that programs meet most often come first: each one before costs an instruction. */
 const OFTEN = ['futex', 'brk', 'mmap', 'munmap', 'mprotect', 'madvise'];
 
+/** Stand in a traced guest's filter for the two halves of a secret, which the zygote puts in their place. */
+export const SECRET_LOW = 0x5ec0de01;
+export const SECRET_HIGH = 0x5ec0de02;
+/** Argument that the secret is in: the last, which none of the calls has. */
+const SECRET_ARGUMENT = 5;
+
+export type Transport = 'notify' | 'ptrace';
+
 /** The whole filter of a guest. */
-export function guestFilter(): Instruction[] {
+export function guestFilter(transport: Transport = 'notify'): Instruction[] {
   const asm = new Assembler();
   asm.load(SECCOMP_DATA_ARCH);
   asm.ifEqual(AUDIT_ARCH_X86_64, 'amd64', '');
@@ -34,8 +43,9 @@ export function guestFilter(): Instruction[] {
   asm.label('amd64');
   asm.load(SECCOMP_DATA_NR);
   asm.ifEqual(DOORBELL, '', 'call');
-  asm.ret(SECCOMP_RET_USER_NOTIF);
+  asm.ret(transport === 'ptrace' ? SECCOMP_RET_TRACE : SECCOMP_RET_USER_NOTIF);
   asm.label('call');
+  if (transport === 'ptrace') emitInjected(asm);
   asm.load(DATA_IP_HIGH);
   asm.ifEqual(STUB_HIGH, 'stub', '');
   asm.jump('program');
@@ -50,6 +60,24 @@ export function guestFilter(): Instruction[] {
   for (const entry of programCalls()) emitRule(asm, entry, entry.rule as Rule);
   asm.ret(SECCOMP_RET_TRAP);
   return asm.assemble();
+}
+
+/**
+ * Calls that only the tracer can have made: they bring a descriptor (native/addon/trace.c), and know the secret. A holds
+ * the number, before and after.
+ */
+function emitInjected(asm: Assembler): void {
+  for (const name of INJECTED) asm.ifEqual(entryByName(name).nr, 'injected', '');
+  asm.jump('not injected');
+  asm.label('injected');
+  asm.load(lowHalf(SECRET_ARGUMENT));
+  asm.ifEqual(SECRET_LOW, '', 'no secret');
+  asm.load(highHalf(SECRET_ARGUMENT));
+  asm.ifEqual(SECRET_HIGH, '', 'no secret');
+  asm.ret(SECCOMP_RET_ALLOW);
+  asm.label('no secret');
+  asm.load(SECCOMP_DATA_NR);
+  asm.label('not injected');
 }
 
 /** Entries that programs may run on the host, in the order in which the filter tries them. */

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Instruction } from './bpf.ts';
-import { guestFilter } from './filter.ts';
+import { guestFilter, SECRET_HIGH, SECRET_LOW } from './filter.ts';
 import { copyPlan } from './plan.ts';
 import { SENTRY_VARIANTS, sentryFilter } from './sentry-filter.ts';
 import { SYSCALL_COUNT, TABLE } from './table.ts';
@@ -30,13 +30,19 @@ ${lines.join('')}};
 const linesOf = (filter: readonly Instruction[]): string =>
   filter.map(({ code, jt, jf, k }) => `    {0x${code.toString(16)}, ${jt}, ${jf}, 0x${k.toString(16)}},\n`).join('');
 
-/** filter.h: the guest's seccomp filter. */
+/** filter.h: the guest's seccomp filter, one for each transport. */
 export function filterHeader(): string {
   return `${NOTICE}
 #include <linux/filter.h>
 
 static const struct sock_filter GUEST_FILTER[] = {
-${linesOf(guestFilter())}};
+${linesOf(guestFilter('notify'))}};
+
+#define SECRET_LOW  0x${SECRET_LOW.toString(16)}
+#define SECRET_HIGH 0x${SECRET_HIGH.toString(16)}
+
+static const struct sock_filter TRACED_FILTER[] = {
+${linesOf(guestFilter('ptrace'))}};
 `;
 }
 

@@ -3,7 +3,7 @@
 // a guest's program: a sentry that has been taken over can do no more than this. Everything that is not listed kills it.
 //
 // There is no clone (all threads exist), no execve, no open by an absolute path, no PROT_EXEC (V8 has made its code
-// range by then), no mount, no seccomp, no bpf, no ptrace.
+// range by then), no mount, no seccomp, no bpf, and no ptrace but where that is the transport.
 
 import { EAFNOSUPPORT, EINVAL, ENOENT, ENOPROTOOPT, ENOTTY } from '../src/abi/errno.ts';
 import { AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL } from '../src/abi/fcntl.ts';
@@ -23,6 +23,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../src/abi/mman.ts';
+import { PTRACE_CONT, PTRACE_GETREGS, PTRACE_LISTEN, PTRACE_SETREGS, PTRACE_SYSCALL } from '../src/abi/ptrace.ts';
 import {
   AF_INET,
   AF_INET6,
@@ -298,8 +299,26 @@ const NETWORK: SentryGroup = {
 /** Groups that every sentry has. */
 export const SENTRY_GROUPS: readonly SentryGroup[] = [MEMORY, RUNTIME, LOOP, GUESTS, FILE, PATHS, STREAMS];
 
-/** The bit that lockDown() takes for an optional group. */
+const TRACEE = 'rings by ptrace: native/addon/trace.c';
+
+const TRACING: SentryGroup = {
+  name: 'guests traced (--platform=ptrace)',
+  calls: [
+    when(
+      'ptrace',
+      'CONT GETREGS SETREGS SYSCALL LISTEN',
+      [{ argument: 'request', oneOf: [PTRACE_CONT, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_SYSCALL, PTRACE_LISTEN] }],
+      TRACEE,
+    ),
+    always('wait4', TRACEE),
+    always('tkill', 'signals that came while a thread was made to make a call'),
+    always('sendmmsg', 'descriptors for guests'),
+  ],
+};
+
+/** The bits that lockDown() takes for the optional groups. */
 export const LOCK_NETWORK = 1;
+export const LOCK_TRACING = 2;
 
 /** Groups that are there when a sandbox needs them, in the order of their bits. */
-export const OPTIONAL_GROUPS: readonly SentryGroup[] = [NETWORK];
+export const OPTIONAL_GROUPS: readonly SentryGroup[] = [NETWORK, TRACING];

@@ -46,6 +46,9 @@ export const STUB_HIGH = 0x7e00;
 /** The notified system call; native/abi.h has the same. */
 export const DOORBELL = 1000;
 
+/** What a tracer has a stopped guest thread do, to give it a descriptor (the ptrace transport only). */
+export const INJECTED: readonly string[] = ['recvmsg', 'dup3', 'close'];
+
 export interface StubCall {
   readonly name: string;
   readonly rule: Rule;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "../abi.h"
 
@@ -52,6 +53,29 @@ extern s32 doorbell_expected[MAX_SLOTS];
 /** A slot's pending notification and its thread are forgotten. */
 void doorbell_forget(u32 index);
 void doorbell_exports(napi_env env, napi_value exports);
+
+// ---- the two ways in which a ring comes: notify.c and trace.c ----
+struct ring {
+  u64 id;              // to answer it by
+  s32 pid;             // the thread that rang, as the kernel has it
+  u64 index, sequence; // what it said
+};
+struct transport {
+  /** After the zygote has published H_LISTENER. A descriptor that is readable when a ring waits, or -errno. */
+  int (*attach)(pid_t zygote, int pidfd, volatile u32 *slot0);
+  /** 0, -EAGAIN (none after all, or a signal came), or the -errno of the end. Without `block` poll(2) said there is
+   * one. */
+  int (*receive)(struct ring *ring, bool block);
+  /** The thread goes on with this result of its ring. `elsewhere`: it is to run on another CPU than ours. 0 or -errno.
+   */
+  int (*answer)(u64 id, s32 error, bool elsewhere);
+  /** Gives the process that rang for slot `index` a descriptor; with `send` that is the answer. Its number or -errno.
+   */
+  s64 (*addfd)(u64 id, u32 index, int fd, int new_fd, bool send);
+  /** 0 while the thread waits for its answer, else -ENOENT. */
+  int (*valid)(u64 id);
+};
+extern const struct transport notify_transport, trace_transport;
 
 // ---- spin.c ----
 /** Whether answering and then spinning is worth a try; `now` in ns. */

@@ -1,25 +1,18 @@
-// The doorbell: seccomp's user notification. A notified thread sleeps in the kernel until it is answered.
+// The doorbell: a system call whose thread sleeps in the kernel until it is answered. How it comes to us is the
+// transport's business (notify.c, trace.c).
 //
 // Who rang is told by the kernel (the pid), which slot it means by the caller (untrusted). A ring counts
 // only if the slot exists, its sequence number is the slot's, and the thread is the one that rang there
 // first; so a guest can wake nobody but itself, and only with what it wrote into a slot of its own.
 #include "addon.h"
 
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#endif
-#define SYNC_WAKE_UP 1ul // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 
 #define LISTENER_TIMEOUT_NS 10000000000l
 
@@ -27,9 +20,9 @@
 enum { NEXT_TIMEOUT = -1, NEXT_EVENTS = -2, NEXT_GONE = -3, NEXT_STRANGER = -4, RECEIVE_AGAIN = -5 };
 #define LATE_RING MAX_SLOTS // added to a slot: the ring that doorbell_want() asked for
 
-static int listener = -1;
-static bool can_sync;
-static u64 pending[MAX_SLOTS]; // id of the notification that waits for an answer
+static const struct transport *transport;
+static int listener = -1;      // readable when a ring waits
+static u64 pending[MAX_SLOTS]; // id + 1 of the ring that waits for an answer
 static u32 served[MAX_SLOTS];  // sequence number of the last call that was taken
 static u32 done[MAX_SLOTS];    // sequence number of the last call that was answered without a ring
 static bool spun[MAX_SLOTS];   // it was taken without a ring, and is not answered yet
@@ -57,32 +50,20 @@ static int answer_spun(u32 index) {
   return 0;
 }
 
-static int send_answer(u32 index, s32 error) {
+static int send_answer(u32 index, bool elsewhere) {
   if (!pending[index]) return spun[index] ? answer_spun(index) : -ENOENT;
-  struct seccomp_notif_resp response = {.id = pending[index], .error = error};
-  int result;
-  do { result = ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response); } while (result && errno == EINTR);
+  u64 id = pending[index] - 1;
   pending[index] = 0;
-  return result ? -errno : 0;
+  return transport->answer(id, 0, elsewhere);
 }
 
-/**
- * SYNC_WAKE_UP puts the woken thread on our CPU, where it runs as soon as we sleep. That is right for a
- * thread that rang from here, or that slept long. One that rang from another CPU a moment ago would be
- * dragged over and queued behind us.
- */
 static int answer_at_once(u32 index) {
   if (spun[index] && !pending[index]) return answer_spun(index);
   bool watch = in_burst && spin_worthwhile((s64)addon_clock[0]);
   bool here = slot_header(index)[H_CPU] == (u32)sched_getcpu();
   if (watch) spin_watch(index, here);
   // To be watched it must run elsewhere: we shall not sleep.
-  if (!can_sync || (here && !watch)) return send_answer(index, 0);
-  addon_info[INFO_MOVED]++;
-  ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 0ul);
-  int result = send_answer(index, 0);
-  ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
-  return result;
+  return send_answer(index, !here || watch);
 }
 
 // ---- receiving ----
@@ -90,19 +71,19 @@ static int answer_at_once(u32 index) {
 static u32 calls_since_look; // since other events were looked at
 
 /** What a ring is to us. */
-enum ring { RING_REFUSED, RING_NEW, RING_WITHHELD, RING_WANTED, RING_ANSWERED };
+enum verdict { RING_REFUSED, RING_NEW, RING_WITHHELD, RING_WANTED, RING_ANSWERED };
 
-static enum ring judge(const struct seccomp_notif *notification) {
-  u64 index = notification->data.args[0], sequence = notification->data.args[1];
+static enum verdict judge(const struct ring *ring) {
+  u64 index = ring->index, sequence = ring->sequence;
   volatile u32 *slot = index < MAX_SLOTS ? slot_header(index) : NULL;
-  if (!slot || !notification->pid || sequence != slot[H_SEQ]) return RING_REFUSED;
+  if (!slot || !ring->pid || sequence != slot[H_SEQ]) return RING_REFUSED;
   // Taken and answered without a ring, while its thread was about to ring. Whoever it is may go on.
   if (done[index] == sequence && !spun[index]) return RING_ANSWERED;
   s32 expected = doorbell_expected[index];
-  if (expected && expected != (s32)notification->pid) return RING_REFUSED;
+  if (expected && expected != ring->pid) return RING_REFUSED;
   if (served[index] == sequence && !spun[index]) return RING_REFUSED; // answered already, and heard
-  doorbell_expected[index] = notification->pid;
-  pending[index] = notification->id;
+  doorbell_expected[index] = ring->pid;
+  pending[index] = ring->id + 1;
   if (served[index] != sequence) {
     served[index] = sequence;
     return RING_NEW;
@@ -113,32 +94,26 @@ static enum ring judge(const struct seccomp_notif *notification) {
   return want ? RING_WANTED : RING_WITHHELD;
 }
 
-static void answer_directly(u64 id, s32 error) {
-  struct seccomp_notif_resp response = {.id = id, .error = error};
-  ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
-}
-
-/** Waits for a notification: its slot, or one of NEXT_GONE, NEXT_STRANGER, RECEIVE_AGAIN. */
-static int receive(void) {
-  struct seccomp_notif notification;
-  memset(&notification, 0, sizeof notification);
-  if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification)) {
-    // EINTR: our tick. ENOENT: a signal took the caller back before we came.
-    if (errno == EINTR || errno == ENOENT) return RECEIVE_AGAIN;
-    addon_info[INFO_ERROR] = errno;
+/** Waits for a ring: its slot, or one of NEXT_GONE, NEXT_STRANGER, RECEIVE_AGAIN. */
+static int receive(bool block) {
+  struct ring ring;
+  int result = transport->receive(&ring, block);
+  if (result == -EAGAIN) return RECEIVE_AGAIN;
+  if (result) {
+    addon_info[INFO_ERROR] = -result;
     return NEXT_GONE;
   }
-  addon_info[INFO_PID] = notification.pid;
+  addon_info[INFO_PID] = ring.pid;
   calls_since_look++; // refused ones too: those who ring in vain must not keep other events away
-  u32 index = notification.data.args[0];
-  switch (judge(&notification)) {
+  u32 index = ring.index;
+  switch (judge(&ring)) {
   case RING_NEW: return index;
   case RING_WANTED: return LATE_RING + index;
   case RING_WITHHELD: return RECEIVE_AGAIN;
-  case RING_ANSWERED: answer_directly(notification.id, 0); return RECEIVE_AGAIN;
+  case RING_ANSWERED: transport->answer(ring.id, 0, false); return RECEIVE_AGAIN;
   case RING_REFUSED: break;
   }
-  answer_directly(notification.id, -ENOSYS);
+  transport->answer(ring.id, -ENOSYS, false);
   return NEXT_STRANGER;
 }
 
@@ -236,7 +211,7 @@ static int look(s64 deadline) {
     return NEXT_EVENTS;
   }
   if (!others) calls_since_look = 0;
-  if (rings) return receive();
+  if (rings) return receive(false);
   // POLLERR says only that a signal came while the kernel looked.
   if (ready > 0 && poll[0].revents & POLLHUP) return NEXT_GONE;
   if (deadline >= 0 && clock_monotonic() >= deadline) return NEXT_TIMEOUT;
@@ -268,7 +243,7 @@ static int next(s64 timeout) {
       if (taken >= 0) return count_call(taken_last = taken);
     }
     bool blind = in_burst && !ticked && calls_since_look < LOOK_INTERVAL && (timeout < 0 || timeout > TICK_NS);
-    int result = blind ? receive() : look(deadline);
+    int result = blind ? receive(true) : look(deadline);
     if (result >= 0) return count_call(result);
     if (result != RECEIVE_AGAIN) return finish_wait(result, clock_monotonic());
     // Woken for nothing: whatever it was, the next look must see it.
@@ -300,32 +275,36 @@ static int wait_for_listener(volatile u32 *slot, int pidfd) {
   return (s32)slot[H_LISTENER];
 }
 
+/** The zygote may go on, or (under ptrace) begin. */
+static void release_zygote(volatile u32 *slot) {
+  __atomic_store_n(&slot[H_FAST], 1, __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, &slot[H_FAST], FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 /**
- * attach(slot0fd, zygotePid): maps slot 0 and fetches the listener that the zygote published there. 0, or
- * -errno: that of seccomp(2) in the zygote, ESRCH if it died, ETIMEDOUT.
+ * attach(slot0fd, zygotePid, traced): maps slot 0 and takes over from the zygote what it published there; traced: by
+ * ptrace. 0, or -errno: that of seccomp(2) in the zygote, ESRCH if it died, ETIMEDOUT.
  */
 static napi_value attach(napi_env env, napi_callback_info info) {
   struct arguments a;
   s64 fd, pid;
+  bool traced;
   get_arguments(env, info, &a);
-  if (!arena || listener >= 0 || !get_number(env, &a, 0, &fd) || !get_number(env, &a, 1, &pid))
+  if (!arena || listener >= 0 || !get_number(env, &a, 0, &fd) || !get_number(env, &a, 1, &pid) ||
+      napi_get_value_bool(env, a.value[2], &traced) != napi_ok)
     return number_value(env, -EINVAL);
   int result = slot_attach(0, fd);
   if (result < 0) return number_value(env, result);
   int pidfd = syscall(SYS_pidfd_open, (pid_t)pid, 0);
   if (pidfd < 0) return number_value(env, -errno);
+  transport = traced ? &trace_transport : &notify_transport;
   result = wait_for_listener(slot_header(0), pidfd);
-  if (result > 0) {
-    listener = syscall(SYS_pidfd_getfd, pidfd, result - 1, 0);
-    result = listener < 0 ? -errno : 0;
-  }
+  if (result > 0) listener = result = transport->attach(pid, pidfd, slot_header(0));
   close(pidfd);
   if (result < 0) return number_value(env, result);
   doorbell_expected[0] = pid;
   served[0] = slot_header(0)[H_SEQ] - 1; // it may have rung already
-  slot_header(0)[H_FAST] = 1;            // read by the zygote after its first answer
-  can_sync = !ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
-  addon_info[INFO_SYNC] = can_sync;
+  release_zygote(slot_header(0));
   create_tick();
   spin_create();
   return number_value(env, 0);
@@ -353,7 +332,7 @@ static napi_value reply(napi_env env, napi_callback_info info) {
   struct arguments a;
   get_arguments(env, info, &a);
   s64 index = slot_argument(env, &a);
-  return index < 0 ? NULL : number_value(env, send_answer(index, 0));
+  return index < 0 ? NULL : number_value(env, send_answer(index, false));
 }
 
 /**
@@ -371,18 +350,7 @@ static napi_value addfd(napi_env env, napi_callback_info info) {
       napi_get_value_bool(env, a.value[3], &send) != napi_ok)
     return number_value(env, -EINVAL);
   if (!pending[index]) return number_value(env, spun[index] ? -EAGAIN : -ENOENT);
-  struct seccomp_notif_addfd request = {.id = pending[index], .srcfd = host_fd};
-  if (new_fd >= 0) {
-    request.newfd = new_fd;
-    request.flags = SECCOMP_ADDFD_FLAG_SETFD;
-  }
-  if (send) request.flags |= SECCOMP_ADDFD_FLAG_SEND;
-  // Interrupted, the kernel would take the descriptor back and send the answer all the same.
-  sigset_t all, before;
-  sigfillset(&all);
-  sigprocmask(SIG_BLOCK, &all, &before);
-  s64 result = result_of(ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request));
-  sigprocmask(SIG_SETMASK, &before, NULL);
+  s64 result = transport->addfd(pending[index] - 1, index, host_fd, new_fd, send);
   if (send && result >= 0) pending[index] = 0;
   return number_value(env, result);
 }
@@ -408,7 +376,7 @@ static napi_value id_valid(napi_env env, napi_callback_info info) {
   s64 index = slot_argument(env, &a);
   if (index < 0) return NULL;
   if (!pending[index]) return number_value(env, -ENOENT);
-  return number_value(env, result_of(ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &pending[index])));
+  return number_value(env, transport->valid(pending[index] - 1));
 }
 
 void doorbell_exports(napi_env env, napi_value exports) {

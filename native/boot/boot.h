@@ -66,6 +66,7 @@ struct options {
   const char *control_directory; // of the container's state, or NULL: there the sentry is asked for things
   const char *console_socket;    // who gets the master of the container's terminal, or NULL
   bool is_exec;                  // one more program in a running sandbox
+  bool traced;                   // the sentry gets its calls by ptrace
   bool new_session;              // away from the caller's terminal and job
   bool remove;                   // the state and the cgroups go away at the end
   const char *cgroup[MAX_CGROUPS];

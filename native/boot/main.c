@@ -115,6 +115,7 @@ static void parse_options(struct options *options, char **argv) {
     else if ((value = option_value(argv[i], "--pass-fd"))) parse_passed(options, value);
     else if ((value = option_value(argv[i], "--cgroup")) && options->cgroups < MAX_CGROUPS)
       options->cgroup[options->cgroups++] = value;
+    else if (!strcmp(argv[i], "--traced")) options->traced = true;
     else if (!strcmp(argv[i], "--exec")) options->is_exec = true;
     else if (!strcmp(argv[i], "--remove")) options->remove = true;
     else if (!strcmp(argv[i], "--new-session")) options->new_session = true;

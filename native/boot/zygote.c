@@ -52,7 +52,7 @@ static void be_the_first_victim(void) {
   fclose(file);
 }
 
-static void run_zygote(const struct state *state, int sync) {
+static void run_zygote(const struct options *options, const struct state *state, int sync) {
   // /proc is still the host's: our number there is what the parent needs to find us.
   char number[32] = "", go;
   if (readlink("/proc/self", number, sizeof number - 1) <= 0)
@@ -71,7 +71,7 @@ static void run_zygote(const struct state *state, int sync) {
   if (syscall(SYS_close_range, 5, ~0u, 0)) die(NULL, "cannot close descriptors (close_range)");
   limit_capabilities(0);
   fcntl(2, F_SETFD, FD_CLOEXEC);
-  char *argv[] = {"stub", NULL}, *envp[] = {NULL};
+  char *argv[] = {"stub", options->traced ? "traced" : NULL, NULL}, *envp[] = {NULL};
   syscall(SYS_execveat, 4, "", argv, envp, AT_EMPTY_PATH);
   die("vm.memfd_noexec=2 forbids it: sysctl vm.memfd_noexec=1", "cannot start the stub");
 }
@@ -86,7 +86,7 @@ pid_t start_zygote(const struct options *options, const struct state *state) {
         "cannot make the guests' namespaces");
   if (!pid) {
     close(sync[0]);
-    run_zygote(state, sync[1]);
+    run_zygote(options, state, sync[1]);
   }
   close(sync[1]);
   char number[32];

@@ -20,16 +20,43 @@ static struct auxiliary read_auxiliary(const u64 *sp) {
   return aux;
 }
 
-/** Installs the guest filter. Listener descriptor, or -errno. */
-static long install_filter(void) {
+/** Installs a filter for good, and for all descendants. What seccomp(2) says. */
+static long install_filter(const struct sock_filter *filter, u16 count, u64 flags) {
   struct {
     u16 count;
     const struct sock_filter *filter;
-  } program = {sizeof GUEST_FILTER / sizeof GUEST_FILTER[0], GUEST_FILTER};
-  long result = sys(SYS_prctl, 38, 1); // PR_SET_NO_NEW_PRIVS
-  if (failed(result)) return result;
-  // SECCOMP_SET_MODE_FILTER; SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-  return sys(SYS_seccomp, 1, 8 | 32, &program);
+  } program = {count, filter};
+  long result = sys(SYS_prctl, 38, 1);                                   // PR_SET_NO_NEW_PRIVS
+  return failed(result) ? result : sys(SYS_seccomp, 1, flags, &program); // SECCOMP_SET_MODE_FILTER
+}
+
+/** User notification: the listener's descriptor, or -errno. */
+static long prepare_notify(void) {
+  // SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+  return install_filter(GUEST_FILTER, sizeof GUEST_FILTER / sizeof GUEST_FILTER[0], 8 | 32);
+}
+
+/** ptrace: one end of a socket whose other end stays with all guests, or -errno. */
+static long prepare_trace(volatile u32 *slot) {
+  s32 ends[2];
+  long result = sys(SYS_socketpair, 1, 5, 0, ends); // AF_UNIX, SOCK_SEQPACKET
+  slot[H_TRACE_SOCKET] = ends[0];
+  return failed(result) ? result : ends[1];
+}
+
+/** Waits until the sentry traces us; then the filter is made with its secret, of which nothing stays in our memory. */
+static void finish_trace(volatile u32 *slot) {
+  while (!__atomic_load_n(&slot[H_FAST], __ATOMIC_SEQ_CST)) sys(SYS_futex, &slot[H_FAST], 0, 0, 0); // FUTEX_WAIT
+  struct sock_filter filter[sizeof TRACED_FILTER / sizeof TRACED_FILTER[0]];
+  __builtin_memcpy(filter, TRACED_FILTER, sizeof filter);
+  for (u32 i = 0; i < sizeof filter / sizeof filter[0]; i++) {
+    if (filter[i].k == SECRET_LOW) filter[i].k = slot[H_TRACE_SECRET];
+    else if (filter[i].k == SECRET_HIGH) filter[i].k = slot[H_TRACE_SECRET + 1];
+  }
+  long result = install_filter(filter, sizeof filter / sizeof filter[0], 0);
+  for (volatile u8 *p = (u8 *)filter; p < (u8 *)(filter + sizeof filter / sizeof filter[0]); p++) *p = 0;
+  slot[H_TRACE_SECRET] = slot[H_TRACE_SECRET + 1] = 0;
+  if (failed(result)) die(EXIT_NO_FILTER);
 }
 
 /** The zygote's life, on the stub stack of block 0: the initial stack is given back to the kernel. */
@@ -51,8 +78,9 @@ USED NORETURN void start(const u64 *sp) {
   install_handlers();
 
   // Three frames may nest: a call's, the fault of a copy, an interrupt on top.
-  long listener = aux.minsigstksz * 4 > ALTSTACK_SIZE ? -E2BIG : install_filter();
   volatile u32 *slot = thread->slot;
+  int traced = *sp > 1; // the launcher said so
+  long listener = aux.minsigstksz * 4 > ALTSTACK_SIZE ? -E2BIG : traced ? prepare_trace(slot) : prepare_notify();
   write64(slot, H_VDSO, aux.vdso);
   slot[H_MINSIGSTK] = aux.minsigstksz;
   slot[H_HWCAP] = aux.hwcap;
@@ -61,6 +89,7 @@ USED NORETURN void start(const u64 *sp) {
   sys(SYS_futex, &slot[H_LISTENER], 1, 1); // FUTEX_WAKE
   if (failed(listener)) die(EXIT_NO_FILTER);
   thread->listener = listener + 1;
+  if (traced) finish_trace(slot);
 
   u64 stack_high = (aux.execfn + 4096) & ~4095ul; // the string at the very top of the stack
   u64 stack_low = ((u64)sp & ~4095ul) - 0x40000;

@@ -17,6 +17,7 @@ enum { // the host calls that the stub makes by itself
   SYS_rt_sigaction = 13,
   SYS_rt_sigreturn = 15,
   SYS_madvise = 28,
+  SYS_socketpair = 53,
   SYS_clone = 56,
   SYS_fork = 57,
   SYS_vfork = 58,

@@ -40,6 +40,8 @@ export interface SandboxSpec {
   readonly patch: boolean;
   /** The sentry spins for the next call while calls come fast and a CPU is to spare (--spin off). */
   readonly spin: boolean;
+  /** How calls come from the guests to the sentry: by seccomp's user notification or by ptrace (--platform). */
+  readonly platform: 'notify' | 'ptrace';
   /** Print the counts of served and host calls, by name, to stderr at the end. */
   readonly stats: boolean;
   /** Log what the sentry does to stderr. */

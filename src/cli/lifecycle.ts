@@ -10,7 +10,7 @@ import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, print } from './caller.ts';
 import { debug, hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
 import { addNetworkOptions, type NetworkOptions } from './network.ts';
-import { addTraceOptions, type TraceOptions, traceSpec } from './options.ts';
+import { addTraceOptions, environmentPlatform, type TraceOptions, traceSpec } from './options.ts';
 
 interface BundleOptions extends NetworkOptions {
   readonly bundle: string;
@@ -52,6 +52,7 @@ function createOptions(id: string, options: BundleOptions, warn: (message: strin
     preserveFds: options.preserveFds,
     ...UNTRACED,
     network: options.network ?? networkDefaults().network ?? null,
+    platform: environmentPlatform(),
     debug: isDebug(),
     warn,
   };

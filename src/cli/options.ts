@@ -13,6 +13,12 @@ export interface TraceOptions {
   readonly debug?: true;
   readonly patch: boolean;
   readonly spin: 'auto' | 'off';
+  readonly platform: SandboxSpec['platform'];
+}
+
+/** The transport of containers whose verbs have no option for it. */
+export function environmentPlatform(): SandboxSpec['platform'] {
+  return process.env.CLOISTER_PLATFORM === 'ptrace' ? 'ptrace' : 'notify';
 }
 
 /** What can be watched of a sandbox while it runs. */
@@ -27,6 +33,12 @@ export function addTraceOptions(command: Command): Command {
       new Option('--spin <when>', 'wait for system calls in memory while they come fast and a CPU is to spare')
         .choices(['auto', 'off'])
         .default('auto'),
+    )
+    .addOption(
+      new Option('--platform <name>', 'how system calls come to the sentry: seccomp notifications, or ptrace')
+        .choices(['notify', 'ptrace'])
+        .env('CLOISTER_PLATFORM')
+        .default('notify'),
     );
 }
 
@@ -34,7 +46,7 @@ export function addTraceOptions(command: Command): Command {
 export function traceSpec(
   options: TraceOptions,
   dist: string,
-): Pick<SandboxSpec, 'strace' | 'stats' | 'debug' | 'patch' | 'spin'> {
+): Pick<SandboxSpec, 'strace' | 'stats' | 'debug' | 'patch' | 'spin' | 'platform'> {
   const { straceLog } = options;
   let strace: SandboxSpec['strace'] = null;
   if (straceLog !== undefined) strace = { fd: openLog(dist, straceLog) };
@@ -45,6 +57,7 @@ export function traceSpec(
     debug: options.debug ?? false,
     patch: options.patch,
     spin: options.spin === 'auto',
+    platform: options.platform,
   };
 }
 

@@ -37,6 +37,7 @@ export interface ConversionOptions {
   readonly spin: boolean;
   /** What --network says; null: what the configuration says. */
   readonly network: { readonly outside: NetworkSpec['outside']; readonly path: string | null } | null;
+  readonly platform: SandboxSpec['platform'];
   /** Is told what the container will have to do without. */
   readonly warn: (message: string) => void;
 }
@@ -76,6 +77,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     debug: options.debug,
     patch: options.patch,
     spin: options.spin,
+    platform: options.platform,
   };
   return { spec, binds, identity, networkNamespace: networkNamespaceOf(linux, options) };
 }

@@ -104,6 +104,7 @@ export function bootArguments(dist: string, sandbox: Sandbox): string[] {
   args.push(`--stub=${join(dist, 'stub')}`);
   // With a snapshot the script is no more than argv[1].
   args.push('--node=/node', ...SENTRY_NODE_OPTIONS.map((option) => `--node-arg=${option}`), '--script=sentry');
+  if (spec.platform === 'ptrace') args.push('--traced');
   if (spec.strace !== null) args.push(`--trace-fd=${spec.strace.fd}`);
   args.push(`--hostname=${bootArgument(spec.hostname)}`);
   if (sandbox.networkNamespace !== null) args.push(`--netns=${bootArgument(sandbox.networkNamespace)}`);

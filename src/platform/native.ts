@@ -45,10 +45,11 @@ export interface NativePlatform {
   slotDestroy(slot: number): number;
 
   /**
-   * Maps slot 0 and takes over the listener that the zygote published there. 0, or -errno: what seccomp(2) said in
+   * Maps slot 0 and takes over from the zygote what it published there: the listener of its user notifications, or
+   * (traced) itself as a tracee. 0, or -errno: what seccomp(2) said in
    * the zygote, -ESRCH if the zygote died, -ETIMEDOUT.
    */
-  attach(slot0Fd: HostFd, zygotePid: HostPid): number;
+  attach(slot0Fd: HostFd, zygotePid: HostPid, traced: boolean): number;
   /**
    * Answers `reply` (or -1), then waits for at most timeoutNs (-1: for ever, 0: not at all). The slot that rang, or
    * one of NEXT_*.

@@ -3,7 +3,7 @@
 
 import { closeSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { startupSnapshot } from 'node:v8';
-import { LOCK_NETWORK } from '../../syscall-tables/sentry.ts';
+import { LOCK_NETWORK, LOCK_TRACING } from '../../syscall-tables/sentry.ts';
 import type { HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
@@ -45,7 +45,7 @@ function main(): void {
   try {
     const spec = parseSandboxSpec(readFileSync(args.spec, 'utf8'));
     closeSync(args.spec);
-    bindNative(args);
+    bindNative(args, spec);
     prepareKernel(spec, log);
     const mounts = mountRoot(args, spec);
     handshake(args);
@@ -75,10 +75,10 @@ function main(): void {
   }
 }
 
-function bindNative(args: SentryArguments): void {
+function bindNative(args: SentryArguments, { platform }: SandboxSpec): void {
   loadAddon(ADDON);
   bindArena(native.arenaCreate());
-  const r = native.attach(args.slot0, args.zygotePid);
+  const r = native.attach(args.slot0, args.zygotePid, platform === 'ptrace');
   if (r < 0) throw new Error(`the guest's seed did not come up (errno ${-r}): the kernel must be Linux 5.19 or newer`);
   setHostProc(args.proc, args.machine);
   setHostUsageReader(hostUsageReader);
@@ -125,7 +125,8 @@ function handshake(args: SentryArguments): void {
 
 /** The sentry's own filter: nothing of what a guest asks for has been looked at before. */
 function lockDown(spec: SandboxSpec, logFd: number): void {
-  const groups = spec.network.outside === 'none' ? 0 : LOCK_NETWORK;
+  const network = spec.network.outside === 'none' ? 0 : LOCK_NETWORK;
+  const groups = network | (spec.platform === 'ptrace' ? LOCK_TRACING : 0);
   const r = native.lockDown(groups, spec.debug ? logFd : -1);
   if (r < 0) throw new Error(`the sentry's filter could not be installed (errno ${-r})`);
 }

@@ -77,8 +77,8 @@ describe('arena and slots', () => {
   test('attach fails on a process that publishes no listener', () => {
     const fd = host.memfd_create('slot', 1) as HostFd;
     host.ftruncate(fd, SLOT_SIZE);
-    assert.equal(native.attach(fd, 999999999 as HostPid), -ESRCH);
-    assert.ok(native.attach(-1 as HostFd, process.pid as HostPid) < 0);
+    assert.equal(native.attach(fd, 999999999 as HostPid, false), -ESRCH);
+    assert.ok(native.attach(-1 as HostFd, process.pid as HostPid, false) < 0);
   });
 });
 

@@ -440,7 +440,7 @@ const scenes: Record<string, () => unknown> = {
   },
 };
 
-const attached = native.attach(descriptor('slot0-fd'), descriptor('zygote-pid') as unknown as HostPid);
+const attached = native.attach(descriptor('slot0-fd'), descriptor('zygote-pid') as unknown as HostPid, false);
 if (attached < 0) throw new Error(`attach: ${attached}`);
 if (next() !== 0) throw new Error('the zygote did not ring');
 writeSync(descriptor('init-fd'), 'ready\n');

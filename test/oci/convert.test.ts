@@ -42,6 +42,7 @@ function convert(changes: Changes): { sandbox: Sandbox; warnings: string[] } {
     patch: true,
     spin: true,
     network: null,
+    platform: 'notify',
     warn: (message) => warnings.push(message),
   });
   return { sandbox, warnings };
