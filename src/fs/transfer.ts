@@ -119,7 +119,7 @@ export function readLoaded(task: Task, file: OpenFile, offset: number, again = f
 /** The same without waiting, and what was read is in the guest's memory when this returns. */
 export function readLoadedNow(task: Task, file: OpenFile, offset: number): number {
   const n = readPieces(task, file, offset);
-  if (n > 0) notifyDentry(file.path.dentry, file.inode, IN_ACCESS);
+  if (n > 0) notifyFile(file, IN_ACCESS);
   return n;
 }
 
