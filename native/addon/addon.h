@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "../abi.h"
+#include "../stall.h"
 
 #define SCRATCH_SIZE (16ul << 20) // the sentry's own, behind the slots
 #define ARENA_SIZE   (MAX_SLOTS * SLOT_SIZE + SCRATCH_SIZE)

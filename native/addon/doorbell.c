@@ -45,6 +45,7 @@ void doorbell_forget(u32 index) {
 static int answer_spun(u32 index) {
   spun[index] = wanted[index] = false;
   done[index] = served[index];
+  stall();
   __atomic_store_n(&slot_header(index)[H_DONE], served[index], __ATOMIC_RELEASE);
   addon_info[INFO_SPUN]++;
   return 0;
@@ -76,6 +77,7 @@ enum verdict { RING_REFUSED, RING_NEW, RING_WITHHELD, RING_WANTED, RING_ANSWERED
 static enum verdict judge(const struct ring *ring) {
   u64 index = ring->index, sequence = ring->sequence;
   volatile u32 *slot = index < MAX_SLOTS ? slot_header(index) : NULL;
+  stall();
   if (!slot || !ring->pid || sequence != slot[H_SEQ]) return RING_REFUSED;
   // Taken and answered without a ring, while its thread was about to ring. Whoever it is may go on.
   if (done[index] == sequence && !spun[index]) return RING_ANSWERED;
@@ -186,6 +188,7 @@ static int finish_wait(int result, s64 now) {
 
 /** Looks at everything; sleeps until deadline (-1: for ever) unless a burst goes on. */
 static int look(s64 deadline) {
+  stall();
   int epoll = wait_epoll();
   bool burst = in_burst;
   if (burst && ticked) {
@@ -228,6 +231,7 @@ static int take_spun(s64 deadline) {
   }
   served[index] = slot_header(index)[H_SEQ];
   spun[index] = true;
+  stall();
   return index;
 }
 

@@ -60,6 +60,7 @@ void spin_unwatch(u32 index) {
   for (u32 i = 0; i < watch_count; i++) {
     if (watched[i] != index) continue;
     volatile u32 *slot = slot_header(index);
+    stall();
     if (slot) slot[H_SPIN] = 0;
     if (moved[i] && doorbell_expected[index] > 0)
       sched_setaffinity(doorbell_expected[index], sizeof all_cpus, &all_cpus);

@@ -32,7 +32,9 @@ INLINE u32 current_cpu(void) {
 static void post(struct thread *thread) {
   volatile u32 *slot = thread->slot;
   slot[H_CPU] = current_cpu();
+  stall();
   slot[H_SEQ] = ++thread->sequence;
+  stall();
 }
 
 /** Longer than any call that is answered at once; a sentry that stops watching ends the wait sooner. */
@@ -48,8 +50,10 @@ static int spin_for_answer(struct thread *thread) {
   u32 sequence = thread->sequence;
   for (u32 i = 0; i < SPIN_ROUNDS && slot[H_SPIN]; i++) {
     if (slot[H_DONE] == sequence) return 1;
+    stall();
     __asm__ volatile("pause");
   }
+  stall();
   return slot[H_DONE] == sequence;
 }
 
@@ -57,6 +61,7 @@ static int spin_for_answer(struct thread *thread) {
 static void ring_posted(struct thread *thread) {
   // A signal that comes before the sentry has picked up the call breaks it: ring again, same number.
   for (;;) {
+    stall();
     long result = sys(DOORBELL, thread->slot_index, thread->sequence);
     if (result >= 0) return;
     if (result != -EINTR) die(EXIT_NO_SENTRY);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "../abi.h"
+#include "../stall.h"
 
 #define INLINE   static inline __attribute__((always_inline))
 #define NORETURN __attribute__((noreturn))

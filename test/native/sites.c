@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #define THREADS 8
-#define CALLS   20000
+#define CALLS   5000
 
 long aligned_site(void), straddling_site(void), direct_jump(void);
 __asm__(".text\n"
-        ".balign 64\naligned_site: mov $39, %eax\n syscall\n ret\n"
-        ".balign 64\n .skip 62, 0x90\nstraddling_site: mov $39, %eax\n syscall\n ret\n"
-        ".balign 64\ndirect_jump: mov $39, %ecx\n mov %ecx, %eax\n jmp 2f\n nop\n1: mov $-1, %eax\n2: syscall\n ret\n");
+        ".balign 64\naligned_site: mov $111, %eax\n syscall\n ret\n"
+        ".balign 64\n .skip 62, 0x90\nstraddling_site: mov $111, %eax\n syscall\n ret\n"
+        ".balign 64\ndirect_jump: mov $111, %ecx\n mov %ecx, %eax\n jmp 2f\n nop\n1: mov $-1, %eax\n2: syscall\n ret\n");
 
 static long expected;
 
@@ -40,7 +40,7 @@ static void run(const char *name, long (*function)(void)) {
   printf("%s: %ld wrong\n", name, sum);
 }
 
-static long generic(void) { return syscall(SYS_getpid); }
+static long generic(void) { return syscall(SYS_getpgrp); }
 
 static long failing(void) { return syscall(SYS_read, -1, NULL, 0) == -1 ? expected : 0; }
 
@@ -57,7 +57,7 @@ static void own_gs(void) {
     data[0] = 4711;
     __asm__ volatile("wrgsbase %0" : : "r"(data));
     for (int i = 0; i < 100; i++) {
-      wrong += aligned_site() != getpid();
+      wrong += aligned_site() != getpgrp();
       __asm__ volatile("mov %%gs:0, %0" : "=r"(seen));
       wrong += seen != 4711;
     }
@@ -72,14 +72,14 @@ static void children(void) {
   int status, bad = 0;
   for (int i = 0; i < 50; i++) {
     pid_t pid = fork();
-    if (pid == 0) _exit(aligned_site() == getpid() && generic() == getpid() ? 0 : 1);
+    if (pid == 0) _exit(aligned_site() == getpgrp() && generic() == getpgrp() ? 0 : 1);
     bad += waitpid(pid, &status, 0) != pid || status != 0;
   }
   printf("children: %d wrong\n", bad);
 }
 
 int main(void) {
-  expected = getpid();
+  expected = getpgrp();
   run("aligned", aligned_site);
   run("straddling", straddling_site);
   run("direct jump", direct_jump);

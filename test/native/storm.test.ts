@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -42,6 +42,19 @@ function checkInSandbox(way: readonly string[], program: string, expected: strin
   const { stdout, stderr } = spawnSync(join(top, 'bin/cloister'), args, { encoding: 'utf8', timeout: 120_000 });
   assert.equal(stdout, expected, stderr);
 }
+
+test('no call is lost or answered wrongly when both sides stall at random', () => {
+  // A copy of what was built, with a stub and an addon that stall (native/stall.h).
+  const built = join(directory, 'dist');
+  cpSync(join(top, 'dist'), built, { recursive: true });
+  const make = ['--silent', '-C', join(top, 'native'), `DIST=${built}`, 'STALLS=1', '--assume-new=stall.h'];
+  execFileSync('make', [...make, `${built}/stub`, `${built}/cloister.node`], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const args = [join(built, 'cli.js'), 'do', '--bind', `${directory}:${directory}:ro`, '--', sites];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(stdout, execFileSync(sites, { encoding: 'utf8' }), stderr);
+});
 
 for (const way of WAYS) {
   const name = way.join(' ') || 'by default';
