@@ -249,7 +249,7 @@ int take_proc(void) {
   syscall(SYS_fsconfig, context, CONFIG_STRING, "subset", "pid",
           0); // processes only; Linux before 5.8 has no such option
   if (!syscall(SYS_fsconfig, context, CONFIG_CREATE, NULL, NULL, 0))
-    tree = syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_RDONLY);
+    tree = syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC);
   close(context);
   return tree;
 }

@@ -8,6 +8,7 @@ import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts'
 import { native } from '../platform/native.ts';
 import { cancelWaits } from './block.ts';
 import { exitDoomed, killGroup } from './exit.ts';
+import { completeTraced, completeWithFault, prepareAnswer } from './ptrace/stops.ts';
 import { makeRunnable } from './run-queue.ts';
 import { DELIVERED_FATAL, deliverSignals, hasDeliveredFrame, resetDelivery } from './signal-delivery.ts';
 import { bitHigh, bitLow, hasDeliverableSignal, type SignalInfo } from './signal-state.ts';
@@ -27,7 +28,18 @@ export function beginAnswer(task: Task): void {
 export function complete(task: Task, result: number, act: number = ACT_SET_RETURN): void {
   if (task.waitCount > 0 || task.timeout.armed) cancelWaits(task);
   if (task.doomed) return exitDoomed(task);
-  if (!task.hasSavedMask && !task.group.stopped && !(result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK)) {
+  if (task.tracing !== null) return completeTraced(task, task.tracing, result, act);
+  completeUntraced(task, result, act);
+}
+
+/** The codes with which a call asks to be made again after a signal; no program ever sees them. */
+export function isRestartCode(result: number): boolean {
+  return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+}
+
+/** The same for a task that no tracer stops now. */
+export function completeUntraced(task: Task, result: number, act: number): void {
+  if (!task.hasSavedMask && !task.group.stopped && !isRestartCode(result)) {
     if (!hasDeliverableSignal(task)) return send(task, act, result);
   }
   completeSlowly(task, result, act);
@@ -35,7 +47,7 @@ export function complete(task: Task, result: number, act: number = ACT_SET_RETUR
 
 function completeSlowly(task: Task, result: number, act: number): void {
   task.state = SERVING;
-  const interrupted = act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+  const interrupted = act === ACT_SET_RETURN && isRestartCode(result);
   // A call that was not cut short gives back its temporary mask before signals are looked at.
   if (!interrupted && result !== -EINTR) restoreMask(task);
   resetDelivery();
@@ -61,6 +73,7 @@ function completeSlowly(task: Task, result: number, act: number): void {
  * cannot be ignored or blocked without ending the process.
  */
 export function completeWithSignal(task: Task, info: SignalInfo): void {
+  if (task.tracing !== null) return completeWithFault(task, task.tracing, info);
   const { signo } = info;
   const { handler } = task.group.actions.get(signo);
   const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
@@ -101,8 +114,7 @@ function withhold(task: Task, act: number, result: number): void {
 export function resumeStopped(task: Task): void {
   const result = task.withheldReturn;
   const act = task.withheldAct;
-  if (act === ACT_SET_RETURN && result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK)
-    return retryAfterSignal(task, result);
+  if (act === ACT_SET_RETURN && isRestartCode(result)) return retryAfterSignal(task, result);
   complete(task, result, act);
 }
 
@@ -116,6 +128,7 @@ function send(task: Task, act: number, result: number): void {
   if (memory.flush() < 0 && act === ACT_SET_RETURN) result = -EFAULT;
   task.state = RUNNING;
   if (task.trappedAt !== 0) considerPatch(task, act);
+  if (task.tracing !== null) prepareAnswer(task, task.tracing);
   writeAnswer(memory.slot, act, result, memory.outCount, task.mm.tasks.size === 1);
   if (task.sentDescriptor < 0) return sendAnswer(memory.slot);
   flushAnswers();

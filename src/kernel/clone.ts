@@ -47,6 +47,8 @@ import { enterNewNamespace } from './mount-namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
 import { allocateNumbers, enlist, type Numbered, numberIn } from './pid-namespaces.ts';
 import { holdForChild } from './placement.ts';
+import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
+import { stopForVfork } from './ptrace/stops.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
 
@@ -116,6 +118,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
     return refused;
   }
   showOwnAnswers(child);
+  if (parent.tracing !== null) traceChild(parent, child, args);
   writeTids(parent, child, args);
   if (sharesMemory) orderThread(parent, child, args, fresh);
   else orderFork(parent, child, args);
@@ -179,6 +182,7 @@ function makeGroup(parent: Task, child: Task, flags: number, exitSignal: number)
   const source = parent.group;
   group.parent = flags & CLONE_PARENT ? source.parent : source;
   group.parent?.children.add(group);
+  group.madeBy = flags & CLONE_PARENT ? source.madeBy : parent.tid;
   if (flags & CLONE_SIGHAND) {
     group.actions = source.actions;
     group.actions.users++;
@@ -236,8 +240,9 @@ export function childSaidHello(child: Task): void {
 /** The orders of a vfork are done: the parent waits until the child has executed a program or is gone. */
 export function vforkOrdersDone(parent: Task): void {
   const child = parent.pendingObject as Task;
+  if (parent.tracing !== null && stopForVfork(parent, parent.tracing)) return;
   if (child.vforkParent === parent && child.state !== DEAD) parent.state = WITHHELD;
-  else complete(parent, seenBy(parent, child));
+  else vforkDone(parent, child);
 }
 
 /** The child gives its parent's address space back: exec or exit. */
@@ -247,6 +252,11 @@ export function vforkReleased(child: Task): void {
   child.vforkParent = null;
   if (parent.state !== WITHHELD) return;
   beginAnswer(parent);
+  vforkDone(parent, child);
+}
+
+function vforkDone(parent: Task, child: Task): void {
+  if (parent.tracing !== null) noteVforkDone(parent, parent.tracing, child);
   complete(parent, seenBy(parent, child));
 }
 
@@ -254,6 +264,7 @@ export function vforkReleased(child: Task): void {
 export function cloneFailed(parent: Task): void {
   const child = parent.pendingObject;
   parent.pendingObject = null;
+  if (parent.tracing !== null) forgetEvent(parent.tracing);
   // The stub of a child that has been heard of, or that was never ordered, does not say this.
   if (!(child instanceof Task) || child.hostTid !== 0) return killGroup(parent.group, SIGSEGV, parent);
   child.vforkParent = null;

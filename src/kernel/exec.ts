@@ -50,6 +50,8 @@ import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
 import { enlist, strike } from './pid-namespaces.ts';
+import { afterExec, noteExec } from './ptrace/events.ts';
+import { tracedByWeaker, unlink } from './ptrace/tracing.ts';
 import { walkRobustList } from './robust-list.ts';
 import { RUNNING, SERVING, type Task, WITHHELD } from './task.ts';
 import { bankUsage } from './usage.ts';
@@ -166,7 +168,7 @@ function prepare(task: Task, program: Program, environment: string[], stackLimit
       capabilities: fileCapabilities(inode),
       nosuid: (path.mount.flags & MS_NOSUID) !== 0,
     },
-    task.fs.users > task.group.threads.size,
+    task.fs.users > task.group.threads.size || tracedByWeaker(task),
   );
   if (typeof changed === 'number') return changed;
   const random = randomWords();
@@ -230,7 +232,7 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   leaveAddressSpace(task);
   const mm = new AddressSpace();
   const isThere = joinAddressSpace(task, mm, blank);
-  describeProgram(mm, prepared);
+  describeProgram(task, mm, prepared);
   resetForProgram(task, prepared);
   orderProgram(task, prepared);
   noteMapping(mm, installed as HostFd, program.path);
@@ -307,7 +309,7 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
 }
 
 /** What the rest of the world may see of the program: /proc/PID/maps, cmdline, environ, stat. */
-function describeProgram(mm: AddressSpace, { program, stack, placement }: PreparedExec): void {
+function describeProgram(task: Task, mm: AddressSpace, { program, stack, placement }: PreparedExec): void {
   const { image } = program;
   const base = placement.programBase;
   mm.executable = program.path;
@@ -322,14 +324,16 @@ function describeProgram(mm: AddressSpace, { program, stack, placement }: Prepar
   mm.endCode = base + image.high;
   mm.startData = base + image.low;
   mm.endData = base + image.high;
-  if (patching.enabled) mm.sites = new CallSites();
+  if (patching.enabled && !task.tracing) mm.sites = new CallSites();
   mm.startBrk = pageUp(base + image.high) + placement.heapGap;
 }
 
 /** What execve(2) resets: dispositions, alternate stack, close-on-exec descriptors, credentials, names, timers. */
 function resetForProgram(task: Task, { program, credentials, readable }: PreparedExec): void {
   const { group } = task;
+  const before = task.identity;
   becomeLeader(task);
+  if (task.tracing !== null) noteExec(task, task.tracing, before);
   if (group.actions.users > 1) {
     group.actions.users--;
     group.actions = group.actions.copy();
@@ -359,6 +363,7 @@ function becomeLeader(task: Task): void {
   const { group } = task;
   if (group.leader === task) return;
   strike('tasks', task);
+  unlink(group.leader);
   task.renumber(group.leader.identity);
   group.leader = task;
   enlist('tasks', task);
@@ -397,7 +402,7 @@ function orderProgram(task: Task, prepared: PreparedExec): void {
     buffer.set(stack.bytes, slot * SLOT_SIZE + SLOT_PAYLOAD);
     order(slot, ORDER_COPY, stack.stackPointer, SLOT_PAYLOAD, stack.bytes.length);
     orderJump(slot, prepared);
-    writeAnswer(slot, 0, 0, 0, true);
+    writeAnswer(slot, afterExec(task), 0, 0, true);
     task.pendingObject = null;
   } else {
     // Too big for the slot: once the stack is mapped, the sentry writes it itself (execStackMapped).
@@ -433,7 +438,7 @@ export function execStackMapped(task: Task): void {
   const { slot } = task.memory;
   clearOrders(slot);
   orderJump(slot, prepared);
-  writeAnswer(slot, 0, 0, 0, true);
+  writeAnswer(slot, afterExec(task), 0, 0, true);
   task.state = RUNNING;
   sendAnswer(slot);
 }

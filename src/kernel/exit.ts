@@ -23,6 +23,9 @@ import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
 import { numberIn, strike } from './pid-namespaces.ts';
+import { noteTracedEnd, tellTracerFirst } from './ptrace/events.ts';
+import { reportEnd } from './ptrace/stops.ts';
+import { unlink } from './ptrace/tracing.ts';
 import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
@@ -51,6 +54,7 @@ export function setSandboxEndHook(hook: (status: number) => void): void {
 
 /** exit_group(2), from a call of `task`. `status` is a wait status. */
 export function exitGroup(task: Task, status: number): number {
+  if (task.tracing !== null && reportEnd(task, task.tracing, status, true)) return ANSWERED;
   terminate(task.group, status, task);
   return ANSWERED;
 }
@@ -65,8 +69,20 @@ export function killGroup(group: ThreadGroup, signo: number, self: Task | null):
 /** exit(2) of one thread. */
 export function exitThread(task: Task, status: number): number {
   if (task.group.threads.size === 1) return exitGroup(task, status);
+  if (task.tracing !== null) {
+    if (reportEnd(task, task.tracing, status, false)) return ANSWERED;
+    task.tracing.endStatus = status;
+  }
   endThread(task, task);
   return ANSWERED;
+}
+
+/** Its tracer has seen that it ends: now it does. */
+export function endTask(task: Task, status: number, wholeGroup: boolean): void {
+  const signo = status & 0x7f;
+  if (signo !== 0) killGroup(task.group, signo, task);
+  else if (wholeGroup) exitGroup(task, status);
+  else exitThread(task, status);
 }
 
 /** A doomed thread reported in: its group ended while it ran. */
@@ -159,6 +175,7 @@ function release(task: Task): void {
   for (const hook of taskExitHooks) hook(task);
   group.threads.delete(task);
   strike('tasks', task);
+  noteTracedEnd(task);
   mm.tasks.delete(task);
   if (mm.tasks.size === 0) buryAddressSpace(mm);
   else buryThread(task);
@@ -171,6 +188,7 @@ function release(task: Task): void {
 export function abandonTask(task: Task): void {
   const { group, mm } = task;
   task.state = DEAD;
+  unlink(task);
   strike('tasks', task);
   group.threads.delete(task);
   mm.tasks.delete(task);
@@ -246,7 +264,8 @@ function hangUpOrphans(group: ThreadGroup): void {
 }
 
 /** SIGCHLD (or the child's exit signal) and a wake-up for wait(2); a parent that ignores children reaps at once. */
-function notifyParent(group: ThreadGroup): void {
+export function notifyParent(group: ThreadGroup): void {
+  if (tellTracerFirst(group)) return;
   const { parent } = group;
   // Started from outside: nobody inside waits for it.
   if (!parent) return reap(group);

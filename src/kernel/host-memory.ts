@@ -3,15 +3,21 @@
 
 import { order } from '../platform/answer.ts';
 import { readS64 } from '../platform/arena.ts';
-import { ACT_ASK_AGAIN, ACT_ORDER_RETURN, ORDER_SYSCALL, SLOT_ORDERS, SLOT_SIZE } from '../platform/layout.ts';
+import {
+  ACT_ASK_AGAIN,
+  ACT_ORDER_RETURN,
+  ORDER_SYSCALL,
+  SLOT_ORDERS,
+  SLOT_SIZE,
+  STUB_END,
+  STUB_START,
+} from '../platform/layout.ts';
 import { complete, sendUnsignalled } from './answer.ts';
 import { ANSWERED, ASKED } from './block.ts';
 import type { Task } from './task.ts';
 
 export const PAGE_SIZE = 4096;
 export const USER_LIMIT = 0x7ffffffff000;
-const STUB_START = 0x7e0000000000;
-const STUB_END = 0x7e0100000000;
 
 /** Whether a range touches the stub's region or leaves the address space. */
 export function outOfBounds(address: number, length: number): boolean {

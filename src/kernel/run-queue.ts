@@ -4,12 +4,13 @@
 import type { Task } from './task.ts';
 
 const BLOCKED = 2;
+const RESUMED = 7;
 let queue: Task[] = [];
 let spare: Task[] = [];
 
-/** Queues a blocked task for a retry of its call. Harmless when it is queued already or not blocked. */
+/** Queues a blocked task for a retry of its call, or one that its tracer lets go. Harmless when it is neither, or queued. */
 export function makeRunnable(task: Task): void {
-  if (task.state !== BLOCKED || task.queued) return;
+  if ((task.state !== BLOCKED && task.state !== RESUMED) || task.queued) return;
   task.queued = true;
   queue.push(task);
 }

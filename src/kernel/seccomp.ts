@@ -35,6 +35,8 @@ import { ANSWERED } from './block.ts';
 import { exitThread, killGroup } from './exit.ts';
 import { showOwnAnswers } from './own-answers.ts';
 import { numberIn } from './pid-namespaces.ts';
+import { stopForSeccomp } from './ptrace/stops.ts';
+import { reportsSeccomp } from './ptrace/tracing.ts';
 import { allowsAlways, runSeccompProgram, type SeccompProgram } from './seccomp-program.ts';
 import { signalInfo } from './signal-state.ts';
 import type { Task } from './task.ts';
@@ -125,8 +127,10 @@ function act(task: Task, verdict: number): number {
     case SECCOMP_RET_ERRNO:
       return -Math.min(data, MAX_ERRNO);
     case SECCOMP_RET_TRACE:
+      if (!reportsSeccomp(task)) return -ENOSYS;
+      return stopForSeccomp(task, data) ? ANSWERED : PASSES;
     case SECCOMP_RET_USER_NOTIF:
-      // Nobody traces, and nobody listens.
+      // Nobody listens.
       return -ENOSYS;
     case SECCOMP_RET_TRAP:
       return trap(task, data);

@@ -23,7 +23,7 @@ import { i32, u8, u32 } from '../platform/arena.ts';
 import { ORDER_FRAME, SIGINFO_AREA, SLOT_ORDERS, SLOT_SIZE } from '../platform/layout.ts';
 import { noteHandlerFlags } from './answer.ts';
 import { killGroup } from './exit.ts';
-import { bitHigh, bitLow, type SignalAction, type SignalInfo } from './signal-state.ts';
+import { bitHigh, bitLow, type SignalAction, type SignalInfo, signalInfo } from './signal-state.ts';
 import { dequeueSignal, ignoredByDefault, sparesInit } from './signals.ts';
 import { isStopSignal, stopGroup } from './stop.ts';
 import type { Task } from './task.ts';
@@ -67,7 +67,7 @@ export function deliverSignals(task: Task): number {
   return DELIVERED;
 }
 
-function pushFrame(task: Task, info: SignalInfo, action: SignalAction): void {
+export function pushFrame(task: Task, info: SignalInfo, action: SignalAction): void {
   if (frames === 0) noteHandlerFlags(action.flags);
   const base = task.memory.slot * SLOT_SIZE;
   const siginfo = SIGINFO_AREA + SIGINFO_SIZE * frames++;
@@ -132,6 +132,36 @@ export function writeSiginfo(at: number, info: SignalInfo): void {
   }
   u32[word + 6] = info.valueLow;
   u32[word + 7] = info.valueHigh;
+}
+
+/** The reverse of `writeSiginfo`. */
+export function parseSiginfo(at: number): SignalInfo {
+  const word = at >>> 2;
+  const [signo, code] = [i32[word], i32[word + 2]];
+  const info = signalInfo(signo, code, { errno: i32[word + 1] });
+  if (code > 0 && isFault(signo)) {
+    info.valueLow = u32[word + 4];
+    info.valueHigh = u32[word + 5];
+  } else if (signo === SIGSYS && code === SYS_SECCOMP) {
+    info.valueLow = u32[word + 4];
+    info.valueHigh = u32[word + 5];
+    info.status = i32[word + 6];
+    info.utime = u32[word + 7];
+  } else if (signo === SIGCHLD && code > 0) {
+    info.pid = i32[word + 4];
+    info.uid = u32[word + 5];
+    info.status = i32[word + 6];
+    info.utime = u32[word + 8];
+    info.stime = u32[word + 10];
+  } else {
+    info.pid = i32[word + 4];
+    info.uid = u32[word + 5];
+    info.utime = i32[word + 4];
+    info.stime = i32[word + 5];
+    info.valueLow = u32[word + 6];
+    info.valueHigh = u32[word + 7];
+  }
+  return info;
 }
 
 function isFault(signo: number): boolean {

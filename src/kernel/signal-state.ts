@@ -159,6 +159,7 @@ export class SignalActions {
 /** Whether a signal is pending for the task that its mask lets through. */
 export function hasDeliverableSignal(task: Task): boolean {
   if (task.doomed) return true;
+  if (task.tracing !== null && (task.tracing.trap || task.tracing.fault !== null)) return true;
   const shared = task.group.pending;
   const low = (task.pending.low | shared.low) & ~task.maskLow;
   const high = (task.pending.high | shared.high) & ~task.maskHigh;

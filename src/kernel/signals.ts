@@ -21,6 +21,7 @@ import { host } from '../host/calls.ts';
 import { INTERRUPT_SIGNAL } from '../platform/layout.ts';
 import { killGroup } from './exit.ts';
 import { kernel } from './kernel.ts';
+import { tracerOf, trapSeized } from './ptrace/tracing.ts';
 import { makeRunnable } from './run-queue.ts';
 import type { ProcessGroup } from './sessions.ts';
 import { bitHigh, bitLow, type SignalInfo, sanitizeMaskLow } from './signal-state.ts';
@@ -53,7 +54,7 @@ export function sendSignalToTask(task: Task, info: SignalInfo): void {
   if (isDropped(group, task, info.signo)) return;
   task.pending.add(info);
   group.signalQueue.wake(1);
-  if (isFatal(group, info.signo) && !isHeld(task, info.signo)) killGroup(group, info.signo, null);
+  if (isFatal(task, info.signo) && !isHeld(task, info.signo)) killGroup(group, info.signo, null);
   else if (!isMasked(task, info.signo)) notifyTask(task);
 }
 
@@ -77,6 +78,7 @@ function prepare(group: ThreadGroup, signo: number): void {
   if (signo === SIGCONT) {
     discardEverywhere(group, STOP_BITS);
     continueGroup(group);
+    for (const task of group.threads) if (task.tracing !== null) trapSeized(task, task.tracing);
   } else if (isStopSignal(signo)) {
     discardEverywhere(group, bitLow(SIGCONT));
   }
@@ -91,6 +93,8 @@ function discardEverywhere(group: ThreadGroup, low: number): void {
 function isDropped(group: ThreadGroup, task: Task | null, signo: number): boolean {
   if (group === kernel.init && kernel.initUnkillable && group.actions.get(signo).handler === SIG_DFL) return true;
   if (signo === SIGKILL || signo === SIGSTOP) return false;
+  // A tracer is shown what is ignored, too.
+  if (tracerOf(task ?? group.leader) !== null) return false;
   const { handler } = group.actions.get(signo);
   if (handler !== SIG_IGN && !(handler === SIG_DFL && ignoredByDefault(signo))) return false;
   if (task) return !isHeld(task, signo);
@@ -113,16 +117,17 @@ function isHeld(task: Task, signo: number): boolean {
 }
 
 /** Whether the default action ends the process: no thread needs to run for that. What is stopped has to continue first. */
-function isFatal(group: ThreadGroup, signo: number): boolean {
+function isFatal(task: Task, signo: number): boolean {
+  const { group } = task;
   if (signo === SIGKILL) return true;
-  if (group.stopped) return false;
+  if (group.stopped || tracerOf(task) !== null) return false;
   return group.actions.get(signo).handler === SIG_DFL && !ignoredByDefault(signo) && !isStopSignal(signo);
 }
 
 function notifyGroup(group: ThreadGroup, signo: number): void {
   const task = chooseTask(group, signo);
   if (!task) return;
-  if (isFatal(group, signo) && !isHeld(task, signo)) killGroup(group, signo, null);
+  if (isFatal(task, signo) && !isHeld(task, signo)) killGroup(group, signo, null);
   else notifyTask(task);
 }
 

@@ -15,6 +15,7 @@ import {
 import { resumeStopped } from './answer.ts';
 import { kernel } from './kernel.ts';
 import { numberIn } from './pid-namespaces.ts';
+import { tracerOf, trapForStop } from './ptrace/tracing.ts';
 import { isOrphaned } from './sessions.ts';
 import { signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup } from './signals.ts';
@@ -38,7 +39,10 @@ export function stopGroup(group: ThreadGroup, signo: number): boolean {
   group.stopSignal = signo;
   group.stopReported = false;
   group.continueReported = true;
-  for (const task of group.threads) if (task.state === RUNNING) interruptTask(task);
+  for (const task of group.threads) {
+    if (task.tracing !== null) trapForStop(task, task.tracing);
+    else if (task.state === RUNNING) interruptTask(task);
+  }
   tellParent(group, CLD_STOPPED, signo);
   if (group === kernel.init) onInitStopped?.();
   return true;
@@ -57,7 +61,8 @@ export function continueGroup(group: ThreadGroup): void {
 
 function tellParent(group: ThreadGroup, code: number, status: number): void {
   const parent = group.parent;
-  if (!parent) return;
+  // A parent that traces it sees its stops as a tracer does.
+  if (!parent || (code === CLD_STOPPED && tracerOf(group.leader)?.group === parent)) return;
   const action = parent.actions.get(SIGCHLD);
   if (action.handler !== SIG_IGN && !(action.flags & SA_NOCLDSTOP)) {
     const uid = group.leader.credentials.uid;

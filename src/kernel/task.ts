@@ -14,6 +14,7 @@ import type { Limits } from './limits.ts';
 import { initialNamespaces, type Namespaces } from './namespaces.ts';
 import type { Numbered, PidNamespace } from './pid-namespaces.ts';
 import type { PosixTimer } from './posix-timers.ts';
+import type { Tracing } from './ptrace/tracing.ts';
 import { makeRunnable } from './run-queue.ts';
 import { Scheduling } from './scheduling.ts';
 import type { Seccomp } from './seccomp.ts';
@@ -33,6 +34,10 @@ export const STOPPED = 3;
 /** Withheld for another reason that only its owner ends (a vfork parent, an exec under way). */
 export const WITHHELD = 4;
 export const DEAD = 5;
+/** In a stop of its tracer's (ptrace(2)). */
+export const TRACED = 6;
+/** Let go from such a stop: it stands on the run queue. */
+export const RESUMED = 7;
 
 /** No user id: nobody has logged in yet. */
 export const ID_UNSET = 0xffffffff;
@@ -126,6 +131,10 @@ export class Task implements Waiter {
   personality = 0;
   /** Its own filters over its calls (seccomp(2)), null while there are none. */
   seccomp: Seccomp | null = null;
+  /** What is remembered of it for whoever traces it; null while nobody does. */
+  tracing: Tracing | null = null;
+  /** Whom it traces, threads included that have ended and were not waited for; null for nobody. */
+  tracees: Set<Task> | null = null;
   /** Every call must reach the sentry, also those that the stub could answer; showOwnAnswers() makes it so. */
   everyCall = false;
   /** set_mempolicy(2); null is the default. */
@@ -200,6 +209,8 @@ export class ThreadGroup {
   leader: Task;
   readonly threads = new Set<Task>();
   parent: ThreadGroup | null = null;
+  /** tid of the parent's thread that made it. */
+  madeBy = 0 as Pid;
   readonly children = new Set<ThreadGroup>();
   processGroup!: ProcessGroup;
   actions!: SignalActions;

@@ -18,8 +18,8 @@ export class CallSites {
   /** Executable file mappings at addresses that the sentry chose. Shared by fork until one side maps more. */
   private texts: readonly TextRange[] = [];
   private readonly traps = new Map<number, number>();
-  /** Next free place in the jump table; the tables are made with the first. */
-  private next = 0;
+  /** The instruction after each site that was ordered to be patched, by place in the jump table. */
+  ordered: number[] = [];
 
   /** An executable file mapping was ordered at a fixed address. */
   addText(start: number, length: number): void {
@@ -31,15 +31,15 @@ export class CallSites {
     const traps = (this.traps.get(next) ?? 0) + 1;
     if (traps > TRAPS_BEFORE_PATCH || this.traps.size >= MAX_COUNTED) return -1;
     this.traps.set(next, traps);
-    if (traps < TRAPS_BEFORE_PATCH || this.next >= MAX_SITES || !this.isText(next)) return -1;
-    return this.next++;
+    if (traps < TRAPS_BEFORE_PATCH || this.ordered.length >= MAX_SITES || !this.isText(next)) return -1;
+    return this.ordered.push(next) - 1;
   }
 
   /** A child has its parent's patched sites in its copy of the memory, and counts the others anew. */
   copy(): CallSites {
     const copy = new CallSites();
     copy.texts = this.texts;
-    copy.next = this.next;
+    copy.ordered = this.ordered.slice();
     return copy;
   }
 

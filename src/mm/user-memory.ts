@@ -164,6 +164,21 @@ export class UserMemory {
     return result;
   }
 
+  /** Writes all results now, also those that the stub would copy. 0 or -EFAULT. */
+  flushAll(): number {
+    const base = this.slot * SLOT_SIZE;
+    let result = this.flush();
+    for (let k = 0; k < this.outCount; k++) {
+      const item = (base >>> 2) + H_OUT + 4 * k;
+      const [offset, length] = [u32[item + 2], u32[item + 3]];
+      if (offset + length > SLOT_SIZE) continue;
+      const r = this.write(readU64(4 * item) as UserAddress, base + offset, length);
+      if (r < 0) result = r;
+    }
+    this.outCount = 0;
+    return result;
+  }
+
   /** Arena offset of `length` bytes that are to be copied to `address` with the answer, or -1: for tracing. */
   pendingResult(address: UserAddress, length: number): number {
     const base = this.slot * SLOT_SIZE;

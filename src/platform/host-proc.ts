@@ -3,7 +3,7 @@
 // files are opened by a path below it that the sentry makes up, never the guest.
 
 import { ENOENT } from '../abi/errno.ts';
-import { O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../abi/fcntl.ts';
+import { O_RDONLY, O_RDWR, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../abi/fcntl.ts';
 import type { HostFd } from '../base/brands.ts';
 import { host } from '../host/calls.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from './arena.ts';
@@ -72,6 +72,13 @@ function readAll(fd: HostFd): string | number {
   }
   releaseScratch(mark);
   return n < 0 && text === '' ? n : text;
+}
+
+/** A guest process's memory, to be read and written whatever the protection of its pages is (proc_pid_mem(5)), or -errno. */
+export function openHostMemory(hostPid: number): HostFd {
+  if (directory < 0) return -ENOENT as HostFd;
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  return host.openat2(directory, `${hostPid}/mem`, O_RDWR, 0, resolve) as HostFd;
 }
 
 /** The lines of a host procfs file; none when it cannot be read. */

@@ -2,6 +2,9 @@
 // A test compares the two files; offsets into the header are u32 indices unless the name says bytes.
 
 export const STUB_HI = 0x7e00;
+/** The stub's region: no guest mapping touches it. */
+export const STUB_START = 0x7e0000000000;
+export const STUB_END = 0x7e0100000000;
 export const SLOTS_ADDR = 0x7e0020000000;
 export const SLOT_SIZE = 0x20000;
 export const MAX_SLOTS = 4096;

@@ -10,6 +10,7 @@ import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts
 import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
 import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
 import { letGo } from '../kernel/placement.ts';
+import { reportArrived, tracedOrdersDone } from '../kernel/ptrace/stops.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { RUNNING, SERVING, Task } from '../kernel/task.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
@@ -96,6 +97,12 @@ function meetThread(task: Task, hostTid: HostPid): boolean {
 }
 
 function serveReport(task: Task, kind: number): void {
+  const { tracing } = task;
+  if (tracing !== null) {
+    if (kind === KIND_ORDERS && tracing.awaiting) return tracedOrdersDone(task, tracing);
+    tracing.awaiting = false;
+    if (kind !== KIND_ORDERS) reportArrived(tracing, -1);
+  }
   const header = (task.memory.slot * SLOT_SIZE) >>> 2;
   switch (kind) {
     case KIND_HELLO:
@@ -126,6 +133,7 @@ function serveInterrupt(task: Task, header: number): void {
   task.rsp = readU64(4 * (header + H_RSP));
   if (u32[header + H_NR] !== SYS_FUTEX) return complete(task, 0, 0);
   task.nr = SYS_FUTEX;
+  if (task.tracing !== null) reportArrived(task.tracing, SYS_FUTEX);
   const timeout = readU64(4 * (header + H_ARGS + 6));
   complete(task, timeout === 0 ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK, ACT_SET_RETURN);
 }

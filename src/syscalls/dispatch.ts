@@ -7,12 +7,14 @@ import { EIO, ENOSYS, EPERM } from '../abi/errno.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, ASKED, cancelWaits, WAIT } from '../kernel/block.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { callArrived, continueTraced, setTracedCalls } from '../kernel/ptrace/stops.ts';
 import { captureCall, DATA_ARGS_WORD, enforceSeccomp, PASSES, seccompData } from '../kernel/seccomp.ts';
-import { BLOCKED, SERVING, type Task } from '../kernel/task.ts';
+import { BLOCKED, RESUMED, SERVING, type Task } from '../kernel/task.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
 import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, H_SPIN, SLOT_SIZE } from '../platform/layout.ts';
 import { HANDLERS } from './index.ts';
+import { callOnHost } from './traced.ts';
 
 type Handler = (task: Task, ...args: number[]) => number;
 
@@ -32,6 +34,7 @@ let unimplemented: (name: string) => void = () => {};
 /** Binds numbers to handlers. Throws when table and handlers do not agree: that fails the build's own test. */
 export function bindHandlers(): void {
   checkHandlers(HANDLERS);
+  setTracedCalls(serve);
   for (const entry of TABLE) {
     if (entry && entry.name in HANDLERS) handlers[entry.nr] = HANDLERS[entry.name] as Handler;
   }
@@ -56,6 +59,14 @@ export function dispatchCall(task: Task): void {
   task.rip = u32[header + H_RIP] + u32[header + H_RIP + 1] * 4294967296;
   task.rsp = u32[header + H_RSP] + u32[header + H_RSP + 1] * 4294967296;
   task.trappedAt = u32[header + H_FLAGS] === FLAG_PATCHED ? 0 : task.rip;
+  if (task.tracing !== null && callArrived(task, task.tracing, task.trappedAt === 0)) return;
+  serve(task);
+}
+
+/** Serves the call `task.nr`, whose arguments stand in the slot: it has come in, or its tracer has let it go. */
+function serve(task: Task): void {
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  const { nr } = task;
   task.resumed = false;
   task.progress = 0;
   task.pendingObject = null;
@@ -71,9 +82,13 @@ export function dispatchCall(task: Task): void {
   run(task);
 }
 
-/** Tries a blocked call again: something it waits for has happened, or a signal has come. */
+/** Tries a blocked call again: something it waits for has happened, or a signal has come. Or a tracer lets a task go on. */
 export function retryCall(task: Task): void {
   task.queued = false;
+  if (task.state === RESUMED && task.tracing !== null) {
+    resetScratch();
+    return continueTraced(task, task.tracing);
+  }
   if (task.state !== BLOCKED) return;
   cancelWaits(task);
   task.state = SERVING;
@@ -108,6 +123,10 @@ function call(task: Task): number {
   if (task.seccomp !== null && !task.resumed) {
     const r = enforceSeccomp(task, task.seccomp);
     if (r !== PASSES) return r;
+  }
+  if (task.tracing !== null && !task.resumed) {
+    const r = callOnHost(task, task.tracing);
+    if (r !== 0) return r;
   }
   const handler = task.nr < handlers.length ? handlers[task.nr] : null;
   if (handler === null) return missing(task.nr);

@@ -35,6 +35,7 @@ import * as poll from './poll.ts';
 import * as posixTimer from './posix-timer.ts';
 import * as prctl from './prctl.ts';
 import * as process from './process.ts';
+import * as ptrace from './ptrace.ts';
 import * as random from './random.ts';
 import * as schedule from './schedule.ts';
 import * as seccomp from './seccomp.ts';
@@ -86,6 +87,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...posixTimer,
   ...prctl,
   ...process,
+  ...ptrace,
   ...random,
   ...schedule,
   ...seccomp,

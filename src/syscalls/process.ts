@@ -44,10 +44,9 @@ import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
 import { execTask } from '../kernel/exec.ts';
 import { exitGroup, exitThread } from '../kernel/exit.ts';
 import { numberIn } from '../kernel/pid-namespaces.ts';
-import type { ProcessGroup } from '../kernel/sessions.ts';
-import type { Task, ThreadGroup } from '../kernel/task.ts';
+import type { Task } from '../kernel/task.ts';
 import { writeGroupUsage } from '../kernel/usage.ts';
-import { type ChildEvent, findChildEvent } from '../kernel/wait.ts';
+import { type ChildEvent, findChildEvent, type Waited } from '../kernel/wait.ts';
 import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readU64, u8, u32 } from '../platform/arena.ts';
@@ -172,7 +171,7 @@ export function wait4(task: Task, pid: number, status: UserAddress, options: num
   const { group } = event;
   if (!group) return 0;
   if (usage !== 0) writeGroupUsage(task, group, usage);
-  return numberIn(task.pidNamespace, group);
+  return numberIn(task.pidNamespace, event.who);
 }
 
 export function waitid(
@@ -186,7 +185,7 @@ export function waitid(
   if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
     return -EINVAL;
   if (!(options & (WEXITED | WUNTRACED | WCONTINUED))) return -EINVAL;
-  let target: Waited = null;
+  let target: Named = null;
   let impatient = false;
   if (type !== P_PID && type !== P_PIDFD && type !== P_PGID && type !== P_ALL) return -EINVAL;
   if (type === P_PID && id <= 0) return -EINVAL;
@@ -214,7 +213,7 @@ function writeChildInfo(task: Task, event: ChildEvent | number, info: UserAddres
     if (group && typeof event !== 'number') {
       i32[at >>> 2] = SIGCHLD;
       i32[(at + 8) >>> 2] = event.code;
-      i32[(at + 16) >>> 2] = numberIn(task.pidNamespace, group);
+      i32[(at + 16) >>> 2] = numberIn(task.pidNamespace, event.who);
       u32[(at + 20) >>> 2] = group.leader.credentials.uid;
       i32[(at + 24) >>> 2] = event.value;
     }
@@ -223,29 +222,37 @@ function writeChildInfo(task: Task, event: ChildEvent | number, info: UserAddres
   return 0;
 }
 
-/** Whom a wait is for: one process, a process group, all children (null); undefined for a number that nobody has. */
-type Waited = ThreadGroup | ProcessGroup | null | undefined;
+/** Whom a wait is for; undefined for a number that nobody has. */
+type Named = Waited | undefined;
 
-function findProcess(task: Task, pid: number): Waited {
-  return task.pidNamespace.groups.get(pid as Pid);
+/** A process, or a thread that the caller's process traces, which may have ended. */
+function findProcess(task: Task, pid: number): Named {
+  const { groups } = task.pidNamespace;
+  const group = groups.get(pid as Pid);
+  if (group) return group;
+  for (const thread of task.group.threads) {
+    if (thread.tracees === null) continue;
+    for (const tracee of thread.tracees) if (numberIn(task.pidNamespace, tracee) === pid) return tracee;
+  }
+  return undefined;
 }
 
 /** 0 is the caller's own. */
-function findProcessGroup(task: Task, id: number): Waited {
+function findProcessGroup(task: Task, id: number): Named {
   return id === 0 ? task.group.processGroup : task.pidNamespace.processGroups.get(id as Pid);
 }
 
 /** The event, or a number to return: 0 for WNOHANG, WAIT, or -errno. */
-function waitForChild(task: Task, target: Waited, options: number): ChildEvent | number {
-  const found = target === undefined ? -ECHILD : findChildEvent(task.group, target, options);
+function waitForChild(task: Task, target: Named, options: number): ChildEvent | number {
+  const found = target === undefined ? -ECHILD : findChildEvent(task, target, options);
   if (found !== null) return found;
   if (options & WNOHANG) return 0;
   return block(task, task.group.childQueue, 1);
 }
 
 /** As a nonblocking pidfd is waited for: -EAGAIN when nothing has happened. */
-function pollChild(task: Task, target: Waited, options: number): ChildEvent | number {
-  return target === undefined ? -ECHILD : (findChildEvent(task.group, target, options) ?? -EAGAIN);
+function pollChild(task: Task, target: Named, options: number): ChildEvent | number {
+  return target === undefined ? -ECHILD : (findChildEvent(task, target, options) ?? -EAGAIN);
 }
 
 export function set_tid_address(task: Task, address: UserAddress): number {

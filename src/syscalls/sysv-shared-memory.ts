@@ -52,14 +52,12 @@ import type { Task } from '../kernel/task.ts';
 import { hostMappings } from '../mm/host-maps.ts';
 import { order } from '../platform/answer.ts';
 import { i32, u8, u32, writeU64 } from '../platform/arena.ts';
-import { ACT_ORDER_RETURN, FD_MAPPING, ORDER_SYSCALL } from '../platform/layout.ts';
+import { ACT_ORDER_RETURN, FD_MAPPING, ORDER_SYSCALL, STUB_END, STUB_START } from '../platform/layout.ts';
 
 const SYS_MMAP = 9;
 const SYS_MUNMAP = 11;
 const PAGE = 4096;
 const USER_LIMIT = 0x7ffffffff000;
-const STUB_START = 0x7e0000000000;
-const STUB_END = 0x7e0100000000;
 /** Orders that fit one answer beside those for signals. */
 const MAX_UNMAPS = 8;
 

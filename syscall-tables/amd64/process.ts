@@ -90,7 +90,16 @@ export const PROCESS: readonly SyscallEntry[] = [
   kernel(61, 'wait4', { pid: 'pid', wstatus: 'out(wait_status)', options: 'flags(wait)', rusage: 'out(rusage)' }),
   kernel(97, 'getrlimit', { resource: 'value(resource)', rlim: 'out(rlimit)' }),
   kernel(98, 'getrusage', { who: 'value(rusage)', usage: 'out(rusage)' }),
-  enosys(101, 'ptrace', { request: 'long', pid: 'pid', addr: 'addr', data: 'arg' }, 'tracing other tasks'),
+  kernel(
+    101,
+    'ptrace',
+    { request: 'long', pid: 'pid', addr: 'addr', data: 'arg' },
+    {
+      note:
+        'no debug registers (EIO), SINGLEBLOCK, SECCOMP_GET_FILTER, SUSPEND_SECCOMP, thread areas; a thread is stopped at ' +
+        'calls that the host serves only under SYSCALL, SYSEMU and SINGLESTEP',
+    },
+  ),
   kernel(109, 'setpgid', { pid: 'pid', pgid: 'pid' }),
   kernel(110, 'getppid', {}),
   kernel(111, 'getpgrp', {}),

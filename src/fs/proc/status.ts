@@ -6,10 +6,11 @@ import type { CapabilitySet } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { lockedMemory } from '../../kernel/locked-memory.ts';
 import { type Numbered, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
+import { tracerOf } from '../../kernel/ptrace/tracing.ts';
 import { shownPriority } from '../../kernel/scheduling.ts';
 import { seccompFilterCount, seccompMode } from '../../kernel/seccomp.ts';
 import { bitHigh, bitLow, type SignalActions } from '../../kernel/signal-state.ts';
-import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, WITHHELD } from '../../kernel/task.ts';
+import { BLOCKED, DEAD, RUNNING, STOPPED, type Task, TRACED, WITHHELD } from '../../kernel/task.ts';
 import { groupUsage, threadUsage, Usage } from '../../kernel/usage.ts';
 import { hostProcLines, hostStat } from '../../platform/host-proc.ts';
 import { alive } from './access.ts';
@@ -28,6 +29,7 @@ const STATE_NAMES: Readonly<Record<string, string>> = {
   S: 'S (sleeping)',
   D: 'D (disk sleep)',
   T: 'T (stopped)',
+  t: 't (tracing stop)',
   Z: 'Z (zombie)',
   X: 'X (dead)',
 };
@@ -35,6 +37,7 @@ const STATE_NAMES: Readonly<Record<string, string>> = {
 /** State letter of a thread. One that runs its program may sleep in a call that the host serves. */
 function stateOf(task: Task, host: string[] | null): string {
   if (task.state === DEAD) return task.group.threads.size === 0 ? 'Z' : 'X';
+  if (task.state === TRACED) return 't';
   if (task.group.stopped) return 'T';
   if (task.state === BLOCKED) return 'S';
   if (task.state === STOPPED) return 'T';
@@ -210,7 +213,7 @@ export function statusText(task: Task, pids: PidNamespace): string {
     `Name:\t${escapedName(task.name)}\n` +
     `Umask:\t${task.fs.umask.toString(8).padStart(4, '0')}\n` +
     `State:\t${STATE_NAMES[state]}\n` +
-    `Tgid:\t${numberIn(pids, group)}\nNgid:\t0\nPid:\t${numberIn(pids, task)}\nPPid:\t${numberIn(pids, group.parent)}\nTracerPid:\t0\n` +
+    `Tgid:\t${numberIn(pids, group)}\nNgid:\t0\nPid:\t${numberIn(pids, task)}\nPPid:\t${numberIn(pids, group.parent)}\nTracerPid:\t${numberIn(pids, tracerOf(task)?.group)}\n` +
     `Uid:\t${ids(credentials.uid, credentials.euid, credentials.suid, credentials.fsuid)}\n` +
     `Gid:\t${ids(credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid)}\n` +
     `FDSize:\t${task.state === DEAD ? 0 : tableSize(task)}\n` +

@@ -1,12 +1,13 @@
 // /proc/PID and /proc/PID/task/TID: the directory of one task. Entries are made anew at each lookup, so that owner and
 // contents are those of the moment; nothing of it is cached in dentries.
 
-import { EIO, ENOENT } from '../../abi/errno.ts';
+import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK, DT_REG } from '../../abi/fcntl.ts';
 import { S_IFREG } from '../../abi/stat.ts';
 import type { Pid, UserAddress } from '../../base/brands.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
+import { readForced, writeForced } from '../../mm/forced-memory.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
@@ -194,14 +195,13 @@ class MemoryFile extends OpenFile {
   override read(at: number, length: number, offset: number): number {
     const living = alive(this.inode.task);
     if (!living || length === 0) return 0;
-    const n = living.memory.readSome(offset as UserAddress, at, length);
-    return n < 0 ? -EIO : n;
+    return readForced(living.memory, offset as UserAddress, at, length);
   }
 
   override write(at: number, length: number, offset: number): number {
     const living = alive(this.inode.task);
     if (!living || length === 0) return 0;
-    return living.memory.write(offset as UserAddress, at, length) < 0 ? -EIO : length;
+    return writeForced(living.memory, offset as UserAddress, at, length);
   }
 
   override seek(offset: number, whence: number): number {
