@@ -110,6 +110,8 @@ export const STUB_CALLS: readonly StubCall[] = [
   { name: 'munlockall', rule: ALWAYS, reason: 'the reverse' },
   { name: 'mseal', rule: ALWAYS, reason: 'large ranges that the sentry checked' },
   { name: 'remap_file_pages', rule: ALWAYS, reason: 'pages of a shared file mapping in another order' },
+  { name: 'futex_waitv', rule: ALWAYS, reason: 'waits on the memory of the program, on order of the sentry' },
+  { name: 'futex_wait', rule: ALWAYS, reason: 'the same' },
   { name: 'rseq', rule: ALWAYS, reason: 'restartable sequences in the memory of the program' },
   { name: 'brk', rule: ALWAYS, reason: 'the heap of a new program' },
   { name: 'close', rule: ALWAYS, reason: 'descriptors that the sentry installed, after they are mapped' },

@@ -163,6 +163,7 @@ static enum orders_end obey_once(struct thread *thread, struct ucontext *context
   // put_futex must not take an answer of EINTR for a native futex wait that was cut short right here.
   if (context->reg[RAX] == (u64)-EINTR && context->reg[RCX] == context->reg[RIP]) context->reg[RCX] = 0;
   if (count > MAX_ORDERS) count = MAX_ORDERS;
+  int called = 0;
   for (u32 i = 0; i < count; i++) {
     volatile u64 *order = (volatile u64 *)((u8 *)slot + SLOT_ORDERS) + 8 * i;
     u64 code = order[0];
@@ -172,6 +173,7 @@ static enum orders_end obey_once(struct thread *thread, struct ucontext *context
     order[0] = result;
     int is_result = i == 0 && (act & ACT_ORDER_RETURN);
     if (is_result) context->reg[RAX] = result;
+    called |= code == ORDER_CALL;
     if (!failed(result)) continue;
     if (code == ORDER_FRAME || code == ORDER_SIGRETURN) {
       slot[H_KIND] = KIND_SIGNAL_FAIL;
@@ -184,6 +186,8 @@ static enum orders_end obey_once(struct thread *thread, struct ucontext *context
     return ORDERS_ASK;
   }
   if (!(act & ACT_ASK_AGAIN)) return ORDERS_DONE;
+  // The question to come is as good as the report that the interrupt asked for; the flag would end the next call too.
+  if (called) thread->interrupted = 0;
   slot[H_KIND] = KIND_ORDERS;
   return ORDERS_ASK;
 }

@@ -6,6 +6,7 @@ import { readS64 } from '../platform/arena.ts';
 import {
   ACT_ASK_AGAIN,
   ACT_ORDER_RETURN,
+  ORDER_CALL,
   ORDER_SYSCALL,
   SLOT_ORDERS,
   SLOT_SIZE,
@@ -40,6 +41,14 @@ export function askHost(task: Task, nr: number, a = 0, b = 0, c = 0, d = 0, e = 
   order(task.memory.slot, ORDER_SYSCALL, nr, a, b, c, d, e, f);
   task.asked = true;
   // The program's rax is set for good by the answer to come.
+  sendUnsignalled(task, 0, ACT_ORDER_RETURN | ACT_ASK_AGAIN);
+  return ASKED;
+}
+
+/** The same for a call that waits: an interrupt ends it with EINTR. */
+export function waitOnHost(task: Task, nr: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+  order(task.memory.slot, ORDER_CALL, nr, a, b, c, d, e, f);
+  task.asked = true;
   sendUnsignalled(task, 0, ACT_ORDER_RETURN | ACT_ASK_AGAIN);
   return ASKED;
 }

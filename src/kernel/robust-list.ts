@@ -3,13 +3,11 @@
 // host's, keyed by the guest's memory, so the wake-up is an order to the ending thread itself. The list lies in guest
 // memory: it is read with bounds, each word once.
 
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../abi/futex.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { allocateScratch, markScratch, readS64, readU64, releaseScratch, u32 } from '../platform/arena.ts';
 import type { Task } from './task.ts';
 
-const FUTEX_OWNER_DIED = 0x40000000;
-const FUTEX_WAITERS = 0x80000000;
-const FUTEX_TID_MASK = 0x3fffffff;
 /** ROBUST_LIST_LIMIT: a list longer than this is a loop. */
 const LIST_LIMIT = 2048;
 
@@ -29,11 +27,11 @@ export function walkRobustList(task: Task): readonly number[] {
     let entry = readU64(at);
     for (let n = 0; n < LIST_LIMIT && untag(entry) !== head; n++) {
       const next = task.memory.read(untag(entry) as UserAddress, at, 8) === 0 ? readU64(at) : -1;
-      if (entry !== pending && !markDead(task, untag(entry) + offset, at, wakes)) break;
+      if (entry !== pending && !markDead(task, entry, offset, at, wakes)) break;
       if (next < 0) break;
       entry = next;
     }
-    if (pending !== 0) markDead(task, untag(pending) + offset, at, wakes);
+    if (pending !== 0) markDead(task, pending, offset, at, wakes);
   }
   releaseScratch(mark);
   return wakes;
@@ -44,12 +42,14 @@ function untag(entry: number): number {
   return entry - (entry % 2);
 }
 
-function markDead(task: Task, address: number, at: number, wakes: number[]): boolean {
+function markDead(task: Task, entry: number, offset: number, at: number, wakes: number[]): boolean {
+  const address = untag(entry) + offset;
   if (address % 4 !== 0 || task.memory.read(address as UserAddress, at, 4) < 0) return false;
   const word = u32[at >>> 2];
   if ((word & FUTEX_TID_MASK) !== task.localTid) return true;
-  u32[at >>> 2] = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+  u32[at >>> 2] = ((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED) >>> 0;
   if (task.memory.write(address as UserAddress, at, 4) < 0) return false;
-  if (word & FUTEX_WAITERS) wakes.push(address);
+  // Who waits for one with priority inheritance is given it (pi-futex.ts).
+  if (word & FUTEX_WAITERS && entry % 2 === 0) wakes.push(address);
   return true;
 }

@@ -120,6 +120,8 @@ export class Task implements Waiter {
   doomed = false;
 
   robustList = 0 as UserAddress;
+  /** Its wait for a futex with priority inheritance (kernel/pi-futex.ts), else null. */
+  piWait: object | null = null;
   /** TLS base that a forked child starts with, when it is not its parent's; 0 otherwise. */
   initialTls = 0;
   /** The vfork parent that waits until this task gives its address space back. */

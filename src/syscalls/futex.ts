@@ -1,19 +1,122 @@
 // What is left of futexes for the sentry (futex(2), set_robust_list(2)): the host runs the ordinary operations on the
-// program's own memory; those with priority inheritance are refused, since the word would have to hold host thread ids.
+// program's own memory; those with priority inheritance are served here, since the word holds thread ids.
 
-import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH } from '../abi/errno.ts';
+import { EFAULT, EINTR, EINVAL, ENOSYS, EPERM, ERESTARTSYS, ESRCH } from '../abi/errno.ts';
+import {
+  FUTEX_CLOCK_REALTIME,
+  FUTEX_CMD_MASK,
+  FUTEX_CMP_REQUEUE_PI,
+  FUTEX_LOCK_PI,
+  FUTEX_LOCK_PI2,
+  FUTEX_PRIVATE_FLAG,
+  FUTEX_TRYLOCK_PI,
+  FUTEX_UNLOCK_PI,
+  FUTEX_WAIT_REQUEUE_PI,
+} from '../abi/futex.ts';
 import { RSEQ_FLAG_UNREGISTER, RSEQ_SIZE } from '../abi/misc.ts';
+import { CLOCK_REALTIME } from '../abi/time.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
+import { monotonicNow } from '../base/clock.ts';
+import { host } from '../host/calls.ts';
 import { mayInspect } from '../kernel/credentials.ts';
-import { callHost, outOfBounds } from '../kernel/host-memory.ts';
+import { callHost, hostAnswer, outOfBounds, waitOnHost } from '../kernel/host-memory.ts';
+import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../kernel/pi-futex.ts';
+import { hasDeliverableSignal } from '../kernel/signal-state.ts';
 import type { Task } from '../kernel/task.ts';
+import { readTimeout } from '../kernel/wait-arguments.ts';
 import { writeU64 } from '../platform/arena.ts';
 
 const ROBUST_LIST_HEAD_SIZE = 24;
 
 /** Reached only for operations that the table's rule does not let the host run. */
-export function futex(_task: Task): number {
-  return -ENOSYS;
+export function futex(
+  task: Task,
+  address: UserAddress,
+  op: number,
+  value: number,
+  timeout: UserAddress,
+  target: UserAddress,
+  expected: number,
+): number {
+  const command = op & FUTEX_CMD_MASK;
+  const isPrivate = (op & FUTEX_PRIVATE_FLAG) !== 0;
+  const realTime = (op & FUTEX_CLOCK_REALTIME) !== 0;
+  const timed = command === FUTEX_WAIT_REQUEUE_PI || command === FUTEX_LOCK_PI2;
+  if (realTime && !timed) return -ENOSYS;
+  if ((timed || command === FUTEX_LOCK_PI) && timeout !== 0) {
+    const r = setDeadline(task, timeout, realTime || command === FUTEX_LOCK_PI);
+    if (r < 0) return r;
+  }
+  switch (command) {
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+      return lockPi(task, address, isPrivate, false);
+    case FUTEX_TRYLOCK_PI:
+      return lockPi(task, address, isPrivate, true);
+    case FUTEX_UNLOCK_PI:
+      return unlockPi(task, address, isPrivate);
+    case FUTEX_WAIT_REQUEUE_PI:
+      return waitRequeuePi(task, address, value, target, isPrivate);
+    case FUTEX_CMP_REQUEUE_PI:
+      // An int where the others have a pointer.
+      if (timeout >= 2 ** 31) return -EINVAL;
+      return requeuePi(task, address, expected, target, value, timeout, isPrivate);
+    default:
+      return -ENOSYS;
+  }
+}
+
+/** Sets the call's deadline from an absolute time, the first time round. 0, -EINVAL or -EFAULT. */
+function setDeadline(task: Task, address: UserAddress, realTime: boolean): number {
+  if (task.resumed) return 0;
+  const time = readTimeout(task, address);
+  if (time < 0) return time;
+  task.deadline = realTime ? monotonicNow() + time - host.clock_gettime(CLOCK_REALTIME) : time;
+  return 0;
+}
+
+const SYS_FUTEX_WAITV = 449;
+const SYS_FUTEX_WAIT = 455;
+/** `progress` of a call that waits on the host; the result is there when the handler runs again. */
+const WAITING = 1;
+
+/**
+ * Waits on the host, by the thread's own stub: its word alone would not say which call was cut short. The timeout is
+ * absolute, so a restart is the same call. EINTR becomes a restart by SA_RESTART's rules.
+ */
+function waitNative(task: Task, nr: number, a: number, b: number, c: number, d: number, e: number, f = 0): number {
+  if (task.progress !== WAITING) {
+    if (hasDeliverableSignal(task)) return -ERESTARTSYS;
+    task.progress = WAITING;
+    return waitOnHost(task, nr, a, b, c, d, e, f);
+  }
+  task.progress = 0;
+  const result = hostAnswer(task);
+  return result === -EINTR ? -ERESTARTSYS : result;
+}
+
+/** Waits for one of several futexes (futex_waitv(2)). */
+export function futex_waitv(
+  task: Task,
+  waiters: UserAddress,
+  count: number,
+  flags: number,
+  timeout: UserAddress,
+  clock: number,
+): number {
+  return waitNative(task, SYS_FUTEX_WAITV, waiters, count, flags, timeout, clock);
+}
+
+export function futex_wait(
+  task: Task,
+  address: UserAddress,
+  value: number,
+  mask: number,
+  flags: number,
+  timeout: UserAddress,
+  clock: number,
+): number {
+  return waitNative(task, SYS_FUTEX_WAIT, address, value, mask, flags, timeout, clock);
 }
 
 export function set_robust_list(task: Task, head: UserAddress, length: number): number {

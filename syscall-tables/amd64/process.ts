@@ -62,7 +62,6 @@ const CLONE = {
   tls: 'addr',
 } as const;
 
-const NEW_FUTEX = 'newer form of futex';
 const KEPT = 'kept and reported; the host schedules the sandbox as a whole';
 
 const MEMBARRIER = [
@@ -138,7 +137,7 @@ export const PROCESS: readonly SyscallEntry[] = [
   kernel(160, 'setrlimit', { resource: 'value(resource)', rlim: 'in(rlimit)' }),
   kernel(186, 'gettid', {}),
   native(202, 'futex', FUTEX_ARGUMENTS, FUTEX_RULE, {
-    note: 'no priority inheritance (ENOSYS): the futex word would hold host thread ids',
+    note: 'those with priority inheritance are served in the order of asking: the host has no real-time threads of ours',
   }),
   kernel(203, 'sched_setaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-in(cpusetsize)' }, { note: KEPT }),
   kernel(204, 'sched_getaffinity', { pid: 'pid', cpusetsize: 'uint', mask: 'buf-out(cpusetsize)' }),
@@ -236,24 +235,27 @@ export const PROCESS: readonly SyscallEntry[] = [
     'as on a kernel without Landlock',
   ),
   enosys(446, 'landlock_restrict_self', { ruleset_fd: 'fd', flags: 'hex' }, 'as on a kernel without Landlock'),
-  enosys(
-    449,
-    'futex_waitv',
-    { waiters: 'addr', nr_futexes: 'uint', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
-    'waiting for several futexes',
-  ),
+  kernel(449, 'futex_waitv', {
+    waiters: 'addr',
+    nr_futexes: 'uint',
+    flags: 'hex',
+    timeout: 'addr',
+    clockid: 'value(clock)',
+  }),
   native(
     454,
     'futex_wake',
     { uaddr: 'addr', mask: 'ulong', nr: 'int', flags: 'hex' },
     { conditions: [], text: 'always' },
   ),
-  enosys(
-    455,
-    'futex_wait',
-    { uaddr: 'addr', val: 'ulong', mask: 'ulong', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
-    NEW_FUTEX,
-  ),
+  kernel(455, 'futex_wait', {
+    uaddr: 'addr',
+    val: 'ulong',
+    mask: 'ulong',
+    flags: 'hex',
+    timeout: 'addr',
+    clockid: 'value(clock)',
+  }),
   native(
     456,
     'futex_requeue',

@@ -177,7 +177,7 @@ static void sealing(void) {
 }
 
 static void barriers(void) {
-  for (int command = -1; command < 2048; command = command > 0 ? command * 2 : command + 1) {
+  for (int command = -1; command<2048; command = command> 0 ? command * 2 : command + 1) {
     printf("%d ", command);
     say("membarrier", CALL(SYS_membarrier, command, 0, 0));
   }
