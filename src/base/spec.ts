@@ -54,6 +54,30 @@ export interface NetworkSpec {
    * but its loopback, which is the sandbox's own. `host`: that namespace, its loopback too.
    */
   readonly outside: 'none' | 'sandbox' | 'host';
+  /** The name servers of the container's resolv.conf: addresses of 4 or 16 bytes as byte strings. */
+  readonly resolvers: readonly string[];
+  /** What may be reached outside: what all of these policies allow. */
+  readonly egress: readonly EgressSpec[];
+}
+
+export interface EgressSpec {
+  /** The first rule that matches a destination decides, else this. */
+  readonly otherwise: 'allow' | 'deny';
+  readonly rules: readonly EgressRule[];
+}
+
+export interface EgressRule {
+  readonly action: 'allow' | 'deny';
+  /** As it was written, for the log. */
+  readonly text: string;
+  /** Null: any. */
+  readonly protocol: 'tcp' | 'udp' | null;
+  /** First and last, or null: all. */
+  readonly ports: readonly (readonly [number, number])[] | null;
+  /** Destinations: one of the networks, or what one of the names was resolved to. Both null: all. */
+  readonly networks: readonly { readonly address: string; readonly bits: number }[] | null;
+  /** Lower case; one that begins with a dot stands for all names that end in it. */
+  readonly names: readonly string[] | null;
 }
 
 /** Null: no limit. */

@@ -6,8 +6,9 @@ import { hostname } from 'node:os';
 import { posix } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import type { DeviceSpec, MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
+import type { DeviceSpec, EgressSpec, MountSpec, ProcessSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
 import { SPEC_VERSION } from '../base/spec.ts';
+import { resolversOf } from '../oci/addresses.ts';
 import { bytesOfText, pathOf } from '../oci/bytes.ts';
 import { loginCapabilities } from '../oci/capabilities.ts';
 import { inheritedLimits, NO_LIMITS, STANDARD_MOUNTS } from '../oci/defaults.ts';
@@ -16,7 +17,7 @@ import type { Bind, Sandbox } from '../oci/launch.ts';
 import { HOST_NETWORK, launch } from '../oci/launch.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, callerEnvironment, isTerminal } from './caller.ts';
-import { addNetworkOptions, type NetworkOptions } from './network.ts';
+import { addNetworkOptions, type NetworkOptions, readEgress } from './network.ts';
 import type { TraceOptions } from './options.ts';
 import { addTraceOptions, appendTo, parseId, traceSpec } from './options.ts';
 
@@ -70,8 +71,8 @@ export function addDoCommand(program: Command, dist: string): void {
     .option('--gid <n>', 'group id inside', parseId, 0)
     .option('--hostname <name>', "host name inside (default: this machine's)");
   addNetworkOptions(command, 'none');
-  addTraceOptions(command).action((name: string, args: string[], options: DoOptions) => {
-    launch(dist, sandboxOf([name, ...args], options, dist));
+  addTraceOptions(command).action(async (name: string, args: string[], options: DoOptions) => {
+    launch(dist, sandboxOf([name, ...args], options, await readEgress(options), dist));
   });
 }
 
@@ -93,7 +94,7 @@ function parseVariable(text: string): string {
   return text;
 }
 
-function sandboxOf(args: readonly string[], options: DoOptions, dist: string): Sandbox {
+function sandboxOf(args: readonly string[], options: DoOptions, egress: readonly EgressSpec[], dist: string): Sandbox {
   const rootPath = posix.resolve(callerDirectory(), options.root);
   requireDirectory('--root', rootPath);
   const binds: Bind[] = [];
@@ -125,7 +126,11 @@ function sandboxOf(args: readonly string[], options: DoOptions, dist: string): S
     readonlyPaths: [],
     devices: LOOP_DEVICES,
     sysctl: {},
-    network: { outside: options.network?.outside ?? 'none' },
+    network: {
+      outside: options.network?.outside ?? 'none',
+      resolvers: resolversOf(rootPath, mounts, binds),
+      egress,
+    },
     limits: NO_LIMITS,
     process: processOf(args, options, rootPath),
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },

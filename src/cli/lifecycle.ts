@@ -51,6 +51,7 @@ function createOptions(id: string, options: BundleOptions, warn: (message: strin
     pidFile: options.pidFile ?? null,
     preserveFds: options.preserveFds,
     ...UNTRACED,
+    egress: [...(networkDefaults().egress ?? []), ...(options.egress ?? [])],
     network: options.network ?? networkDefaults().network ?? null,
     platform: environmentPlatform(),
     debug: isDebug(),

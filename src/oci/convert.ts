@@ -7,6 +7,7 @@ import { posix } from 'node:path';
 import type {
   CapabilitySets,
   DeviceSpec,
+  EgressSpec,
   IdMapping,
   LimitsSpec,
   MountSpec,
@@ -17,14 +18,18 @@ import type {
   SandboxSpec,
 } from '../base/spec.ts';
 import { SPEC_VERSION } from '../base/spec.ts';
+import { resolversOf } from './addresses.ts';
 import { bytesOfText, pathOf } from './bytes.ts';
 import { capabilitySet } from './capabilities.ts';
 import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
 import { NO_LIMITS, RLIMITS } from './defaults.ts';
+import { parseEgress } from './egress.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
 import { type Bind, HOST_NETWORK, type Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { compileSeccomp } from './seccomp.ts';
+
+const EGRESS_ANNOTATION = 'dev.cloister.egress';
 
 export interface ConversionOptions {
   readonly id: string;
@@ -38,6 +43,8 @@ export interface ConversionOptions {
   /** What --network says; null: what the configuration says. */
   readonly network: { readonly outside: NetworkSpec['outside']; readonly path: string | null } | null;
   readonly platform: SandboxSpec['platform'];
+  /** Policies of --egress. */
+  readonly egress: readonly string[];
   /** Is told what the container will have to do without. */
   readonly warn: (message: string) => void;
 }
@@ -65,7 +72,11 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     readonlyPaths: (linux.readonlyPaths ?? []).map(bytesOfText),
     devices: (linux.devices ?? []).map(convertDevice),
     sysctl: linux.sysctl ?? {},
-    network: networkOf(linux, options),
+    network: {
+      outside: outsideOf(linux, options),
+      resolvers: resolversOf(rootPath, mounts, binds),
+      egress: [...parseEgress(options.egress), ...annotatedEgress(config)],
+    },
     limits: { ...NO_LIMITS, ...convertResources(linux.resources ?? {}) },
     process: {
       ...convertProcess(process, options.warn),
@@ -83,14 +94,23 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
 }
 
 /** The configuration's own word on the network, unless --network has another. */
-function networkOf(linux: OciLinux, { network }: ConversionOptions): SandboxSpec['network'] {
+function outsideOf(linux: OciLinux, { network }: ConversionOptions): NetworkSpec['outside'] {
   const named = linux.namespaces?.some(({ type }) => type === 'network') ?? false;
-  return { outside: network?.outside ?? (named ? 'sandbox' : 'host') };
+  return network?.outside ?? (named ? 'sandbox' : 'host');
 }
 
 function networkNamespaceOf(linux: OciLinux, options: ConversionOptions): string | null {
-  const isHost = networkOf(linux, options).outside === 'host';
+  const isHost = outsideOf(linux, options) === 'host';
   return isHost ? HOST_NETWORK : (options.network?.path ?? namespacePath(linux, 'network'));
+}
+
+/** A policy of its own: it may take from what the command line leaves, and give nothing back. */
+function annotatedEgress({ annotations = {} }: OciConfig): EgressSpec[] {
+  const annotation = annotations[EGRESS_ANNOTATION];
+  if (annotation === undefined) return [];
+  // A file is named by who may read it: not by what a client passes on.
+  if (annotation.startsWith('@')) refuse(`annotations.${EGRESS_ANNOTATION}`, 'must be the policy itself');
+  return parseEgress([annotation]);
 }
 
 function refuse(field: string, reason: string): never {

@@ -92,7 +92,7 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
   native.setSpin(spec.spin);
-  openOutside(spec.network);
+  openOutside(spec.network, log);
   for (const [name, value] of Object.entries(spec.sysctl)) {
     if (!presetSysctl(name, value)) log(`warning: there is no setting ${name}; it is not set`);
   }

@@ -43,6 +43,7 @@ function convert(changes: Changes): { sandbox: Sandbox; warnings: string[] } {
     spin: true,
     network: null,
     platform: 'notify',
+    egress: [],
     warn: (message) => warnings.push(message),
   });
   return { sandbox, warnings };

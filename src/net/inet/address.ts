@@ -61,6 +61,19 @@ export function formatEndpoint({ host, port, scope = 0 }: Endpoint, family: numb
   return text.slice(0, SOCKADDR_IN6_SIZE);
 }
 
+/** An address as people write it. */
+export function textOfHost(host: string): string {
+  const bytes = [...host].map((byte) => byte.charCodeAt(0));
+  if (host.length === 4) return bytes.join('.');
+  const words = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] << 8) | bytes[2 * i + 1]).toString(16));
+  // The first longest run of zeroes is left out.
+  const runs = [...words.join(':').matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)];
+  const longest = runs.sort((a, b) => b[0].replace(/^:/, '').length - a[0].replace(/^:/, '').length)[0];
+  if (!longest) return words.join(':');
+  const text = words.join(':');
+  return `${text.slice(0, longest.index)}::${text.slice(longest.index + longest[0].length + 1)}`;
+}
+
 /** The port of a sockaddr, or 0 if there is none. */
 export function portOf(address: string | number): number {
   return typeof address === 'number' || address.length < 4 ? 0 : portIn(address);

@@ -179,7 +179,7 @@ export abstract class InetSocket extends Socket {
   /** Where to send for a destination: the wildcard means this machine. -ENETUNREACH for what is not here. */
   protected route(to: Endpoint): Endpoint | number {
     if (!this.speaks(to.host)) return -ENETUNREACH;
-    if (this.outside?.reaches(to.host)) return to;
+    if (this.outside?.reaches(to)) return to;
     const host = !isAny(to.host) ? to.host : to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
     if (!this.isHere(host)) return -ENETUNREACH;
     return host === to.host ? to : { host, port: to.port };

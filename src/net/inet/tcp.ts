@@ -16,6 +16,7 @@ import {
   EISCONN,
   ENOPROTOOPT,
   ENOTCONN,
+  EPERM,
   EPIPE,
 } from '../../abi/errno.ts';
 import { SIOCATMARK } from '../../abi/ioctl.ts';
@@ -60,6 +61,7 @@ import { ByteRing } from '../../vfs/byte-ring.ts';
 import { drop } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
+import { DnsStream } from '../outside/dns-stream.ts';
 import { HostSocket } from '../outside/host-socket.ts';
 import type { Socket } from '../socket.ts';
 import { type Endpoint, familyOf, formatEndpoint, parseEndpoint } from './address.ts';
@@ -123,6 +125,8 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   private readonly backlog: TcpSocket[] = [];
   /** Connections from inside and outside are accepted in turn. */
   private acceptsOuter = false;
+  /** Its connection is one of DNS, and an egress policy goes by names. */
+  private names: DnsStream | null = null;
   private maxBacklog = 0;
   /** Sockets that are CONNECTING to this one. */
   private readonly waiting = new Set<TcpSocket>();
@@ -191,7 +195,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (this.state !== CLOSED) return -EISCONN;
     const target = this.route(to);
     if (typeof target === 'number') return target;
-    if (this.outside?.reaches(target.host)) return this.connectOutside(task, target);
+    if (this.outside?.reaches(target)) return this.connectOutside(task, target);
     this.closeOuter();
     const source = this.sourceFor(target);
     const failed = this.localPort === 0 ? this.bindTo(source, 0) : 0;
@@ -213,7 +217,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   private connectOutside(task: Task, to: Endpoint): number {
     const { outside } = this;
     const begins = this.state !== OUTSIDE || !task.resumed;
-    const refused = begins && outside ? outside.check(task.group.pid, task.name, 'tcp', to) : 0;
+    const refused = begins && outside ? outside.check(task, 'tcp', to) : 0;
     if (refused < 0) return refused;
     const outer = this.openForSending();
     if (typeof outer === 'number') return outer;
@@ -221,6 +225,8 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (result === 0 || result === -EINPROGRESS) {
       this.state = OUTSIDE;
       this.remote = to;
+      const egress = outside?.egress;
+      if (begins) this.names = egress?.watches(to) ? new DnsStream(egress, to) : null;
       return result;
     }
     if (result === -EALREADY) return task.resumed ? -EINPROGRESS : result;
@@ -398,7 +404,12 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   }
 
   private sendOuter(at: number, length: number, flags: number): number {
-    return this.outer?.send(at, length, flags & SEND_FLAGS) ?? -EPIPE;
+    const { outer } = this;
+    if (!outer) return -EPIPE;
+    if (!this.names) return outer.send(at, length, flags & SEND_FLAGS);
+    const n = this.names.send(kernel.current as Task, outer, at, length, flags & SEND_FLAGS);
+    if (n === -EPERM) outer.shutdown(SHUT_RDWR);
+    return n;
   }
 
   private receiveOuter(message: Message): number {
@@ -408,6 +419,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (flags & MSG_ERRQUEUE) return outer.receiveMessage(message, flags);
     const n = outer.receive(message.at, message.length, flags);
     message.copied = n < 0 || flags & MSG_TRUNC ? 0 : n;
+    if (this.names && message.copied > 0 && !(flags & MSG_PEEK)) this.names.hear(message.at, n);
     return n;
   }
 

@@ -3,7 +3,17 @@
 // destination; if that is full it is lost, and if nobody is there the sender hears of it (ECONNREFUSED) when it is
 // connected or asks for errors.
 
-import { EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  EDESTADDRREQ,
+  EINVAL,
+  EMSGSIZE,
+  ENOTCONN,
+  EOPNOTSUPP,
+  EPERM,
+  EPIPE,
+} from '../../abi/errno.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../../abi/poll.ts';
 import {
   AF_INET6,
@@ -30,11 +40,13 @@ import {
   UDPLITE_SEND_CSCOV,
 } from '../../abi/socket.ts';
 import type { Task } from '../../kernel/task.ts';
-import { allocateScratch, i32 } from '../../platform/arena.ts';
+import { allocateScratch, i32, readBytes, writeBytes } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import { checkOutgoing } from '../outside/control-items.ts';
+import { parseQuery, refusal } from '../outside/dns.ts';
+import type { Egress, Pending } from '../outside/egress.ts';
 import type { HostSocket } from '../outside/host-socket.ts';
 import type { Socket } from '../socket.ts';
 import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
@@ -71,6 +83,10 @@ export class UdpSocket extends InetSocket {
   private corkInfo: PacketInfo | null = null;
   /** Its address was chosen by connect and goes with the connection. */
   private hostByConnect = false;
+  /** The egress policy was asked about the peer. */
+  private remoteAdmitted = false;
+  /** DNS queries under an egress policy that were sent and are not answered. */
+  private readonly pendingQueries: Pending = new Set();
 
   constructor(family: number, protocol: typeof IPPROTO_UDP | typeof IPPROTO_UDPLITE, task: Task, network: Network) {
     super(family, SOCK_DGRAM, protocol, task, network);
@@ -107,7 +123,7 @@ export class UdpSocket extends InetSocket {
     return -EOPNOTSUPP;
   }
 
-  connect(task: Task, address: string): number {
+  connect(_task: Task, address: string): number {
     if (familyOf(address) === AF_UNSPEC && address.length >= 2) {
       this.remote = null;
       this.outer?.connect(address);
@@ -119,7 +135,7 @@ export class UdpSocket extends InetSocket {
     if (typeof to === 'number') return to;
     const target = this.route(to);
     if (typeof target === 'number') return target;
-    if (this.outside?.reaches(target.host)) return this.connectOutside(task, target);
+    if (this.outside?.reaches(target)) return this.connectOutside(target);
     // From now on it hears one peer only, who is inside.
     this.closeOuter();
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
@@ -133,9 +149,7 @@ export class UdpSocket extends InetSocket {
     return 0;
   }
 
-  private connectOutside(task: Task, target: Endpoint): number {
-    const refused = this.outside?.check(task.group.pid, task.name, 'udp', target) ?? 0;
-    if (refused < 0) return refused;
+  private connectOutside(target: Endpoint): number {
     const outer = this.openForDatagrams();
     if (typeof outer === 'number') return outer;
     const failed = outer.connect(formatEndpoint(target, this.family));
@@ -147,6 +161,8 @@ export class UdpSocket extends InetSocket {
       this.hostByConnect = true;
     }
     this.remote = target;
+    // Nothing is sent yet: programs connect only to learn which address they would send from.
+    this.remoteAdmitted = false;
     this.shut = 0;
     return 0;
   }
@@ -186,7 +202,7 @@ export class UdpSocket extends InetSocket {
     if (this.shut & SEND_SHUT) return -EPIPE;
     const target = this.corkTarget ?? this.targetOf(message);
     if (typeof target === 'number') return target;
-    if (!this.corkTarget && this.outside?.reaches(target.host)) return this.sendOutside(task, message, target);
+    if (!this.corkTarget && this.outside?.reaches(target)) return this.sendOutside(task, message, target);
     const info = this.corkInfo ?? describeOutgoing(this, target.host, message.items);
     if (typeof info === 'number') return info;
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
@@ -206,15 +222,56 @@ export class UdpSocket extends InetSocket {
 
   private sendOutside(task: Task, message: Message, target: Endpoint): number {
     const { remote, outside } = this;
-    // Who is connected was checked then.
-    const refused = remote === target || !outside ? 0 : outside.check(task.group.pid, task.name, 'udp', target);
+    const admitted = remote === target && this.remoteAdmitted;
+    const refused = admitted || !outside ? 0 : outside.check(task, 'udp', target);
     if (refused < 0) return refused;
+    if (remote === target) this.remoteAdmitted = true;
     const bad = checkOutgoing(message.items);
     if (bad < 0) return bad;
+    if (outside?.egress?.watches(target)) return this.sendQuery(task, message, target, outside.egress);
     const outer = this.openForDatagrams();
     if (typeof outer === 'number') return outer;
     const to = remote === target ? '' : formatEndpoint(target, this.family);
     return outer.sendTo(message.at, message.length, message.flags & MSG_MORE, to, message.items);
+  }
+
+  /** A DNS query under an egress policy with names: one that is not to be sent is answered here. */
+  private sendQuery(task: Task, message: Message, target: Endpoint, egress: Egress): number {
+    const { at, length } = message;
+    // Whole messages only: parts that are put together could not be looked at.
+    if (message.flags & MSG_MORE || this.numberOf(SOL_UDP, UDP_CORK, 0) !== 0) return -EOPNOTSUPP;
+    // A copy: what lies in the slot could change once it was looked at.
+    const text = readBytes(at, length);
+    const bytes = Buffer.from(text, 'latin1');
+    const outer = this.openForDatagrams();
+    if (typeof outer === 'number') return outer;
+    if (egress.admitQuery(task, 'udp', target, bytes, this.pendingQueries)) {
+      const copy = allocateScratch(length);
+      if (copy < 0) return copy;
+      writeBytes(copy, text);
+      const to = this.remote === target ? '' : formatEndpoint(target, this.family);
+      return outer.sendTo(copy, length, 0, to, message.items);
+    }
+    const query = parseQuery(bytes);
+    const answer = query ? refusal(bytes, query) : '';
+    const answerAt = allocateScratch(answer.length);
+    if (answer === '' || answerAt < 0) return -EPERM;
+    writeBytes(answerAt, answer);
+    this.push(answerAt, answer.length, target, { to: this.localHost, hops: 64, service: 0 });
+    return length;
+  }
+
+  /** From a socket of the host; what a resolver says is remembered by an egress policy with names. */
+  private receiveOuter(message: Message, flags: number): number {
+    const n = this.outer?.receiveMessage(message, flags) ?? -EAGAIN;
+    const egress = this.outside?.egress;
+    if (n <= 0 || !egress?.watchesNames || this.pendingQueries.size === 0) return n;
+    const from = message.address === null ? 0 : parseEndpoint(message.address, this.family);
+    if (typeof from !== 'number' && egress.hearsResolver(from)) {
+      const bytes = Buffer.from(readBytes(message.at, message.copied), 'latin1');
+      egress.takeAnswer(bytes, this.pendingQueries);
+    }
+    return n;
   }
 
   /** Sends what was put together. */
@@ -241,7 +298,7 @@ export class UdpSocket extends InetSocket {
     const datagram = this.datagrams[0];
     if (!datagram) {
       if (this.error !== 0) return super.takeError();
-      const n = this.outer?.receiveMessage(message, message.flags & (MSG_PEEK | MSG_TRUNC)) ?? -EAGAIN;
+      const n = this.receiveOuter(message, message.flags & (MSG_PEEK | MSG_TRUNC));
       if (n !== -EAGAIN) return n;
       return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;
     }

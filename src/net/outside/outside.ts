@@ -6,8 +6,8 @@
 // host. A socket that is bound to a wildcard has both. In the other way (`whole`, --network host) every address
 // is the host's, the loopback included.
 
-import { type Endpoint, isAny, isLoopback } from '../inet/address.ts';
-import type { Egress } from './egress.ts';
+import { type Endpoint, isAny, isLoopback, LOOPBACK4, LOOPBACK6 } from '../inet/address.ts';
+import { type Asker, DNS_PORT, type Egress } from './egress.ts';
 import type { HostInterfaces } from './host-interfaces.ts';
 
 export class Outside {
@@ -16,16 +16,23 @@ export class Outside {
   /** What may be reached; null: everything. */
   readonly egress: Egress | null;
   readonly interfaces: HostInterfaces;
+  /** Name servers with an address of the loopback, as docker has one in the networks that users make. */
+  private readonly nearResolvers: ReadonlySet<string>;
 
-  constructor(whole: boolean, egress: Egress | null, interfaces: HostInterfaces) {
+  constructor(whole: boolean, egress: Egress | null, interfaces: HostInterfaces, resolvers: readonly string[]) {
     this.whole = whole;
     this.egress = egress;
     this.interfaces = interfaces;
+    this.nearResolvers = new Set(
+      resolvers.filter((host) => isLoopback(host) && host !== LOOPBACK4 && host !== LOOPBACK6),
+    );
   }
 
-  /** Whether a socket of the host is needed to reach this address. */
-  reaches(host: string): boolean {
-    return this.whole || !(isAny(host) || isLoopback(host) || this.interfaces.owns(host));
+  /** Whether a socket of the host is needed to reach this destination. */
+  reaches({ host, port }: Endpoint): boolean {
+    if (this.whole) return true;
+    if (isLoopback(host)) return port === DNS_PORT && this.nearResolvers.has(host);
+    return !isAny(host) && !this.interfaces.owns(host);
   }
 
   /** Whether who is bound to this address is to be heard from outside. */
@@ -39,8 +46,8 @@ export class Outside {
   }
 
   /** 0, or -EPERM if the egress policy is against it. */
-  check(pid: number, command: string, protocol: 'tcp' | 'udp', to: Endpoint): number {
-    return this.egress === null ? 0 : this.egress.check(pid, command, protocol, to);
+  check(asker: Asker, protocol: 'tcp' | 'udp', to: Endpoint): number {
+    return this.egress === null ? 0 : this.egress.check(asker, protocol, to);
   }
 }
 

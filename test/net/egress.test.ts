@@ -1,0 +1,111 @@
+// Egress policies at work: a sandbox with a veth pair, on whose other end are a server and a resolver.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CLOISTER } from '../cli/cloister.ts';
+import { dnsAnswer, dnsQuestion } from '../support/dns.ts';
+import { makeVeth, skipsVeth, type Veth } from '../support/veth.ts';
+
+const PROGRAM = join(import.meta.dirname, 'egress.py');
+const NAMES = ['web.good.test', 'evil.test'];
+
+describe('egress policies', { skip: skipsVeth }, () => {
+  let veth: Veth;
+  let server: Server;
+  let tcpResolver: Server;
+  let resolver: UdpSocket;
+  const asked: string[] = [];
+  const directory = mkdtempSync(join(tmpdir(), 'egress-'));
+
+  function answer(query: Buffer): Buffer {
+    const { name, type } = dnsQuestion(query);
+    asked.push(name);
+    const address = String.fromCharCode(...veth.outside.split('.').map(Number));
+    return dnsAnswer(query, NAMES.includes(name) && type === 1 ? [{ type: 1, data: address }] : []);
+  }
+
+  before(async () => {
+    veth = makeVeth(2);
+    server = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, veth.outside);
+    resolver = createSocket('udp4', (query, from) => resolver.send(answer(query), from.port, from.address));
+    resolver.bind(53, veth.outside);
+    tcpResolver = createServer((socket) => {
+      socket.on('error', () => {});
+      let text = '';
+      socket.on('data', (data) => {
+        text += data.toString('latin1');
+        const bytes = Buffer.from(text, 'latin1');
+        if (bytes.length < 2 || bytes.length < 2 + bytes.readUInt16BE(0)) return;
+        const reply = answer(bytes.subarray(2));
+        socket.end(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
+      });
+    }).listen(53, veth.outside);
+    await Promise.all([once(server, 'listening'), once(resolver, 'listening'), once(tcpResolver, 'listening')]);
+    writeFileSync(join(directory, 'resolv.conf'), `nameserver ${veth.outside}\n`);
+  });
+
+  after(() => {
+    server?.close();
+    tcpResolver?.close();
+    resolver?.close();
+    rmSync(directory, { recursive: true, force: true });
+    veth?.remove();
+  });
+
+  async function run(policy: string): Promise<{ lines: string[]; log: string }> {
+    asked.length = 0;
+    const port = String((server.address() as AddressInfo).port);
+    const network = ['--network', veth.path, '--bind', `${directory}/resolv.conf:/etc/resolv.conf`, '--egress', policy];
+    const child = spawn(CLOISTER, ['do', ...network, '--', 'python3', PROGRAM, veth.outside, port], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), 20000);
+    let text = '';
+    let log = '';
+    child.stdout.setEncoding('latin1').on('data', (part: string) => (text += part));
+    child.stderr.setEncoding('latin1').on('data', (part: string) => (log += part));
+    await once(child, 'close');
+    clearTimeout(timer);
+    return { lines: text.trimEnd().split('\n'), log };
+  }
+
+  test('only what names lead to', async () => {
+    const { port } = server.address() as AddressInfo;
+    const { lines, log } = await run(`allow=tcp://*.good.test:${port},default=deny`);
+    assert.deepEqual(lines, [
+      'address before its name 1',
+      "name b'hi'",
+      "address after its name b'hi'",
+      'other port 1',
+      'other name -3',
+      'udp 1',
+      'udp connected 1',
+      'udp to the port of tcp 1',
+      'other resolver 1',
+      'no query 1',
+      "query by tcp b'\\nN\\x02\\x01'",
+      'other query by tcp 1',
+      'loopback 111',
+      'metadata 1',
+    ]);
+    assert.ok(!asked.includes('evil.test'), 'the name itself did not get out');
+    assert.match(log, /egress: refused tcp 169\.254\.169\.254:80 to python3 \(\d+\): default=deny/);
+    assert.match(log, /refused udp 10\.78\.2\.99:53 .*: names are resolved by the configured servers only/);
+  });
+
+  test('everything but', async () => {
+    const { lines, log } = await run('deny=metadata,deny=evil.test,deny=udp://*:9');
+    assert.equal(lines[0], "address before its name b'hi'");
+    assert.equal(lines[4], 'other name -3');
+    assert.equal(lines[5], 'udp 1');
+    assert.equal(lines.at(-1), 'metadata 1');
+    assert.match(log, /: deny=metadata$/m);
+  });
+});
