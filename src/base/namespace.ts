@@ -27,6 +27,9 @@ export abstract class Namespace {
   /** The user namespace it belongs to; for a user namespace its parent, and the first one belongs to itself. */
   readonly owner: UserNamespace;
 
+  /** Sets of namespaces, open files and mounts that keep it. */
+  private holders = 0;
+
   /** The first of a kind is the initial one. */
   constructor(kind: NamespaceKind, owner: UserNamespace | null) {
     this.kind = kind;
@@ -34,6 +37,21 @@ export abstract class Namespace {
     this.ino = known.has(kind) ? ++lastIno : INITIAL_INOS[kind];
     known.add(kind);
   }
+
+  hold(): void {
+    this.holders++;
+  }
+
+  letGo(): void {
+    if (--this.holders === 0) this.ended();
+  }
+
+  get held(): boolean {
+    return this.holders > 0;
+  }
+
+  /** Nobody has it any more. */
+  protected ended(): void {}
 
   get initial(): boolean {
     return this.ino === INITIAL_INOS[this.kind];

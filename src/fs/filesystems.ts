@@ -1,15 +1,20 @@
 // Filesystems that a program may mount (mount(2)) by their type's name. None of them is on a device: each is made by the
 // sentry, so there is nothing of the host to reach through one.
 
-import { EINVAL, ENODEV } from '../abi/errno.ts';
+import { CAP_SYS_ADMIN } from '../abi/capability.ts';
+import { EINVAL, ENODEV, EPERM } from '../abi/errno.ts';
+import { capableIn } from '../base/credentials.ts';
+import type { UserNamespace } from '../base/user-namespace.ts';
 import { kernel } from '../kernel/kernel.ts';
+import type { Task } from '../kernel/task.ts';
+import { gidFrom, uidFrom } from '../kernel/user-namespaces.ts';
 import { memoryTotal } from '../platform/machine.ts';
 import type { Superblock } from '../vfs/inode.ts';
 import { DevptsSuperblock } from './devpts/devpts.ts';
 import { ProcSuperblock } from './proc/proc.ts';
 import { CgroupSuperblock } from './sys/cgroup.ts';
 import { SysSuperblock } from './sys/sys.ts';
-import { parseTmpfsOptions, validTmpfsOptions } from './tmpfs/options.ts';
+import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './tmpfs/options.ts';
 import { TmpfsSuperblock } from './tmpfs/tmpfs.ts';
 
 const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup2'];
@@ -21,17 +26,32 @@ export function knownFilesystem(type: string): number {
 
 /** A filesystem of the type, with the type's own options; -ENODEV if there is no such type, -EINVAL for bad options. */
 export function makeFilesystem(type: string, options: readonly string[]): Superblock | number {
+  const task = kernel.current;
+  if (task && !capableIn(rulerOf(task, type), task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  const made = make(type, options, task);
+  if (typeof made !== 'number' && task) made.user = task.credentials.user;
+  return made;
+}
+
+/** Whose capability it takes: what shows a namespace is for those who rule over that. */
+function rulerOf({ credentials, namespaces, pidNamespace }: Task, type: string): UserNamespace {
+  if (type === 'proc') return pidNamespace.owner;
+  if (type === 'sysfs') return namespaces.net.owner;
+  return type === 'mqueue' ? namespaces.ipc.owner : credentials.user;
+}
+
+function make(type: string, options: readonly string[], task: Task | null): Superblock | number {
   switch (type) {
     case 'tmpfs':
     case 'mqueue':
       if (!validTmpfsOptions(options)) return -EINVAL;
-      return new TmpfsSuperblock(parseTmpfsOptions(options, memoryTotal()), type);
+      return new TmpfsSuperblock(tmpfsOptions(options, task), type);
     case 'ramfs': {
-      const bounds = parseTmpfsOptions(options, memoryTotal());
+      const bounds = tmpfsOptions(options, task);
       return new TmpfsSuperblock({ ...bounds, size: Infinity, inodes: Infinity }, type);
     }
     case 'proc':
-      return new ProcSuperblock(kernel.current?.pidNamespace);
+      return new ProcSuperblock(task?.pidNamespace);
     case 'sysfs':
       return new SysSuperblock();
     case 'devpts':
@@ -41,4 +61,14 @@ export function makeFilesystem(type: string, options: readonly string[]): Superb
     default:
       return -ENODEV;
   }
+}
+
+/** Ids are given as the task has them; the root of what it mounts is its own. */
+function tmpfsOptions(options: readonly string[], task: Task | null): TmpfsOptions {
+  const parsed = parseTmpfsOptions(options, memoryTotal());
+  if (!task) return parsed;
+  const given = (name: string): boolean => options.some((option) => option.startsWith(`${name}=`));
+  parsed.uid = given('uid') ? uidFrom(task, parsed.uid) : task.credentials.fsuid;
+  parsed.gid = given('gid') ? gidFrom(task, parsed.gid) : task.credentials.fsgid;
+  return parsed;
 }

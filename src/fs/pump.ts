@@ -11,6 +11,7 @@ import { block, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { allocateScratch, IO_CHUNK } from '../platform/arena.ts';
 import { askPermission, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -92,5 +93,8 @@ export function duplicate(task: Task, from: PipeFile, to: PipeFile, length: numb
 }
 
 function sendBrokenPipe(task: Task): void {
-  sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: task.credentials.uid }));
+  sendSignalToTask(
+    task,
+    signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: uidSeen(task, task.credentials.uid) }),
+  );
 }

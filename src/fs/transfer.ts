@@ -27,6 +27,7 @@ import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
 import { askPermission, notifyDentry, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -194,7 +195,10 @@ function writePieces(task: Task, file: OpenFile, offset: number, length: number,
     if (n === -EAGAIN) return wait(task, file, POLLOUT, done, again);
     if (n < 0) {
       if (n === -EPIPE)
-        sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: task.credentials.uid }));
+        sendSignalToTask(
+          task,
+          signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: uidSeen(task, task.credentials.uid) }),
+        );
       return done > 0 ? done : n;
     }
     done += n;

@@ -2,7 +2,7 @@
 // thread or a vfork child is one more host thread in the same process. The parent's stub does it, by order; the new
 // slot's descriptor travels with that answer, and the child's first ring (its hello) tells its host thread id.
 
-import { CAP_SYS_ADMIN } from '../abi/capability.ts';
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EAGAIN, EINVAL, EPERM } from '../abi/errno.ts';
 import {
   CLONE_CHILD_CLEARTID,
@@ -22,6 +22,7 @@ import {
   CLONE_PARENT_SETTID,
   CLONE_SETTLS,
   CLONE_SIGHAND,
+  CLONE_SYSVSEM,
   CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM,
@@ -30,7 +31,7 @@ import {
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
-import { type Credentials, capable } from '../base/credentials.ts';
+import { type Credentials, capableIn } from '../base/credentials.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { order } from '../platform/answer.ts';
 import { i32 } from '../platform/arena.ts';
@@ -39,13 +40,15 @@ import { allocateSlot, freeSlot, setOwner, slotDescriptor, slotsLeft } from '../
 import { allocateBlock, expectProcess, takeSpareSlot } from './address-spaces.ts';
 import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
 import { ANSWERED } from './block.ts';
+import { changeNamespaces, type PreparedNamespaces, prepareNamespaces } from './enter-namespaces.ts';
 import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { kernel } from './kernel.ts';
 import { exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
+import type { NamespaceSet } from './namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
-import { allocateNumbers, enlist, type Numbered, numberIn } from './pid-namespaces.ts';
+import { allocateNumbers, enlist, type Numbered, numberIn, PID_MAX, type PidNamespace } from './pid-namespaces.ts';
 import { holdForChild } from './placement.ts';
 import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
 import { stopForVfork } from './ptrace/stops.ts';
@@ -60,11 +63,19 @@ export interface CloneArguments {
   tls: number;
   parentTid: number;
   childTid: number;
+  /** Numbers that the child is to have, its own pid namespace's first (clone3(2)). */
+  setTid?: readonly number[];
 }
 
-const OTHER_NAMESPACES =
-  CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
-const NAMESPACE_FLAGS = OTHER_NAMESPACES | CLONE_NEWNS;
+const NAMESPACE_FLAGS =
+  CLONE_NEWNS |
+  CLONE_NEWCGROUP |
+  CLONE_NEWUTS |
+  CLONE_NEWIPC |
+  CLONE_NEWUSER |
+  CLONE_NEWPID |
+  CLONE_NEWNET |
+  CLONE_NEWTIME;
 /** What every thread of an address space is on the host: VM | FS | FILES | SIGHAND | THREAD | SYSVSEM. */
 const HOST_THREAD_FLAGS = 0x50f00;
 /** Slots that are kept for executing programs, whatever tasks there are. */
@@ -72,16 +83,50 @@ const RESERVED_SLOTS = 16;
 const SYS_ARCH_PRCTL = 158;
 const ARCH_SET_FS = 0x1002;
 
-/** -EINVAL for combinations that Linux refuses, and for namespaces other than of mounts, which are not implemented. */
-function checkFlags({ flags, exitSignal }: CloneArguments, credentials: Credentials): number {
-  if (flags & NAMESPACE_FLAGS) {
-    if (!capable(credentials, CAP_SYS_ADMIN)) return -EPERM;
-    if (flags & OTHER_NAMESPACES || flags & CLONE_FS) return -EINVAL;
-  }
+/** -EINVAL for combinations that Linux refuses. */
+function checkFlags(parent: Task, { flags, exitSignal }: CloneArguments): number {
+  if (flags & CLONE_FS && flags & (CLONE_NEWNS | CLONE_NEWUSER)) return -EINVAL;
   if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND)) return -EINVAL;
   if (flags & CLONE_SIGHAND && !(flags & CLONE_VM)) return -EINVAL;
   if (flags >= CLONE_CLEAR_SIGHAND && flags & CLONE_SIGHAND) return -EINVAL;
-  if (exitSignal > 64) return -EINVAL;
+  if (flags & CLONE_PARENT && parent.group === parent.pidNamespace.init) return -EINVAL;
+  if (flags & CLONE_THREAD) {
+    if (flags & (CLONE_NEWUSER | CLONE_NEWPID)) return -EINVAL;
+    if (parent.namespaces.pidForChildren !== parent.pidNamespace) return -EINVAL;
+  }
+  if (flags & CLONE_NEWIPC && flags & CLONE_SYSVSEM) return -EINVAL;
+  return exitSignal > 64 ? -EINVAL : 0;
+}
+
+/** What the child is to be: its namespaces and its numbers in them. */
+interface Birth {
+  readonly identity: Numbered;
+  readonly namespaces: PreparedNamespaces;
+}
+
+/** Settles namespaces and numbers: -EPERM, -ENOSPC and the like, with nothing done. */
+function prepareBirth(parent: Task, { flags, setTid }: CloneArguments): Birth | number {
+  const namespaces = prepareNamespaces(parent, flags & NAMESPACE_FLAGS);
+  if (typeof namespaces === 'number') return namespaces;
+  const set = namespaces.set ?? parent.namespaces;
+  const refused = setTid ? mayChooseNumbers(set.pidForChildren, setTid, namespaces.credentials) : 0;
+  if (refused < 0) return refused;
+  const identity = allocateNumbers(set.pidForChildren, setTid);
+  return typeof identity === 'number' ? identity : { identity, namespaces };
+}
+
+/** Whether a child's numbers may be given (clone3's set_tid), for each level up from its own. */
+function mayChooseNumbers(pids: PidNamespace, setTid: readonly number[], credentials: Credentials): number {
+  if (setTid.length > pids.level + 1) return -EINVAL;
+  let at: PidNamespace | null = pids;
+  for (const number of setTid) {
+    if (at === null || number < 1 || number >= PID_MAX) return -EINVAL;
+    const may = [CAP_SYS_ADMIN, CAP_CHECKPOINT_RESTORE].some((one) =>
+      capableIn((at as PidNamespace).owner, credentials, one),
+    );
+    if (!may) return -EPERM;
+    at = at.parent;
+  }
   return 0;
 }
 
@@ -90,7 +135,7 @@ function checkFlags({ flags, exitSignal }: CloneArguments, credentials: Credenti
  * the child before the answer goes out: clone3's pidfd is made there; -errno from it undoes the clone.
  */
 export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child: Task) => number): number {
-  const r = checkFlags(args, parent.credentials);
+  const r = checkFlags(parent, args);
   if (r < 0) return r;
   if (exceedsProcessLimit(parent)) return -EAGAIN;
   const { policy, resetOnFork } = parent.scheduling;
@@ -100,18 +145,19 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   const fresh = slot < 0;
   if (fresh) slot = slotsLeft() > RESERVED_SLOTS ? allocateSlot() : -EAGAIN;
   if (slot < 0) return -EAGAIN;
-  const identity = allocateNumbers(parent.pidNamespace);
-  if (typeof identity === 'number') {
+  const birth = prepareBirth(parent, args);
+  if (typeof birth === 'number') {
     if (fresh) freeSlot(slot);
     else parent.mm.spareSlots.push(slot);
-    return identity;
+    return birth;
   }
-  const child = makeChild(parent, args, identity);
+  const child = makeChild(parent, args, birth);
   child.memory.slot = slot;
   child.mm.slots.add(slot);
   setOwner(slot, child, 0);
   child.block = sharesMemory ? allocateBlock(child.mm) : onlyBlock(child.mm, parent.block);
-  let refused = child.block < 0 ? -EAGAIN : args.flags & CLONE_NEWNS ? enterNewNamespace(child.fs) : 0;
+  let refused =
+    child.block < 0 ? -EAGAIN : args.flags & CLONE_NEWNS ? enterNewNamespace(child.fs, child.credentials.user) : 0;
   if (refused === 0 && prepared) refused = prepared(child);
   if (refused < 0) {
     abandonTask(child);
@@ -139,7 +185,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   return ANSWERED;
 }
 
-function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, identity: Numbered): Task {
+function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, { identity, namespaces }: Birth): Task {
   const sharesMemory = (flags & CLONE_VM) !== 0;
   const mm = sharesMemory ? parent.mm : parent.mm.copy();
   const files = flags & CLONE_FILES ? parent.files : parent.files.copy();
@@ -147,7 +193,7 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, identity
   const fs = flags & CLONE_FS ? parent.fs : parent.fs.copy();
   if (fs === parent.fs) fs.users++;
   const group = flags & CLONE_THREAD ? parent.group : null;
-  const child = new Task(identity, group, mm, files, fs, parent.credentials, parent.name);
+  const child = new Task(identity, group, mm, files, fs, namespaces.credentials, parent.name);
   child.memory.hostPid = mm.hostPid;
   mm.tasks.add(child);
   child.group.threads.add(child);
@@ -158,6 +204,8 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, identity
   child.maskLow = parent.hasSavedMask ? parent.savedMaskLow : parent.maskLow;
   child.maskHigh = parent.hasSavedMask ? parent.savedMaskHigh : parent.maskHigh;
   child.inherit(parent);
+  const set = childNamespaces(parent, namespaces.set, flags);
+  if (set) changeNamespaces(child, set);
   // A thread starts without an alternate stack; a process (also one made by vfork) keeps its parent's.
   if (!sharesMemory || flags & CLONE_VFORK) {
     child.altstackBase = parent.altstackBase;
@@ -168,6 +216,14 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, identity
   }
   if (!group) makeGroup(parent, child, flags, exitSignal);
   return child;
+}
+
+/** The child is in the pid namespace that was meant for children; a process of its own enters theirs of time, too. */
+function childNamespaces(parent: Task, prepared: NamespaceSet | null, flags: number): NamespaceSet | null {
+  const set = prepared ?? parent.namespaces;
+  if (flags & CLONE_VM || set.time === set.timeForChildren) return prepared;
+  set.timeForChildren.frozen = true;
+  return { ...set, time: set.timeForChildren };
 }
 
 /** Of the parent's threads only the one that forks goes on in the child, on the block it had. */
@@ -194,6 +250,8 @@ function makeGroup(parent: Task, child: Task, flags: number, exitSignal: number)
   group.exitSignal = flags & CLONE_PARENT ? source.exitSignal : exitSignal;
   group.inherit(source);
   enlist('groups', group);
+  const { pidNamespace } = group;
+  pidNamespace.init ??= group;
   joinProcessGroup(group, source.processGroup);
   watchCpuLimit(group);
 }

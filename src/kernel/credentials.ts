@@ -1,6 +1,7 @@
 // Changes of credentials (credentials(7), capabilities(7)) as pure functions: each takes the old credentials and gives
 // new ones or a negative errno. What else hangs on a change (dumpability, the parent-death signal) is done by
-// `commitCredentials`. There is one user namespace inside the sandbox, whose root is uid 0.
+// `commitCredentials`. Ids are the sandbox's (base/user-namespace.ts): root is whom the user
+// namespace calls 0.
 
 import {
   CAP_CHOWN,
@@ -32,12 +33,12 @@ import { S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import {
   type CapabilitySet,
   type Credentials,
-  capable,
+  capableIn,
   hasCapabilityIn,
   NO_CAPABILITIES,
 } from '../base/credentials.ts';
 import type { ProcessSpec } from '../base/spec.ts';
-import { initialUser } from '../base/user-namespace.ts';
+import { idFrom, idInto, initialUser, NO_ID, type UserNamespace } from '../base/user-namespace.ts';
 import { showOwnAnswers } from './own-answers.ts';
 import type { Task } from './task.ts';
 
@@ -144,14 +145,14 @@ export function credentialsFromSpec(process: ProcessSpec): Credentials {
 export function setUid(old: Credentials, uid: number): Credentials | number {
   if (uid === UNCHANGED) return -EINVAL;
   const fresh = { ...old, euid: uid, fsuid: uid };
-  if (capable(old, CAP_SETUID)) fresh.uid = fresh.suid = uid;
+  if (hasCapabilityIn(old.effective, CAP_SETUID)) fresh.uid = fresh.suid = uid;
   else if (uid !== old.uid && uid !== old.suid) return -EPERM;
   return fixUserChange(old, fresh);
 }
 
 /** setreuid(2). */
 export function setReUid(old: Credentials, ruid: number, euid: number): Credentials | number {
-  const privileged = capable(old, CAP_SETUID);
+  const privileged = hasCapabilityIn(old.effective, CAP_SETUID);
   const fresh = { ...old };
   if (ruid !== UNCHANGED) {
     if (!privileged && ruid !== old.uid && ruid !== old.euid) return -EPERM;
@@ -169,7 +170,7 @@ export function setReUid(old: Credentials, ruid: number, euid: number): Credenti
 /** setresuid(2). */
 export function setResUid(old: Credentials, ruid: number, euid: number, suid: number): Credentials | number {
   const owned = (id: number) => id === UNCHANGED || id === old.uid || id === old.euid || id === old.suid;
-  if (!(owned(ruid) && owned(euid) && owned(suid)) && !capable(old, CAP_SETUID)) return -EPERM;
+  if (!(owned(ruid) && owned(euid) && owned(suid)) && !hasCapabilityIn(old.effective, CAP_SETUID)) return -EPERM;
   const fresh = { ...old };
   if (ruid !== UNCHANGED) fresh.uid = ruid;
   if (suid !== UNCHANGED) fresh.suid = suid;
@@ -188,11 +189,12 @@ export function setResUid(old: Credentials, ruid: number, euid: number, suid: nu
 export function setFsUid(old: Credentials, uid: number): Credentials {
   if (uid === UNCHANGED || uid === old.fsuid) return old;
   const owned = uid === old.uid || uid === old.euid || uid === old.suid;
-  if (!owned && !capable(old, CAP_SETUID)) return old;
+  if (!owned && !hasCapabilityIn(old.effective, CAP_SETUID)) return old;
   const fresh = { ...old, fsuid: uid };
   if (old.securebits & SECBIT_NO_SETUID_FIXUP) return fresh;
-  if (old.fsuid === 0) fresh.effective = difference(old.effective, FS_CAPABILITIES);
-  else if (uid === 0) fresh.effective = union(old.effective, intersection(FS_CAPABILITIES, old.permitted));
+  const root = rootOf(old);
+  if (old.fsuid === root) fresh.effective = difference(old.effective, FS_CAPABILITIES);
+  else if (uid === root) fresh.effective = union(old.effective, intersection(FS_CAPABILITIES, old.permitted));
   return fresh;
 }
 
@@ -200,14 +202,14 @@ export function setFsUid(old: Credentials, uid: number): Credentials {
 export function setGid(old: Credentials, gid: number): Credentials | number {
   if (gid === UNCHANGED) return -EINVAL;
   const fresh = { ...old, egid: gid, fsgid: gid };
-  if (capable(old, CAP_SETGID)) fresh.gid = fresh.sgid = gid;
+  if (hasCapabilityIn(old.effective, CAP_SETGID)) fresh.gid = fresh.sgid = gid;
   else if (gid !== old.gid && gid !== old.sgid) return -EPERM;
   return fresh;
 }
 
 /** setregid(2). */
 export function setReGid(old: Credentials, rgid: number, egid: number): Credentials | number {
-  const privileged = capable(old, CAP_SETGID);
+  const privileged = hasCapabilityIn(old.effective, CAP_SETGID);
   const fresh = { ...old };
   if (rgid !== UNCHANGED) {
     if (!privileged && rgid !== old.gid && rgid !== old.egid) return -EPERM;
@@ -225,7 +227,7 @@ export function setReGid(old: Credentials, rgid: number, egid: number): Credenti
 /** setresgid(2). */
 export function setResGid(old: Credentials, rgid: number, egid: number, sgid: number): Credentials | number {
   const owned = (id: number) => id === UNCHANGED || id === old.gid || id === old.egid || id === old.sgid;
-  if (!(owned(rgid) && owned(egid) && owned(sgid)) && !capable(old, CAP_SETGID)) return -EPERM;
+  if (!(owned(rgid) && owned(egid) && owned(sgid)) && !hasCapabilityIn(old.effective, CAP_SETGID)) return -EPERM;
   const fresh = { ...old };
   if (rgid !== UNCHANGED) fresh.gid = rgid;
   if (sgid !== UNCHANGED) fresh.sgid = sgid;
@@ -244,12 +246,12 @@ export function setResGid(old: Credentials, rgid: number, egid: number, sgid: nu
 export function setFsGid(old: Credentials, gid: number): Credentials {
   if (gid === UNCHANGED || gid === old.fsgid) return old;
   const owned = gid === old.gid || gid === old.egid || gid === old.sgid;
-  return owned || capable(old, CAP_SETGID) ? { ...old, fsgid: gid } : old;
+  return owned || hasCapabilityIn(old.effective, CAP_SETGID) ? { ...old, fsgid: gid } : old;
 }
 
 /** setgroups(2), of a list whose length was checked. */
 export function setGroups(old: Credentials, groups: readonly number[]): Credentials | number {
-  if (!capable(old, CAP_SETGID)) return -EPERM;
+  if (!hasCapabilityIn(old.effective, CAP_SETGID)) return -EPERM;
   if (groups.includes(UNCHANGED)) return -EINVAL;
   return { ...old, groups: sortedGroups(groups) };
 }
@@ -258,17 +260,23 @@ function sortedGroups(groups: readonly number[]): readonly number[] {
   return [...groups].sort((a, b) => a - b);
 }
 
+/** The user who is root to these credentials; NO_ID if nobody is. */
+function rootOf({ user }: Credentials): number {
+  return idFrom(user.uidMap, 0);
+}
+
 /** The effect of changed user ids on the capabilities, unless SECBIT_NO_SETUID_FIXUP says there is none. */
 function fixUserChange(old: Credentials, fresh: Credentials): Credentials {
   if (old.securebits & SECBIT_NO_SETUID_FIXUP) return fresh;
-  const wasRoot = old.uid === 0 || old.euid === 0 || old.suid === 0;
-  const isRoot = fresh.uid === 0 || fresh.euid === 0 || fresh.suid === 0;
+  const root = rootOf(old);
+  const wasRoot = old.uid === root || old.euid === root || old.suid === root;
+  const isRoot = fresh.uid === root || fresh.euid === root || fresh.suid === root;
   if (wasRoot && !isRoot) {
     if (!(old.securebits & SECBIT_KEEP_CAPS)) fresh.permitted = fresh.effective = NO_CAPABILITIES;
     fresh.ambient = NO_CAPABILITIES;
   }
-  if (old.euid === 0 && fresh.euid !== 0) fresh.effective = NO_CAPABILITIES;
-  if (old.euid !== 0 && fresh.euid === 0) fresh.effective = fresh.permitted;
+  if (old.euid === root && fresh.euid !== root) fresh.effective = NO_CAPABILITIES;
+  if (old.euid !== root && fresh.euid === root) fresh.effective = fresh.permitted;
   return fresh;
 }
 
@@ -281,7 +289,8 @@ export function setCapabilities(
   permitted: CapabilitySet,
   inheritable: CapabilitySet,
 ): Credentials | number {
-  if (!capable(old, CAP_SETPCAP) && !isSubset(inheritable, union(old.inheritable, old.permitted))) return -EPERM;
+  if (!hasCapabilityIn(old.effective, CAP_SETPCAP) && !isSubset(inheritable, union(old.inheritable, old.permitted)))
+    return -EPERM;
   if (!isSubset(inheritable, union(old.inheritable, old.bounding))) return -EPERM;
   if (!isSubset(permitted, old.permitted)) return -EPERM;
   if (!isSubset(effective, permitted)) return -EPERM;
@@ -291,7 +300,7 @@ export function setCapabilities(
 
 /** prctl(PR_CAPBSET_DROP). */
 export function dropBounding(old: Credentials, capability: number): Credentials | number {
-  if (!capable(old, CAP_SETPCAP)) return -EPERM;
+  if (!hasCapabilityIn(old.effective, CAP_SETPCAP)) return -EPERM;
   if (!isCapability(capability)) return -EINVAL;
   return { ...old, bounding: difference(old.bounding, only(capability)) };
 }
@@ -311,7 +320,7 @@ export function setSecurebits(old: Credentials, bits: number): Credentials | num
   const changed = old.securebits ^ bits;
   if ((locked >> 1) & changed || locked & ~bits) return -EPERM;
   // Without privilege even setting what is set already is refused, as it always was.
-  if (!capable(old, CAP_SETPCAP) && (changed === 0 || changed & ~SECURE_UNPRIVILEGED)) return -EPERM;
+  if (!hasCapabilityIn(old.effective, CAP_SETPCAP) && (changed === 0 || changed & ~SECURE_UNPRIVILEGED)) return -EPERM;
   return { ...old, securebits: bits };
 }
 
@@ -341,20 +350,26 @@ export interface FileCapabilities {
  * Reads a `security.capability` attribute (a byte string; capabilities(7)). Null when it is none of the three
  * revisions, or is meant for another user namespace.
  */
-export function parseFileCapabilities(value: string): FileCapabilities | null {
+export function parseFileCapabilities(value: string, user: UserNamespace = initialUser): FileCapabilities | null {
   const word = (i: number) => Buffer.from(value.slice(4 * i, 4 * i + 4), 'latin1').readUInt32LE();
   if (value.length < 12 || value.length % 4 !== 0) return null;
   const words = value.length / 4;
   const magic = word(0);
   const revision = magic >>> 24;
   if ((magic & 0x00fffffe) !== 0) return null;
-  const wide = (revision === 2 && words === 5) || (revision === 3 && words === 6 && word(5) === 0);
+  const wide = (revision === 2 && words === 5) || (revision === 3 && words === 6 && isRootFor(user, word(5)));
   if (!wide && !(revision === 1 && words === 3)) return null;
   return {
     permitted: capabilitySet(word(1), wide ? word(3) : 0),
     inheritable: capabilitySet(word(2), wide ? word(4) : 0),
     effective: (magic & 1) !== 0,
   };
+}
+
+/** Whether the user is root in the namespace or one above. */
+function isRootFor(user: UserNamespace, uid: number): boolean {
+  for (let at: UserNamespace | null = user; at !== null; at = at.parent) if (idInto(at.uidMap, uid) === 0) return true;
+  return false;
 }
 
 /** What exec looks at of the program's file. */
@@ -380,7 +395,11 @@ export interface ExecCredentials {
  */
 export function execCredentials(old: Credentials, file: ExecFile, sharesFs = false): ExecCredentials | number {
   const fresh = { ...old };
-  if (!file.nosuid && !old.noNewPrivileges) {
+  const root = rootOf(old);
+  const { uidMap, gidMap } = old.user;
+  // Ids that the caller's namespace does not know are not taken on.
+  const known = idInto(uidMap, file.uid) !== NO_ID && idInto(gidMap, file.gid) !== NO_ID;
+  if (!file.nosuid && !old.noNewPrivileges && known) {
     if (file.mode & S_ISUID) fresh.euid = file.uid;
     if ((file.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) fresh.egid = file.gid;
   }
@@ -390,15 +409,15 @@ export function execCredentials(old: Credentials, file: ExecFile, sharesFs = fal
   if (capabilities?.effective && !isSubset(capabilities.permitted, fresh.permitted)) return -EPERM;
 
   // Root has every capability in its bounding set, unless a set-uid-root file names its own.
-  if (!(old.securebits & SECBIT_NOROOT) && !(capabilities && fresh.uid !== 0 && fresh.euid === 0)) {
-    if (fresh.uid === 0 || fresh.euid === 0) fresh.permitted = union(old.bounding, old.inheritable);
-    if (fresh.euid === 0) effective = true;
+  if (!(old.securebits & SECBIT_NOROOT) && !(capabilities && fresh.uid !== root && fresh.euid === root)) {
+    if (fresh.uid === root || fresh.euid === root) fresh.permitted = union(old.bounding, old.inheritable);
+    if (fresh.euid === root) effective = true;
   }
 
   const idChanged = fresh.euid !== old.euid || !(fresh.egid === old.fsgid || old.groups.includes(fresh.egid));
   const gained = !isSubset(fresh.permitted, old.permitted);
   if ((idChanged || gained) && (sharesFs || old.noNewPrivileges)) {
-    if (!capable(old, CAP_SETUID) || old.noNewPrivileges) {
+    if (!hasCapabilityIn(old.effective, CAP_SETUID) || old.noNewPrivileges) {
       fresh.euid = fresh.uid;
       fresh.egid = fresh.gid;
     }
@@ -411,7 +430,7 @@ export function execCredentials(old: Credentials, file: ExecFile, sharesFs = fal
   fresh.effective = effective ? fresh.permitted : fresh.ambient;
   fresh.securebits &= ~SECBIT_KEEP_CAPS;
   const grew = effective || !isSubset(fresh.permitted, fresh.ambient);
-  const secure = idChanged || fresh.euid !== old.uid || fresh.egid !== old.gid || (fresh.uid !== 0 && grew);
+  const secure = idChanged || fresh.euid !== old.uid || fresh.egid !== old.gid || (fresh.uid !== root && grew);
   return { credentials: fresh, secure };
 }
 
@@ -428,8 +447,14 @@ export function losesDumpability(old: Credentials, fresh: Credentials): boolean 
     old.egid !== fresh.egid ||
     old.fsuid !== fresh.fsuid ||
     old.fsgid !== fresh.fsgid ||
-    !isSubset(fresh.permitted, old.permitted)
+    (!isSubset(fresh.permitted, old.permitted) && !rulesOver(old, fresh.user)) ||
+    (old.user !== fresh.user && !rulesOver(old, fresh.user))
   );
+}
+
+/** Whether a user namespace was made from where these credentials are, by their user. */
+function rulesOver(old: Credentials, user: UserNamespace): boolean {
+  return user.parent === old.user && user.ownerUid === old.euid;
 }
 
 /** Gives a task new credentials. */
@@ -463,7 +488,7 @@ export function mayKill(sender: Task, target: Task, signo: number): boolean {
   const from = sender.credentials;
   const to = target.credentials;
   if (from.euid === to.suid || from.euid === to.uid || from.uid === to.suid || from.uid === to.uid) return true;
-  if (capable(from, CAP_KILL)) return true;
+  if (capableIn(to.user, from, CAP_KILL)) return true;
   return signo === SIGCONT && sender.group.processGroup.session === target.group.processGroup.session;
 }
 
@@ -479,6 +504,6 @@ export function mayInspect(task: Task, target: Task): boolean {
     own.gid === its.egid &&
     own.gid === its.sgid &&
     own.gid === its.gid;
-  if (capable(own, CAP_SYS_PTRACE)) return true;
-  return same && target.group.dumpable && isSubset(its.permitted, own.permitted);
+  if (capableIn(its.user, own, CAP_SYS_PTRACE)) return true;
+  return same && target.group.dumpable && own.user === its.user && isSubset(its.permitted, own.permitted);
 }

@@ -9,6 +9,7 @@ import { MS_NOSUID } from '../abi/mount.ts';
 import { RLIMIT_STACK } from '../abi/resource.ts';
 import { SIGSEGV, SS_DISABLE } from '../abi/signal.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
+import type { UserNamespace } from '../base/user-namespace.ts';
 import { host } from '../host/calls.ts';
 import { type ElfImage, pageUp } from '../loader/elf.ts';
 import { choosePlacement, orderImage, orderStack, type Placement } from '../loader/layout.ts';
@@ -165,8 +166,8 @@ function prepare(task: Task, program: Program, environment: string[], stackLimit
       mode: inode.mode,
       uid: inode.uid,
       gid: inode.gid,
-      capabilities: fileCapabilities(inode),
-      nosuid: (path.mount.flags & MS_NOSUID) !== 0,
+      capabilities: fileCapabilities(inode, task.credentials.user),
+      nosuid: (path.mount.flags & MS_NOSUID) !== 0 || !task.credentials.user.isWithin(path.mount.superblock.user),
     },
     task.fs.users > task.group.threads.size || tracedByWeaker(task),
   );
@@ -200,9 +201,9 @@ function prepare(task: Task, program: Program, environment: string[], stackLimit
   return new PreparedExec(program, stack, placement, stackSize, changed, readable);
 }
 
-function fileCapabilities(inode: Inode) {
+function fileCapabilities(inode: Inode, user: UserNamespace) {
   const value = inode.getxattr('security.capability');
-  return typeof value === 'string' ? parseFileCapabilities(value) : null;
+  return typeof value === 'string' ? parseFileCapabilities(value, user) : null;
 }
 
 /** Where the program headers come to lie: in the segment that holds their file offset. */

@@ -13,6 +13,7 @@ import {
   SIGHUP,
   SIGKILL,
 } from '../abi/signal.ts';
+import { shownId } from '../base/user-namespace.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
 import { dropAll } from '../vfs/fd-table.ts';
@@ -21,8 +22,9 @@ import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
+import { leaveNamespaces } from './namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
-import { numberIn, strike } from './pid-namespaces.ts';
+import { numberIn, type PidNamespace, strike } from './pid-namespaces.ts';
 import { noteTracedEnd, tellTracerFirst } from './ptrace/events.ts';
 import { reportEnd } from './ptrace/stops.ts';
 import { unlink } from './ptrace/tracing.ts';
@@ -176,6 +178,7 @@ function release(task: Task): void {
   group.threads.delete(task);
   strike('tasks', task);
   noteTracedEnd(task);
+  leaveNamespaces(task.namespaces);
   mm.tasks.delete(task);
   if (mm.tasks.size === 0) buryAddressSpace(mm);
   else buryThread(task);
@@ -190,6 +193,7 @@ export function abandonTask(task: Task): void {
   task.state = DEAD;
   unlink(task);
   strike('tasks', task);
+  leaveNamespaces(task.namespaces);
   group.threads.delete(task);
   mm.tasks.delete(task);
   if (mm.tasks.size === 0) buryAddressSpace(mm);
@@ -200,6 +204,8 @@ export function abandonTask(task: Task): void {
   group.parent?.children.delete(group);
   leaveProcessGroup(group);
   strike('groups', group);
+  const { pidNamespace } = group;
+  if (pidNamespace.init === group) pidNamespace.closed = true;
 }
 
 function releaseFiles(task: Task): void {
@@ -214,21 +220,53 @@ function releaseFiles(task: Task): void {
 }
 
 function groupEnded(group: ThreadGroup): void {
+  if (group === kernel.init) {
+    group.status = Math.max(group.exitStatus, 0);
+    return onSandboxEnd(group.status);
+  }
+  if (!(group.pidNamespace.init === group && awaitsOthers(group))) finishGroup(group);
+}
+
+/**
+ * The init of a pid namespace has ended: everybody else in there is killed, and its own end shows only after theirs
+ * (pid_namespaces(7)). False if that is now; otherwise the last of them sees to it.
+ */
+function awaitsOthers(init: ThreadGroup): boolean {
+  const { pidNamespace } = init;
+  pidNamespace.closed = true;
+  for (const other of [...pidNamespace.groups.values()]) {
+    if (other !== init && other.status < 0) killGroup(other, SIGKILL, null);
+  }
+  return init.status >= 0 || hasLiving(pidNamespace, init);
+}
+
+function hasLiving({ groups }: PidNamespace, init: ThreadGroup): boolean {
+  for (const group of groups.values()) if (group !== init && group.status < 0) return true;
+  return false;
+}
+
+function finishGroup(group: ThreadGroup): void {
   group.status = Math.max(group.exitStatus, 0);
-  if (group === kernel.init) return onSandboxEnd(group.status);
   for (const hook of groupExitHooks) hook(group);
   adoptChildren(group);
   endSession(group);
   hangUpOrphans(group);
   group.exitQueue.wake(1);
   notifyParent(group);
+  for (let at: PidNamespace | null = group.pidNamespace; at !== null; at = at.parent) {
+    const { init } = at;
+    const waits = at.closed && init !== null && init.status < 0 && init.threads.size === 0;
+    if (waits && !hasLiving(at, init)) finishGroup(init);
+  }
 }
 
-/** Children go to the nearest subreaper, else to init; their parent-death signals are sent. */
+/** Children go to the nearest subreaper of the pid namespace, else to its init; their parent-death signals are sent. */
 function adoptChildren(group: ThreadGroup): void {
+  const { pidNamespace } = group;
   let heir = group.parent;
-  while (heir && !heir.subreaper && heir !== kernel.init) heir = heir.parent;
-  heir ??= kernel.init;
+  while (heir && heir.pidNamespace === pidNamespace && !heir.subreaper && heir !== pidNamespace.init)
+    heir = heir.parent;
+  if (heir?.pidNamespace !== pidNamespace) heir = pidNamespace.init;
   for (const child of group.children) {
     child.parent = heir;
     for (const thread of child.threads) showOwnAnswers(thread);
@@ -267,8 +305,8 @@ function hangUpOrphans(group: ThreadGroup): void {
 export function notifyParent(group: ThreadGroup): void {
   if (tellTracerFirst(group)) return;
   const { parent } = group;
-  // Started from outside: nobody inside waits for it.
-  if (!parent) return reap(group);
+  // Started from outside, or left to an init that has ended: nobody waits for it.
+  if (!parent || (parent.pidNamespace.closed && parent === parent.pidNamespace.init)) return reap(group);
   const action = parent.actions.get(SIGCHLD);
   const autoReap = group.exitSignal === SIGCHLD && (action.handler === SIG_IGN || (action.flags & SA_NOCLDWAIT) !== 0);
   if (group.exitSignal > 0 && !(autoReap && action.handler === SIG_IGN)) {
@@ -283,7 +321,7 @@ function childSignal(group: ThreadGroup) {
   const code = signo === 0 ? CLD_EXITED : group.status & WCOREFLAG ? CLD_DUMPED : CLD_KILLED;
   return signalInfo(group.exitSignal, code, {
     pid: group.parent ? numberIn(group.parent.pidNamespace, group) : 0,
-    uid: group.leader.credentials.uid,
+    uid: shownId((group.parent ?? group).leader.credentials.user.uidMap, group.leader.credentials.uid),
     status: signo === 0 ? group.status >> 8 : signo,
     utime: Math.floor(group.pastUsage.userTime / CLOCK_TICK),
     stime: Math.floor(group.pastUsage.systemTime / CLOCK_TICK),

@@ -18,8 +18,6 @@ export interface Kernel {
   initUnkillable: boolean;
   /** The task whose call is being served: for files that mean their opener (/proc/self, /dev/tty, terminals). */
   current: Task | null;
-  hostname: string;
-  domainname: string;
   /** CLOCK_MONOTONIC (ns) at the sandbox's start: uptime and process start times count from here. */
   bootTime: number;
   /** Of the sandbox as a whole: its cgroup. */
@@ -40,8 +38,6 @@ export const kernel: Kernel = {
   init: null,
   initUnkillable: false,
   current: null,
-  hostname: 'cloister',
-  domainname: '(none)',
   bootTime: 0,
   limits: { pids: null, memory: null, cpuQuota: null, cpuPeriod: 100_000 },
   cpuCount: 1,

@@ -1,20 +1,31 @@
 // Mount namespaces of tasks (mount_namespaces(7)): a task sees the tree that its root directory lies in. A copy made by
-// unshare(2) or clone(2) goes with the last task in it.
+// unshare(2) or clone(2) goes with the last task in it, or the last open file or mount of it.
 
+import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EBUSY, EINVAL } from '../abi/errno.ts';
+import { capableIn } from '../base/credentials.ts';
+import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
 import type { FsContext, Mount, Path } from '../vfs/dentry.ts';
-import { copyNamespace, isReachable, moveRoot, unmount } from '../vfs/mount.ts';
+import { copyNamespace, isReachable, type MountNamespace, moveRoot, unmount } from '../vfs/mount.ts';
 import { kernel } from './kernel.ts';
 import { mountInUse } from './mount-use.ts';
+import type { Task } from './task.ts';
+
+/** Whether the task may change the tree of mounts that it is in. */
+export function mayMount(task: Task): boolean {
+  const owner = task.fs.root.mount.namespace?.owner ?? initialUser;
+  return capableIn(owner, task.credentials, CAP_SYS_ADMIN);
+}
 
 /** Gives a task's file-system view, which nobody shares, a mount namespace of its own. 0 or -ENOSPC. */
-export function enterNewNamespace(fs: FsContext): number {
+export function enterNewNamespace(fs: FsContext, owner: UserNamespace): number {
   const { namespace } = fs.root.mount;
   if (namespace === null) return 0;
-  const copies = copyNamespace(namespace);
+  const copies = copyNamespace(namespace, owner);
   if (typeof copies === 'number') return copies;
   fs.root = translate(fs.root, copies);
   fs.cwd = translate(fs.cwd, copies);
+  dropMountNamespace(namespace);
   return 0;
 }
 
@@ -23,12 +34,17 @@ function translate(path: Path, copies: ReadonlyMap<Mount, Mount>): Path {
   return mount ? path.dentry.on(mount) : path;
 }
 
-/** A file-system view has lost its last task: its namespace goes when no other task sees it. */
+/** A file-system view has lost its last task. */
 export function leaveNamespace(fs: FsContext): void {
   const { namespace } = fs.root.mount;
-  if (namespace === null || namespace.id === 0) return;
-  for (const task of kernel.tasks.values()) {
-    if (task.fs !== fs && task.fs.users > 0 && task.fs.root.mount.namespace === namespace) return;
+  if (namespace !== null) dropMountNamespace(namespace);
+}
+
+/** A mount namespace has lost a task or a holder: it goes when there is no other. */
+export function dropMountNamespace(namespace: MountNamespace): void {
+  if (namespace.id === 0 || namespace.held || namespace.root.namespace !== namespace) return;
+  for (const { fs } of kernel.tasks.values()) {
+    if (fs.users > 0 && fs.root.mount.namespace === namespace) return;
   }
   unmount(namespace.root, mountInUse);
 }

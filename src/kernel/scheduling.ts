@@ -6,7 +6,7 @@ import { CAP_SYS_ADMIN, CAP_SYS_NICE } from '../abi/capability.ts';
 import { EACCES, EBUSY, EINVAL, EPERM } from '../abi/errno.ts';
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../abi/resource.ts';
 import { SCHED_BATCH, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR } from '../abi/sched.ts';
-import { capable } from '../base/credentials.ts';
+import { capable, capableIn } from '../base/credentials.ts';
 import { isSubset } from './credentials.ts';
 import { kernel } from './kernel.ts';
 import type { Task } from './task.ts';
@@ -78,6 +78,11 @@ export function cpuMaskSize(): number {
 
 // ---- permissions ----
 
+/** Whether a task has CAP_SYS_NICE over another. */
+export function overrides(task: Task, target: Task): boolean {
+  return capableIn(target.credentials.user, task.credentials, CAP_SYS_NICE);
+}
+
 /** Whether a task may change another's scheduling as far as its owner goes. */
 export function ownsScheduling(task: Task, target: Task): boolean {
   const { euid } = task.credentials;
@@ -86,7 +91,7 @@ export function ownsScheduling(task: Task, target: Task): boolean {
 
 /** A task may not touch another that holds capabilities it lacks, unless it has CAP_SYS_NICE. */
 export function maySchedule(task: Task, target: Task): boolean {
-  return isSubset(target.credentials.permitted, task.credentials.permitted) || capable(task.credentials, CAP_SYS_NICE);
+  return isSubset(target.credentials.permitted, task.credentials.permitted) || overrides(task, target);
 }
 
 /** Whether the nice value is no lower than it is or RLIMIT_NICE allows, or privilege overrides. */
@@ -100,7 +105,7 @@ function withinNiceLimit(target: Task, nice: number): boolean {
 
 /** setpriority(2) for one task: 0, -EPERM or -EACCES. `nice` is in range. */
 export function setNice(task: Task, target: Task, nice: number): number {
-  if (!ownsScheduling(task, target) && !capable(task.credentials, CAP_SYS_NICE)) return -EPERM;
+  if (!ownsScheduling(task, target) && !overrides(task, target)) return -EPERM;
   if (!mayLowerNice(task, target, nice)) return -EACCES;
   if (!maySchedule(task, target)) return -EPERM;
   target.scheduling.nice = nice;
@@ -216,7 +221,7 @@ export function checkIoPriority(task: Task, value: number): number {
 export function setIoPriority(task: Task, target: Task, value: number): number {
   const own = task.credentials;
   const allowed = own.euid === target.credentials.uid || own.uid === target.credentials.uid;
-  if (!allowed && !capable(own, CAP_SYS_NICE)) return -EPERM;
+  if (!allowed && !overrides(task, target)) return -EPERM;
   if (!maySchedule(task, target)) return -EPERM;
   target.scheduling.ioPriority = value;
   return 0;

@@ -28,7 +28,7 @@ import {
   SECCOMP_RET_USER_NOTIF,
 } from '../abi/seccomp.ts';
 import { SIGKILL, SIGSYS, SYS_SECCOMP } from '../abi/signal.ts';
-import { capable } from '../base/credentials.ts';
+import { hasCapabilityIn } from '../base/credentials.ts';
 import { u32 } from '../platform/arena.ts';
 import { completeWithSignal } from './answer.ts';
 import { ANSWERED } from './block.ts';
@@ -218,5 +218,5 @@ function isOlder(theirs: Seccomp | null, ours: SeccompFilter | null): boolean {
 
 /** Who may add a filter: one who gains nothing by what it makes set-user-id programs do. 0 or -EACCES. */
 export function mayAddSeccompFilter({ credentials }: Task): number {
-  return credentials.noNewPrivileges || capable(credentials, CAP_SYS_ADMIN) ? 0 : -EACCES;
+  return credentials.noNewPrivileges || hasCapabilityIn(credentials.effective, CAP_SYS_ADMIN) ? 0 : -EACCES;
 }

@@ -2,6 +2,7 @@
 // task is about to go back to its program, is in signal-delivery.ts; stopping and continuing in stop.ts.
 
 import {
+  SI_KERNEL,
   SI_QUEUE,
   SI_TKILL,
   SI_USER,
@@ -65,10 +66,17 @@ export function sendSignalToProcessGroup(processGroup: ProcessGroup, info: Signa
 /**
  * The first process gets from the others only signals that it has a handler for (pid_namespaces(7)): else any of them
  * could end the sandbox. What it sends itself, and what comes from outside, it gets. One that it blocks stays pending
- * (it may wait for it) and does nothing when it is delivered.
+ * (it may wait for it) and does nothing when it is delivered. The first process of a namespace made later gets no signal
+ * that it has no handler for but faults, and SIGKILL and SIGSTOP from above.
  */
 export function sparesInit(group: ThreadGroup, { signo, code, pid }: SignalInfo): boolean {
-  if (group !== kernel.init || pid === group.localPid) return false;
+  const { init, level } = group.pidNamespace;
+  if (group !== init) return false;
+  if (level > 0) {
+    if (group.actions.get(signo).handler !== SIG_DFL || (code > 0 && code !== SI_KERNEL)) return false;
+    return !((signo === SIGKILL || signo === SIGSTOP) && (code === SI_KERNEL || pid === 0));
+  }
+  if (pid === group.localPid) return false;
   if (code !== SI_USER && code !== SI_QUEUE && code !== SI_TKILL) return false;
   return group.actions.get(signo).handler === SIG_DFL;
 }

@@ -12,6 +12,7 @@ import {
   SIGTTIN,
   SIGTTOU,
 } from '../abi/signal.ts';
+import { shownId } from '../base/user-namespace.ts';
 import { resumeStopped } from './answer.ts';
 import { kernel } from './kernel.ts';
 import { numberIn } from './pid-namespaces.ts';
@@ -65,7 +66,7 @@ function tellParent(group: ThreadGroup, code: number, status: number): void {
   if (!parent || (code === CLD_STOPPED && tracerOf(group.leader)?.group === parent)) return;
   const action = parent.actions.get(SIGCHLD);
   if (action.handler !== SIG_IGN && !(action.flags & SA_NOCLDSTOP)) {
-    const uid = group.leader.credentials.uid;
+    const uid = shownId(parent.leader.credentials.user.uidMap, group.leader.credentials.uid);
     sendSignalToGroup(parent, signalInfo(SIGCHLD, code, { pid: numberIn(parent.pidNamespace, group), uid, status }));
   }
   parent.childQueue.wake(1);

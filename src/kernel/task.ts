@@ -11,7 +11,7 @@ import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { IntervalTimers } from './interval-timers.ts';
 import type { Limits } from './limits.ts';
-import { initialNamespaces, type Namespaces } from './namespaces.ts';
+import { initialNamespaces, leaveNamespaces, type Namespaces, useNamespaces } from './namespaces.ts';
 import type { Numbered, PidNamespace } from './pid-namespaces.ts';
 import type { PosixTimer } from './posix-timers.ts';
 import type { Tracing } from './ptrace/tracing.ts';
@@ -56,7 +56,7 @@ export class Task implements Waiter {
   fs: FsContext;
   credentials: Credentials;
   /** All but those of users and mounts. */
-  namespaces: Namespaces = initialNamespaces;
+  namespaces: Namespaces = useNamespaces(initialNamespaces);
   /** comm: at most 15 bytes. */
   name: string;
 
@@ -184,7 +184,8 @@ export class Task implements Waiter {
 
   /** What a new task has from the one that made it whatever clone(2)'s flags say. */
   inherit(from: Task): void {
-    this.namespaces = from.namespaces;
+    leaveNamespaces(this.namespaces);
+    this.namespaces = useNamespaces(from.namespaces);
     this.name = from.name;
     this.scheduling.inherit(from.scheduling);
     this.personality = from.personality;

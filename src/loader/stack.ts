@@ -27,6 +27,7 @@ import {
 import { PHDR_SIZE } from '../abi/elf.ts';
 import { E2BIG } from '../abi/errno.ts';
 import type { Credentials } from '../base/credentials.ts';
+import { shownId } from '../base/user-namespace.ts';
 import { PAGE_SIZE } from './elf.ts';
 
 const CLOCK_TICKS = 100;
@@ -127,6 +128,7 @@ function auxiliaryVector(
   at: { platformAt: number; randomAt: number; nameAt: number },
 ): readonly number[] {
   const { credentials } = input;
+  const { user } = credentials;
   const pairs: (readonly [number, number])[] = [
     [AT_SYSINFO_EHDR, input.vdso],
     [AT_MINSIGSTKSZ, input.minSigStackSize],
@@ -139,10 +141,10 @@ function auxiliaryVector(
     [AT_BASE, input.base],
     [AT_FLAGS, 0],
     [AT_ENTRY, input.entry],
-    [AT_UID, credentials.uid],
-    [AT_EUID, credentials.euid],
-    [AT_GID, credentials.gid],
-    [AT_EGID, credentials.egid],
+    [AT_UID, shownId(user.uidMap, credentials.uid)],
+    [AT_EUID, shownId(user.uidMap, credentials.euid)],
+    [AT_GID, shownId(user.gidMap, credentials.gid)],
+    [AT_EGID, shownId(user.gidMap, credentials.egid)],
     [AT_SECURE, input.secure ? 1 : 0],
     [AT_RANDOM, at.randomAt],
     [AT_HWCAP2, input.hwcap2],

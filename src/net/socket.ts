@@ -42,10 +42,12 @@ import {
 import { S_IFSOCK } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { type Credentials, capableIn } from '../base/credentials.ts';
+import { NO_ID } from '../base/user-namespace.ts';
 import { WaitQueue } from '../base/wait-queue.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { type Numbered, numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
+import { gidSeen, uidSeen } from '../kernel/user-namespaces.ts';
 import { i32, readS64, u32, writeU64 } from '../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../vfs/anonymous.ts';
 import { OpenFile } from '../vfs/open-file.ts';
@@ -260,9 +262,10 @@ export abstract class Socket extends OpenFile {
         return putTimeout(at, this.sendTimeout);
       case SO_PEERCRED: {
         const { pid, uid, gid } = this.peerCredentials;
-        i32[i] = numberIn((kernel.current as Task).pidNamespace, pid);
-        u32[i + 1] = uid;
-        u32[i + 2] = gid;
+        const viewer = kernel.current as Task;
+        i32[i] = numberIn(viewer.pidNamespace, pid);
+        u32[i + 1] = uid === NO_ID ? uid : uidSeen(viewer, uid);
+        u32[i + 2] = gid === NO_ID ? gid : gidSeen(viewer, gid);
         return 12;
       }
       case SO_COOKIE:
@@ -270,7 +273,8 @@ export abstract class Socket extends OpenFile {
         return 8;
       case SO_PEERGROUPS: {
         const { groups } = this.peerCredentials;
-        for (let k = 0; k < groups.length && 4 * k + 4 <= length; k++) u32[i + k] = groups[k];
+        for (let k = 0; k < groups.length && 4 * k + 4 <= length; k++)
+          u32[i + k] = gidSeen(kernel.current as Task, groups[k]);
         return 4 * groups.length;
       }
       default: {

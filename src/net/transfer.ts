@@ -17,6 +17,7 @@ import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { IO_CHUNK, markScratch, releaseScratch } from '../platform/arena.ts';
 import { Message } from './message.ts';
 import { discardRights } from './rights.ts';
@@ -90,7 +91,10 @@ export function sendMessage(
 
 function raisePipe(task: Task, socket: Socket, flags: number): void {
   if (flags & MSG_NOSIGNAL || socket.type !== SOCK_STREAM) return;
-  sendSignalToTask(task, signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: task.credentials.uid }));
+  sendSignalToTask(
+    task,
+    signalInfo(SIGPIPE, SI_USER, { pid: task.group.localPid, uid: uidSeen(task, task.credentials.uid) }),
+  );
 }
 
 /**

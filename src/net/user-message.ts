@@ -25,10 +25,12 @@ import {
   UCRED_SIZE,
 } from '../abi/socket.ts';
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
-import { capable, capableIn } from '../base/credentials.ts';
+import { capableIn, hasCapabilityIn } from '../base/credentials.ts';
+import { NO_ID } from '../base/user-namespace.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import { numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
+import { gidFrom, gidSeen, uidFrom, uidSeen } from '../kernel/user-namespaces.ts';
 import { allocateScratch, i32, readBytes, readS64, readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
 import { type OpenFile, retain } from '../vfs/open-file.ts';
 import type { ControlItem, Message } from './message.ts';
@@ -207,8 +209,8 @@ function readControlMessage(task: Task, message: Message, at: number, length: nu
     case SCM_CREDENTIALS:
       if (length !== UCRED_SIZE) return -EINVAL;
       message.hasCredentials = true;
-      message.uid = u32[i + 1];
-      message.gid = u32[i + 2];
+      message.uid = uidFrom(task, u32[i + 1]);
+      message.gid = gidFrom(task, u32[i + 2]);
       return checkClaim(task, message, i32[i]);
     default:
       return -EINVAL;
@@ -231,10 +233,13 @@ function readRights(task: Task, message: Message, i: number, count: number): num
 function checkClaim(task: Task, message: Message, pid: number): number {
   const own = task.credentials;
   const { uid, gid } = message;
+  if (uid === NO_ID || gid === NO_ID) return -EINVAL;
   const { pidNamespace } = task;
   if (pid !== task.group.localPid && !capableIn(pidNamespace.owner, own, CAP_SYS_ADMIN)) return -EPERM;
-  if (uid !== own.uid && uid !== own.euid && uid !== own.suid && !capable(own, CAP_SETUID)) return -EPERM;
-  if (gid !== own.gid && gid !== own.egid && gid !== own.sgid && !capable(own, CAP_SETGID)) return -EPERM;
+  if (uid !== own.uid && uid !== own.euid && uid !== own.suid && !hasCapabilityIn(own.effective, CAP_SETUID))
+    return -EPERM;
+  if (gid !== own.gid && gid !== own.egid && gid !== own.sgid && !hasCapabilityIn(own.effective, CAP_SETGID))
+    return -EPERM;
   const claimed = pidNamespace.tasks.get(pid as Pid) ?? pidNamespace.groups.get(pid as Pid);
   if (!claimed) return -ESRCH;
   message.pid = claimed.identity;
@@ -294,8 +299,8 @@ function putCredentials(task: Task, at: number, room: number, message: Message):
   if (used === 0) return 0;
   const i = (at + CMSGHDR_SIZE) >> 2;
   i32[i] = numberIn(task.pidNamespace, message.pid);
-  u32[i + 1] = message.uid;
-  u32[i + 2] = message.gid;
+  u32[i + 1] = uidSeen(task, message.uid);
+  u32[i + 2] = gidSeen(task, message.gid);
   u32[i + 3] = 0;
   return used;
 }

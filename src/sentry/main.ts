@@ -12,6 +12,7 @@ import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
 import { patching, setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { initialNamespaces } from '../kernel/namespaces.ts';
 import { traceAll } from '../kernel/own-answers.ts';
 import { installTimerHooks } from '../kernel/process-timers.ts';
 import { setHostUsageReader } from '../kernel/usage.ts';
@@ -85,8 +86,8 @@ function bindNative(args: SentryArguments, { platform }: SandboxSpec): void {
 }
 
 function prepareKernel(spec: SandboxSpec, log: Log): void {
-  kernel.hostname = spec.hostname;
-  kernel.domainname = spec.domainname;
+  initialNamespaces.uts.hostname = spec.hostname;
+  initialNamespaces.uts.domainname = spec.domainname;
   kernel.limits = spec.limits;
   kernel.bootTime = monotonicNow();
   kernel.cpuCount = countCpus();

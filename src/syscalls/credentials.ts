@@ -3,7 +3,8 @@
 import { CAP_SETGID } from '../abi/capability.ts';
 import { EINVAL, EPERM } from '../abi/errno.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { type Credentials, capable } from '../base/credentials.ts';
+import { type Credentials, hasCapabilityIn } from '../base/credentials.ts';
+import { NO_ID } from '../base/user-namespace.ts';
 import {
   commitCredentials,
   NGROUPS_MAX,
@@ -19,7 +20,20 @@ import {
 } from '../kernel/credentials.ts';
 import { ownEgid, ownEuid, ownGid, ownUid } from '../kernel/own-answers.ts';
 import type { Task } from '../kernel/task.ts';
+import { allowsSetgroups, gidFrom, gidSeen, uidFrom, uidSeen } from '../kernel/user-namespaces.ts';
 import { u32 } from '../platform/arena.ts';
+
+/** Makes a change by ids as the task gives them; -EINVAL for one that its user namespace does not know. */
+function withIds(
+  task: Task,
+  from: (task: Task, id: number) => number,
+  given: readonly number[],
+  make: (ids: readonly number[]) => Credentials | number,
+): number {
+  const ids = given.map((id) => from(task, id));
+  if (ids.some((id, i) => id === NO_ID && given[i] !== NO_ID)) return -EINVAL;
+  return change(task, make(ids));
+}
 
 /** Commits what a change gave, or passes its errno on. */
 function change(task: Task, fresh: Credentials | number): number {
@@ -45,55 +59,56 @@ export function getegid(task: Task): number {
 }
 
 export function setuid(task: Task, uid: number): number {
-  return change(task, setUid(task.credentials, uid));
+  return withIds(task, uidFrom, [uid], ([id]) => setUid(task.credentials, id));
 }
 
 export function setgid(task: Task, gid: number): number {
-  return change(task, setGid(task.credentials, gid));
+  return withIds(task, gidFrom, [gid], ([id]) => setGid(task.credentials, id));
 }
 
 export function setreuid(task: Task, ruid: number, euid: number): number {
-  return change(task, setReUid(task.credentials, ruid, euid));
+  return withIds(task, uidFrom, [ruid, euid], ([r, e]) => setReUid(task.credentials, r, e));
 }
 
 export function setregid(task: Task, rgid: number, egid: number): number {
-  return change(task, setReGid(task.credentials, rgid, egid));
+  return withIds(task, gidFrom, [rgid, egid], ([r, e]) => setReGid(task.credentials, r, e));
 }
 
 export function setresuid(task: Task, ruid: number, euid: number, suid: number): number {
-  return change(task, setResUid(task.credentials, ruid, euid, suid));
+  return withIds(task, uidFrom, [ruid, euid, suid], ([r, e, s]) => setResUid(task.credentials, r, e, s));
 }
 
 export function setresgid(task: Task, rgid: number, egid: number, sgid: number): number {
-  return change(task, setResGid(task.credentials, rgid, egid, sgid));
+  return withIds(task, gidFrom, [rgid, egid, sgid], ([r, e, s]) => setResGid(task.credentials, r, e, s));
 }
 
 /** Answers the old id, whether it could be changed or not. */
 export function setfsuid(task: Task, uid: number): number {
   const old = task.credentials.fsuid;
-  commitCredentials(task, setFsUid(task.credentials, uid));
-  return old;
+  commitCredentials(task, setFsUid(task.credentials, uidFrom(task, uid)));
+  return uidSeen(task, old);
 }
 
 /** Answers the old id, whether it could be changed or not. */
 export function setfsgid(task: Task, gid: number): number {
   const old = task.credentials.fsgid;
-  commitCredentials(task, setFsGid(task.credentials, gid));
-  return old;
+  commitCredentials(task, setFsGid(task.credentials, gidFrom(task, gid)));
+  return gidSeen(task, old);
 }
 
 export function getresuid(task: Task, ruid: UserAddress, euid: UserAddress, suid: UserAddress): number {
   const { credentials } = task;
-  return putIds(task, ruid, credentials.uid, euid, credentials.euid, suid, credentials.suid);
+  return putIds(task, uidSeen, ruid, credentials.uid, euid, credentials.euid, suid, credentials.suid);
 }
 
 export function getresgid(task: Task, rgid: UserAddress, egid: UserAddress, sgid: UserAddress): number {
   const { credentials } = task;
-  return putIds(task, rgid, credentials.gid, egid, credentials.egid, sgid, credentials.sgid);
+  return putIds(task, gidSeen, rgid, credentials.gid, egid, credentials.egid, sgid, credentials.sgid);
 }
 
 function putIds(
   task: Task,
+  seen: (task: Task, id: number) => number,
   real: UserAddress,
   realId: number,
   effective: UserAddress,
@@ -101,10 +116,10 @@ function putIds(
   saved: UserAddress,
   savedId: number,
 ): number {
-  const r = putId(task, real, realId);
+  const r = putId(task, real, seen(task, realId));
   if (r < 0) return r;
-  const e = putId(task, effective, effectiveId);
-  return e < 0 ? e : putId(task, saved, savedId);
+  const e = putId(task, effective, seen(task, effectiveId));
+  return e < 0 ? e : putId(task, saved, seen(task, savedId));
 }
 
 function putId(task: Task, address: UserAddress, id: number): number {
@@ -121,14 +136,16 @@ export function getgroups(task: Task, size: number, list: UserAddress): number {
   if (groups.length > size) return -EINVAL;
   const at = task.memory.out(list, 4 * groups.length);
   if (at < 0) return at;
-  for (let i = 0; i < groups.length; i++) u32[(at >>> 2) + i] = groups[i];
+  for (let i = 0; i < groups.length; i++) u32[(at >>> 2) + i] = gidSeen(task, groups[i]);
   return groups.length;
 }
 
 export function setgroups(task: Task, size: number, list: UserAddress): number {
-  if (!capable(task.credentials, CAP_SETGID)) return -EPERM;
+  const { effective, user } = task.credentials;
+  if (!hasCapabilityIn(effective, CAP_SETGID) || !allowsSetgroups(user)) return -EPERM;
   if (size < 0 || size > NGROUPS_MAX) return -EINVAL;
   const at = task.memory.in(list, 4 * size);
   if (at < 0) return at;
-  return change(task, setGroups(task.credentials, Array.from(u32.subarray(at >>> 2, (at >>> 2) + size))));
+  const groups = Array.from(u32.subarray(at >>> 2, (at >>> 2) + size), (gid) => gidFrom(task, gid));
+  return change(task, setGroups(task.credentials, groups));
 }

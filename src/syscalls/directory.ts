@@ -14,7 +14,7 @@ import {
   RENAME_WHITEOUT,
 } from '../abi/fcntl.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
+import { hasCapabilityIn } from '../base/credentials.ts';
 import { directoryEntries, directoryEntriesOld } from '../fs/dirents.ts';
 import type { Task } from '../kernel/task.ts';
 import { u8, writeBytes } from '../platform/arena.ts';
@@ -84,7 +84,7 @@ export function fchdir(task: Task, fd: Fd): number {
 export function chroot(task: Task, path: UserAddress): number {
   const found = enterable(task, path);
   if (typeof found === 'number') return found;
-  if (!capable(task.credentials, CAP_SYS_CHROOT)) return -EPERM;
+  if (!hasCapabilityIn(task.credentials.effective, CAP_SYS_CHROOT)) return -EPERM;
   task.fs.root = found;
   return 0;
 }

@@ -14,7 +14,7 @@ import {
 } from '../abi/misc.ts';
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
 import { mayInspect } from '../kernel/credentials.ts';
-import { hasUndo } from '../kernel/ipc/semaphores.ts';
+import { hasUndo } from '../kernel/ipc/objects.ts';
 import { findTask } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { allocateScratch, readU64 } from '../platform/arena.ts';

@@ -14,7 +14,7 @@ import {
 import { TMS_SIZE, USER_HZ } from '../abi/time.ts';
 import { NULL, type UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
-import { capable } from '../base/credentials.ts';
+import { capable, capableIn } from '../base/credentials.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { NR_OPEN } from '../kernel/limits.ts';
 import { findTask } from '../kernel/pid-namespaces.ts';
@@ -99,7 +99,7 @@ function mayLimit(task: Task, target: Task): boolean {
     own.gid === its.egid &&
     own.gid === its.sgid &&
     own.gid === its.gid;
-  return same || capable(own, CAP_SYS_RESOURCE);
+  return same || capableIn(its.user, own, CAP_SYS_RESOURCE);
 }
 
 const usage = new Usage();

@@ -1,6 +1,5 @@
 // The newer mount calls: fsopen(2), fsconfig(2), fsmount(2), fspick(2), open_tree(2), move_mount(2), mount_setattr(2).
 
-import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { E2BIG, EBADF, EBUSY, EINVAL, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, O_PATH } from '../abi/fcntl.ts';
 import {
@@ -48,10 +47,10 @@ import {
   OPEN_TREE_CLONE,
 } from '../abi/mount.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
 import { knownFilesystem } from '../fs/filesystems.ts';
 import { DetachedMount, MountContext } from '../fs/mount-context.ts';
 import { installFile, uninstallFile } from '../kernel/descriptors.ts';
+import { mayMount } from '../kernel/mount-namespaces.ts';
 import { writtenTo } from '../kernel/mount-use.ts';
 import type { Task } from '../kernel/task.ts';
 import { readU64, u8 } from '../platform/arena.ts';
@@ -78,10 +77,6 @@ const ATTRIBUTES: readonly (readonly [attribute: number, flag: number])[] = [
 ];
 const KNOWN_ATTRIBUTES = ATTRIBUTES.reduce((sum, [attribute]) => sum | attribute, MOUNT_ATTR__ATIME);
 const TIME_FLAGS = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
-
-function mayMount(task: Task): boolean {
-  return capable(task.credentials, CAP_SYS_ADMIN);
-}
 
 /** fsopen(2) */
 export function fsopen(task: Task, name: UserAddress, flags: number): number {

@@ -1,7 +1,6 @@
 // mount(2) and umount2(2): new filesystems, bind mounts, moves, remounts. What programs mount is made by the sentry
 // (fs/filesystems.ts); mounts are private, so asking for one to be shared is refused.
 
-import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EAGAIN, EBUSY, EFAULT, EINVAL, EPERM } from '../abi/errno.ts';
 import { AT_FDCWD } from '../abi/fcntl.ts';
 import {
@@ -32,13 +31,14 @@ import {
   UMOUNT_NOFOLLOW,
 } from '../abi/mount.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
 import { makeFilesystem } from '../fs/filesystems.ts';
+import { mayMount } from '../kernel/mount-namespaces.ts';
 import { mountInUse, writtenTo } from '../kernel/mount-use.ts';
+import { NamespaceInode } from '../kernel/namespace-files.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
-import { bindMount, mountAt, moveMount, unmount } from '../vfs/mount.ts';
+import { bindMount, MountNamespace, mountAt, moveMount, unmount } from '../vfs/mount.ts';
 import { resolve, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const CWD = AT_FDCWD as Fd;
@@ -67,7 +67,7 @@ export function mount(
   if (typeof options === 'number') return options;
   const path = resolveString(task, target, WALK_FOLLOW);
   if (typeof path === 'number') return path;
-  if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (!mayMount(task)) return -EPERM;
   if (path.mount.namespace === null) return -EINVAL;
   const bits = (flags & MS_MGC_MSK) >>> 0 === MS_MGC_VAL ? flags & ~MS_MGC_MSK : flags | 0;
   if (bits & MS_REMOUNT) return remount(path, bits, options);
@@ -82,7 +82,7 @@ export function umount2(task: Task, target: UserAddress, flags: number): number 
   if (flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) return -EINVAL;
   const path = resolveString(task, target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW);
   if (typeof path === 'number') return path;
-  if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (!mayMount(task)) return -EPERM;
   const { mount } = path;
   if (path.dentry !== mount.root || mount.namespace === null || mount.parent === null || mount.locked) return -EINVAL;
   if (flags & MNT_EXPIRE && flags & (MNT_FORCE | MNT_DETACH)) return -EINVAL;
@@ -132,8 +132,15 @@ function bind(task: Task, source: string, target: Path, recursive: boolean): num
   if (source === '') return -EINVAL;
   const from = resolve(task, CWD, source, WALK_FOLLOW);
   if (typeof from === 'number') return from;
-  if (from.mount.namespace === null) return -EINVAL;
+  if (from.mount.namespace === null && !mayBindNamespace(task, from)) return -EINVAL;
   return bindMount(from, target, recursive);
+}
+
+/** The file of a namespace may be mounted, but a mount namespace only in an older one: else it would hold itself. */
+function mayBindNamespace(task: Task, { dentry }: Path): boolean {
+  if (!(dentry.inode instanceof NamespaceInode)) return false;
+  const { namespace } = dentry.inode;
+  return !(namespace instanceof MountNamespace) || namespace.id > (task.fs.root.mount.namespace?.id ?? 0);
 }
 
 /** With MS_BIND the flags of this mount alone; without it those of its filesystem and its options too. */

@@ -1,6 +1,6 @@
 // POSIX message queues: mq_open(2), mq_unlink(2), mq_timedsend(2), mq_timedreceive(2), mq_notify(2), mq_getsetattr(2).
 
-import { CAP_FOWNER, CAP_SYS_RESOURCE } from '../abi/capability.ts';
+import { CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import {
   EACCES,
   EAGAIN,
@@ -29,7 +29,6 @@ import {
   forgetNotification,
   MessageQueueFile,
   MessageQueueInode,
-  messageQueues,
   type Notification,
   wakeByCookie,
 } from '../fs/mqueue/mqueue.ts';
@@ -37,14 +36,16 @@ import { sysctlNumber } from '../fs/proc/sysctl.ts';
 import { host } from '../host/calls.ts';
 import { block, timedOut } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { objectsOf } from '../kernel/ipc/objects.ts';
 import { numberIn } from '../kernel/pid-namespaces.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { readTimespec } from '../kernel/time-arguments.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { NetlinkSocket } from '../net/netlink/socket.ts';
 import { i32, readBytes, readS64, readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
-import { checkAccess, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
+import { checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
 
 // struct mq_attr: s64 flags, maxmsg, msgsize, curmsgs, and four reserved
 const ATTR_SIZE = 64;
@@ -62,7 +63,8 @@ const MESSAGE_OVERHEAD = 48 + 8;
 export function mq_open(task: Task, name: UserAddress, oflag: number, mode: number, attr: UserAddress): number {
   const text = queueName(task, name);
   if (typeof text === 'number') return text;
-  const known = messageQueues.get(text);
+  const { namedQueues } = objectsOf(task);
+  const known = namedQueues.get(text) as MessageQueueInode | undefined;
   if (known) {
     if (oflag & O_CREAT && oflag & O_EXCL) return -EEXIST;
     const access = oflag & O_ACCMODE;
@@ -75,7 +77,7 @@ export function mq_open(task: Task, name: UserAddress, oflag: number, mode: numb
   const made = makeQueue(task, text, mode, attr);
   if (typeof made === 'number') return made;
   const fd = install(task, text, made, oflag);
-  if (fd >= 0) messageQueues.set(text, made);
+  if (fd >= 0) namedQueues.set(text, made);
   return fd;
 }
 
@@ -94,8 +96,9 @@ function queueName(task: Task, address: UserAddress): string | number {
 
 function makeQueue(task: Task, name: string, mode: number, attr: UserAddress): MessageQueueInode | number {
   const { credentials } = task;
+  const { namedQueues } = objectsOf(task);
   const privileged = capable(credentials, CAP_SYS_RESOURCE);
-  if (messageQueues.size >= sysctlNumber('fs.mqueue.queues_max', 256) && !privileged) return -ENOSPC;
+  if (namedQueues.size >= sysctlNumber('fs.mqueue.queues_max', 256) && !privileged) return -ENOSPC;
   let messages = sysctlNumber('fs.mqueue.msg_default', 10);
   let size = sysctlNumber('fs.mqueue.msgsize_default', 8192);
   if (attr !== 0) {
@@ -107,17 +110,18 @@ function makeQueue(task: Task, name: string, mode: number, attr: UserAddress): M
     const mostSize = privileged ? HARD_SIZE : sysctlNumber('fs.mqueue.msgsize_max', 8192);
     if (!(messages > 0 && size > 0 && messages <= mostMessages && size <= mostSize)) return -EINVAL;
   }
-  if (bytesOfUser(credentials.uid) + cost(messages, size) > task.group.limits.soft[RLIMIT_MSGQUEUE]) return -EMFILE;
-  return new MessageQueueInode(name, mode & ~task.fs.umask, credentials, messages, size);
+  if (bytesOfUser(task) + cost(messages, size) > task.group.limits.soft[RLIMIT_MSGQUEUE]) return -EMFILE;
+  return new MessageQueueInode(namedQueues, name, mode & ~task.fs.umask, credentials, messages, size);
 }
 
 function cost(messages: number, size: number): number {
   return messages * (size + MESSAGE_OVERHEAD);
 }
 
-function bytesOfUser(uid: number): number {
+function bytesOfUser(task: Task): number {
+  const { uid } = task.credentials;
   let bytes = 0;
-  for (const queue of messageQueues.values())
+  for (const queue of objectsOf(task).namedQueues.values() as Iterable<MessageQueueInode>)
     if (queue.uid === uid) bytes += cost(queue.maxMessages, queue.messageSize);
   return bytes;
 }
@@ -126,11 +130,12 @@ function bytesOfUser(uid: number): number {
 export function mq_unlink(task: Task, name: UserAddress): number {
   const text = queueName(task, name);
   if (typeof text === 'number') return text;
-  const queue = messageQueues.get(text);
+  const { namedQueues } = objectsOf(task);
+  const queue = namedQueues.get(text) as MessageQueueInode | undefined;
   if (!queue) return -ENOENT;
   // The directory is everybody's, with the sticky bit.
-  if (queue.uid !== task.credentials.fsuid && !capable(task.credentials, CAP_FOWNER)) return -EACCES;
-  messageQueues.delete(text);
+  if (!isOwner(queue, task.credentials)) return -EACCES;
+  namedQueues.delete(text);
   if (queue.uses === 0) queue.unused();
   return 0;
 }
@@ -178,7 +183,7 @@ function notify(task: Task, queue: MessageQueueInode): void {
   const wanted = queue.takeNotification();
   if (!wanted || wakeByCookie(wanted) || wanted.signo === 0) return;
   const { valueLow, valueHigh } = wanted;
-  const { uid } = task.credentials;
+  const uid = uidSeen(wanted.group.leader, task.credentials.uid);
   sendSignalToGroup(
     wanted.group,
     signalInfo(wanted.signo, SI_MESGQ, {

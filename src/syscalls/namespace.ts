@@ -1,8 +1,6 @@
-// What a task shares and in which namespaces it is: unshare(2), setns(2), pivot_root(2). There are mount namespaces;
-// of the other kinds there is one each.
+// What a task shares and in which namespaces it is: unshare(2), setns(2), pivot_root(2).
 
-import { CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EBADF, EINVAL, EPERM } from '../abi/errno.ts';
+import { EBADF, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
 import { AT_FDCWD } from '../abi/fcntl.ts';
 import {
   CLONE_FILES,
@@ -21,30 +19,42 @@ import {
   CLONE_VM,
 } from '../abi/sched.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
-import { NamespaceInode } from '../fs/proc/task-directory.ts';
-import { enterNewNamespace, pivotRoot } from '../kernel/mount-namespaces.ts';
-import type { Task } from '../kernel/task.ts';
+import type { Namespace } from '../base/namespace.ts';
+import { PidFile } from '../fs/pidfd/pidfd.ts';
+import { mayInspect } from '../kernel/credentials.ts';
+import { enterNamespaces, unshareNamespaces } from '../kernel/enter-namespaces.ts';
+import { mayMount, pivotRoot } from '../kernel/mount-namespaces.ts';
+import { KIND_FLAGS, NamespaceInode } from '../kernel/namespace-files.ts';
+import { DEAD, type Task } from '../kernel/task.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { resolve, WALK_DIRECTORY, WALK_FOLLOW } from '../vfs/walk.ts';
 
-const OTHER_NAMESPACES =
-  CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
+const NAMESPACES =
+  CLONE_NEWCGROUP |
+  CLONE_NEWUTS |
+  CLONE_NEWIPC |
+  CLONE_NEWUSER |
+  CLONE_NEWPID |
+  CLONE_NEWNET |
+  CLONE_NEWTIME |
+  CLONE_NEWNS;
 const PER_THREAD = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
-const KNOWN = OTHER_NAMESPACES | CLONE_NEWNS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | PER_THREAD;
+const KNOWN = NAMESPACES | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | PER_THREAD;
 
 /** unshare(2) */
-export function unshare(task: Task, flags: number): number {
-  if (!(flags >= 0 && flags < 2 ** 32) || (flags | 0) & ~KNOWN) return -EINVAL;
-  if (flags & PER_THREAD && task.mm.tasks.size > 1) return -EINVAL;
-  if (flags & CLONE_NEWNS && !capable(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
-  if (flags & OTHER_NAMESPACES) return -EPERM;
-  if (flags & (CLONE_FS | CLONE_NEWNS) && task.fs.users > 1) {
+export function unshare(task: Task, given: number): number {
+  if (!(given >= 0 && given < 2 ** 32) || (given | 0) & ~KNOWN) return -EINVAL;
+  let flags = given | 0;
+  if (flags & CLONE_NEWUSER) flags |= CLONE_THREAD | CLONE_FS;
+  if (flags & CLONE_NEWNS) flags |= CLONE_FS;
+  if (flags & CLONE_THREAD && task.group.threads.size > 1) return -EINVAL;
+  if (flags & (CLONE_SIGHAND | CLONE_VM) && task.mm.tasks.size > 1) return -EINVAL;
+  if (flags & CLONE_FS && task.fs.users > 1) {
     task.fs.users--;
     task.fs = task.fs.copy();
   }
-  if (flags & CLONE_NEWNS) {
-    const r = enterNewNamespace(task.fs);
+  if (flags & NAMESPACES) {
+    const r = unshareNamespaces(task, flags);
     if (r < 0) return r;
   }
   if (flags & CLONE_FILES && task.files.users > 1) {
@@ -54,38 +64,41 @@ export function unshare(task: Task, flags: number): number {
   return 0;
 }
 
-/** Kinds of which there is one namespace, where every task is. */
-const KINDS: Readonly<Record<string, number>> = {
-  cgroup: CLONE_NEWCGROUP,
-  ipc: CLONE_NEWIPC,
-  mnt: CLONE_NEWNS,
-  net: CLONE_NEWNET,
-  pid: CLONE_NEWPID,
-  time: CLONE_NEWTIME,
-  user: CLONE_NEWUSER,
-  uts: CLONE_NEWUTS,
-};
-
-/** setns(2): to another mount namespace; of the other kinds a task is in the only one. */
+/** setns(2): to a namespace by its file, or to some of those of a process by its pidfd */
 export function setns(task: Task, fd: Fd, type: number): number {
   const file = task.files.get(fd);
   if (!file) return -EBADF;
+  if (file instanceof PidFile) return enterThoseOf(task, file, type);
   if (!(file.inode instanceof NamespaceInode)) return -EINVAL;
-  const { type: kind, mounts } = file.inode;
-  if (type !== 0 && type !== KINDS[kind]) return -EINVAL;
-  if (kind === 'user') return -EINVAL;
-  if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
-  if (mounts === null) return 0;
-  if (task.fs.users > 1) return -EINVAL;
-  const root = mounts.root.root.on(mounts.root);
-  task.fs.root = root;
-  task.fs.cwd = root;
-  return 0;
+  const { namespace } = file.inode;
+  if (type !== 0 && type !== KIND_FLAGS[namespace.kind]) return -EINVAL;
+  return enterNamespaces(task, [namespace]);
+}
+
+function enterThoseOf(task: Task, { group, thread }: PidFile, flags: number): number {
+  if (flags === 0 || flags & ~NAMESPACES) return -EINVAL;
+  const target = thread ?? group.leader;
+  if (group.status >= 0 || target.state === DEAD) return -ESRCH;
+  if (!mayInspect(task, target)) return -EPERM;
+  const { namespaces, credentials, fs, pidNamespace } = target;
+  const { cgroup, ipc, net, time, uts } = namespaces;
+  const all: (Namespace | null)[] = [
+    credentials.user,
+    fs.root.mount.namespace,
+    uts,
+    ipc,
+    pidNamespace,
+    cgroup,
+    net,
+    time,
+  ];
+  const wanted = all.filter((one): one is Namespace => one !== null && (flags & KIND_FLAGS[one.kind]) !== 0);
+  return enterNamespaces(task, wanted);
 }
 
 /** pivot_root(2) */
 export function pivot_root(task: Task, newRoot: UserAddress, putOld: UserAddress): number {
-  if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (!mayMount(task)) return -EPERM;
   const target = directory(task, newRoot);
   if (typeof target === 'number') return target;
   const old = directory(task, putOld);

@@ -18,6 +18,7 @@ import { numberIn } from '../kernel/pid-namespaces.ts';
 import { type SignalInfo, signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup, sendSignalToTask } from '../kernel/signals.ts';
 import { DEAD, type Task, type ThreadGroup } from '../kernel/task.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { i32, u32 } from '../platform/arena.ts';
 import { retain } from '../vfs/open-file.ts';
 
@@ -77,7 +78,10 @@ function signalled(task: Task, fd: Fd): Signalled | null {
 }
 
 function userSignal(task: Task, to: Signalled, sig: number): SignalInfo {
-  return signalInfo(sig, SI_USER, { pid: numberIn(to.group.pidNamespace, task.group), uid: task.credentials.uid });
+  return signalInfo(sig, SI_USER, {
+    pid: numberIn(to.group.pidNamespace, task.group),
+    uid: uidSeen(to.group.leader, task.credentials.uid),
+  });
 }
 
 /** The siginfo_t a caller gives; only to itself may it claim to be the kernel or kill(2). */

@@ -3,13 +3,16 @@
 import { E2BIG, EAGAIN, ECHILD, EFAULT, EINVAL, ELOOP, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.ts';
 import {
+  CLONE_ARGS_CGROUP,
   CLONE_ARGS_CHILD_TID,
   CLONE_ARGS_EXIT_SIGNAL,
   CLONE_ARGS_FLAGS,
   CLONE_ARGS_PARENT_TID,
   CLONE_ARGS_PIDFD,
+  CLONE_ARGS_SET_TID,
   CLONE_ARGS_SET_TID_SIZE,
   CLONE_ARGS_SIZE_VER0,
+  CLONE_ARGS_SIZE_VER1,
   CLONE_ARGS_STACK,
   CLONE_ARGS_STACK_SIZE,
   CLONE_ARGS_TLS,
@@ -43,9 +46,10 @@ import { ANSWERED, block } from '../kernel/block.ts';
 import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
 import { execTask } from '../kernel/exec.ts';
 import { exitGroup, exitThread } from '../kernel/exit.ts';
-import { numberIn } from '../kernel/pid-namespaces.ts';
+import { MAX_PID_LEVEL, numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { writeGroupUsage } from '../kernel/usage.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { type ChildEvent, findChildEvent, type Waited } from '../kernel/wait.ts';
 import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
@@ -90,12 +94,14 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
   if (size < CLONE_ARGS_SIZE_VER0) return -EINVAL;
   const at = task.memory.in(address, size);
   if (at < 0) return at;
-  for (let i = CLONE_ARGS_SET_TID_SIZE; i < size; i++) if (u8[at + i] !== 0) return -EINVAL;
+  for (let i = CLONE_ARGS_CGROUP; i < size; i++) if (u8[at + i] !== 0) return -EINVAL;
   const flags = readU64(at + CLONE_ARGS_FLAGS);
   const stack = readU64(at + CLONE_ARGS_STACK);
   const stackSize = readU64(at + CLONE_ARGS_STACK_SIZE);
   const exitSignal = readU64(at + CLONE_ARGS_EXIT_SIGNAL);
   const pidfd = readU64(at + CLONE_ARGS_PIDFD) as UserAddress;
+  const setTid = size >= CLONE_ARGS_SIZE_VER1 ? readU64(at + CLONE_ARGS_SET_TID) : 0;
+  const setTidSize = size >= CLONE_ARGS_SIZE_VER1 ? readU64(at + CLONE_ARGS_SET_TID_SIZE) : 0;
   if ((flags % 4294967296) & (CLONE_DETACHED | (CSIGNAL & ~0x80)) || flags >= 2 * CLONE_CLEAR_SIGHAND) return -EINVAL;
   if ((stack === 0) !== (stackSize === 0) || exitSignal > 64) return -EINVAL;
   const args: CloneArguments = {
@@ -106,6 +112,12 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
     parentTid: readU64(at + CLONE_ARGS_PARENT_TID),
     childTid: readU64(at + CLONE_ARGS_CHILD_TID),
   };
+  if (setTidSize > MAX_PID_LEVEL || (setTid === 0) !== (setTidSize === 0)) return -EINVAL;
+  if (setTidSize > 0) {
+    const from = task.memory.in(setTid as UserAddress, 4 * setTidSize);
+    if (from < 0) return from;
+    args.setTid = [...i32.subarray(from >>> 2, (from >>> 2) + setTidSize)];
+  }
   if (!((flags % 4294967296) & CLONE_PIDFD)) return cloneTask(task, args);
   return cloneTask(task, args, (child) => installPidfd(task, child, pidfd));
 }
@@ -214,7 +226,7 @@ function writeChildInfo(task: Task, event: ChildEvent | number, info: UserAddres
       i32[at >>> 2] = SIGCHLD;
       i32[(at + 8) >>> 2] = event.code;
       i32[(at + 16) >>> 2] = numberIn(task.pidNamespace, event.who);
-      u32[(at + 20) >>> 2] = group.leader.credentials.uid;
+      u32[(at + 20) >>> 2] = uidSeen(task, group.leader.credentials.uid);
       i32[(at + 24) >>> 2] = event.value;
     }
   }

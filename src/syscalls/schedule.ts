@@ -1,7 +1,6 @@
 // Scheduling attributes: priorities, policies, CPU masks (sched(7), getpriority(2), ioprio_set(2)). They are kept and
 // reported; see src/kernel/scheduling.ts for what they do.
 
-import { CAP_SYS_NICE } from '../abi/capability.ts';
 import { E2BIG, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
 import {
   IOPRIO_WHO_PROCESS,
@@ -14,9 +13,8 @@ import {
   SCHED_RR,
 } from '../abi/sched.ts';
 import { NULL, type Pid, type UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
 import { kernel } from '../kernel/kernel.ts';
-import { findTask } from '../kernel/pid-namespaces.ts';
+import { findTask, numberIn } from '../kernel/pid-namespaces.ts';
 import {
   allCpus,
   checkIoPriority,
@@ -27,12 +25,14 @@ import {
   isRealTime,
   NICE_MAX,
   NICE_MIN,
+  overrides,
   ownsScheduling,
   setIoPriority,
   setNice,
   setPolicy,
 } from '../kernel/scheduling.ts';
 import type { Task } from '../kernel/task.ts';
+import { uidFrom } from '../kernel/user-namespaces.ts';
 import { i32, readU64, u8, u32, writeU64 } from '../platform/arena.ts';
 import { H_CPU, SLOT_SIZE } from '../platform/layout.ts';
 
@@ -78,8 +78,10 @@ function selectTasks(task: Task, which: number, who: number, first: number): rea
       return group ? [...group.members].flatMap((member) => [...member.threads]) : [];
     }
     case PRIO_USER: {
-      const uid = who === 0 ? task.credentials.uid : who >>> 0;
-      return [...kernel.tasks.values()].filter((target) => target.credentials.uid === uid);
+      const uid = who === 0 ? task.credentials.uid : uidFrom(task, who >>> 0);
+      return [...kernel.tasks.values()].filter(
+        (target) => target.credentials.uid === uid && numberIn(task.pidNamespace, target) !== 0,
+      );
     }
     default:
       return -EINVAL;
@@ -251,7 +253,7 @@ export function sched_setaffinity(task: Task, pid: number, size: number, mask: U
   if (at < 0) return at;
   const target = find(task, pid);
   if (!target) return -ESRCH;
-  if (!ownsScheduling(task, target) && !capable(task.credentials, CAP_SYS_NICE)) return -EPERM;
+  if (!ownsScheduling(task, target) && !overrides(task, target)) return -EPERM;
   const words = allCpus();
   let any = 0;
   for (let i = 0; i < words.length; i++) {

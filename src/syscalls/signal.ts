@@ -35,6 +35,7 @@ import {
   setTemporaryMask,
 } from '../kernel/signals.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
+import { uidSeen } from '../kernel/user-namespaces.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readS64, readU64, u32, writeU64 } from '../platform/arena.ts';
 import { H_ARGS, ORDER_SIGRETURN, SLOT_SIZE } from '../platform/layout.ts';
@@ -288,9 +289,16 @@ function queueFull(target: Task): boolean {
   return queued >= limit;
 }
 
+function receiver(to: Task | ThreadGroup): Task {
+  return 'leader' in to ? to.leader : to;
+}
+
 /** Says who sends it, by the number that the receiver knows it by: 0 if it is from above its namespace. */
 function userSignal(task: Task, to: Task | ThreadGroup, signo: number, code: number): SignalInfo {
-  return signalInfo(signo, code, { pid: numberIn(to.pidNamespace, task.group), uid: task.credentials.uid });
+  return signalInfo(signo, code, {
+    pid: numberIn(to.pidNamespace, task.group),
+    uid: uidSeen(receiver(to), task.credentials.uid),
+  });
 }
 
 export function tkill(task: Task, tid: number, signo: number): number {

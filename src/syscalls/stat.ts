@@ -83,7 +83,7 @@ function statInode(task: Task, inode: Inode, statbuf: UserAddress): number {
   if (r < 0) return r;
   const at = task.memory.out(statbuf, STAT_SIZE);
   if (at < 0) return at;
-  putStat(at, inode);
+  putStat(at, inode, task.credentials.user);
   return 0;
 }
 
@@ -108,7 +108,7 @@ export function statx(
   if (r < 0) return r;
   const at = task.memory.out(statxbuf, STATX_STRUCT_SIZE);
   if (at < 0) return at;
-  putStatx(at, found, inode, mask);
+  putStatx(at, found, inode, mask, task.credentials.user);
   return 0;
 }
 

@@ -1,6 +1,5 @@
 // What is mounted, asked for by number: statmount(2), listmount(2).
 
-import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { E2BIG, EFAULT, EINVAL, ENOENT, EOVERFLOW, EPERM } from '../abi/errno.ts';
 import {
   LISTMOUNT_REVERSE,
@@ -49,7 +48,8 @@ import {
 } from '../abi/mount.ts';
 import { deviceMajor, deviceMinor } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
+import { mayMount } from '../kernel/mount-namespaces.ts';
+import { mountNamespaceId } from '../kernel/namespace-files.ts';
 import type { Task } from '../kernel/task.ts';
 import { readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
@@ -121,7 +121,7 @@ function rootOf(mount: Mount): Path {
 
 /** Whether the caller may know of a mount: it can reach it, or may do anything. */
 function mayKnow(task: Task, mount: Mount): boolean {
-  return isReachable(rootOf(mount), task.fs.root) || capable(task.credentials, CAP_SYS_ADMIN);
+  return isReachable(rootOf(mount), task.fs.root) || mayMount(task);
 }
 
 /** statmount(2) */
@@ -192,7 +192,7 @@ function putNumbers(at: number, mount: Mount, mask: number): void {
     writeU64(at + SM_MNT_ATTR, attributes);
     writeU64(at + SM_MNT_ATTR + 8, MS_PRIVATE);
   }
-  if (mask & STATMOUNT_MNT_NS_ID) writeU64(at + SM_MNT_NS_ID, (mount.namespace?.id ?? 0) + 1);
+  if (mask & STATMOUNT_MNT_NS_ID) writeU64(at + SM_MNT_NS_ID, mount.namespace ? mountNamespaceId(mount.namespace) : 0);
 }
 
 /** listmount(2): the mounts below one, in the order of their making */

@@ -21,7 +21,7 @@ import {
 } from '../abi/misc.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
-import { capable } from '../base/credentials.ts';
+import { capable, capableIn } from '../base/credentials.ts';
 import { controllingTerminal } from '../fs/tty/job-control.ts';
 import { host } from '../host/calls.ts';
 import { block } from '../kernel/block.ts';
@@ -34,9 +34,10 @@ export function uname(task: Task, address: UserAddress): number {
   const at = task.memory.out(address, UTSNAME_SIZE);
   if (at < 0) return at;
   u8.fill(0, at, at + UTSNAME_SIZE);
+  const { uts } = task.namespaces;
   const machine = (task.personality & PER_MASK) === PER_LINUX32 ? 'i686' : 'x86_64';
   const release = task.personality & UNAME26 ? ancientRelease() : OS_RELEASE;
-  [OS_TYPE, kernel.hostname, release, OS_VERSION, machine, kernel.domainname].forEach((text, i) => {
+  [OS_TYPE, uts.hostname, release, OS_VERSION, machine, uts.domainname].forEach((text, i) => {
     writeBytes(at + i * UTSNAME_FIELD, text.slice(0, UTSNAME_FIELD - 1));
   });
   return 0;
@@ -51,19 +52,19 @@ function ancientRelease(): string {
 export function sethostname(task: Task, address: UserAddress, length: number): number {
   const name = readHostName(task, address, length);
   if (typeof name === 'number') return name;
-  kernel.hostname = name;
+  task.namespaces.uts.hostname = name;
   return 0;
 }
 
 export function setdomainname(task: Task, address: UserAddress, length: number): number {
   const name = readHostName(task, address, length);
   if (typeof name === 'number') return name;
-  kernel.domainname = name;
+  task.namespaces.uts.domainname = name;
   return 0;
 }
 
 function readHostName(task: Task, address: UserAddress, length: number): string | number {
-  if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (!capableIn(task.namespaces.uts.owner, task.credentials, CAP_SYS_ADMIN)) return -EPERM;
   if (length < 0 || length > HOST_NAME_MAX) return -EINVAL;
   const at = task.memory.in(address, length);
   if (at < 0) return at;

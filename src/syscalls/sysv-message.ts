@@ -22,11 +22,12 @@ import {
   MSQID_SIZE,
 } from '../abi/ipc.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
+import { capableIn } from '../base/credentials.ts';
 import { sysctlNumber } from '../fs/proc/sysctl.ts';
 import { block } from '../kernel/block.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC } from '../kernel/ipc/ids.ts';
-import { findMessageQueue, MessageQueue, messageQueues, removeMessageQueue } from '../kernel/ipc/messages.ts';
+import { MessageQueue, removeMessageQueue } from '../kernel/ipc/messages.ts';
+import { objectsOf } from '../kernel/ipc/objects.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, readBytes, readS64, readU64, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
 
@@ -36,7 +37,14 @@ const TYPE_SIZE = 8;
 export function msgget(task: Task, key: number, flags: number): number {
   const { credentials } = task;
   const make = (): MessageQueue => new MessageQueue(key | 0, flags, credentials, sysctlNumber('kernel.msgmnb', MSGMNB));
-  return messageQueues.get(key | 0, flags, credentials, sysctlNumber('kernel.msgmni', MSGMNI), make, () => 0);
+  return objectsOf(task).messageQueues.get(
+    key | 0,
+    flags,
+    credentials,
+    sysctlNumber('kernel.msgmni', MSGMNI),
+    make,
+    () => 0,
+  );
 }
 
 /** The queue that a call means: the same as before when it is tried again, which may be gone by now. */
@@ -45,8 +53,8 @@ function queueOf(task: Task, id: number, want: number): MessageQueue | number {
     const before = task.pendingObject as MessageQueue;
     if (before.removed) return -EIDRM;
   }
-  const queue = findMessageQueue(id);
-  if (typeof queue === 'number') return queue;
+  const queue = objectsOf(task).messageQueues.find(id);
+  if (!queue) return -EINVAL;
   const allowed = queue.check(task.credentials, want);
   return allowed < 0 ? allowed : queue;
 }
@@ -113,10 +121,10 @@ export function msgctl(task: Task, msqid: number, command: number, buffer: UserA
     case IPC_SET:
       return change(task, msqid, buffer);
     case IPC_RMID: {
-      const queue = findMessageQueue(msqid);
-      if (typeof queue === 'number') return queue;
+      const queue = objectsOf(task).messageQueues.find(msqid);
+      if (!queue) return -EINVAL;
       const allowed = queue.checkOwner(task.credentials);
-      if (allowed === 0) removeMessageQueue(queue);
+      if (allowed === 0) removeMessageQueue(objectsOf(task).messageQueues, queue);
       return allowed;
     }
     default:
@@ -134,6 +142,7 @@ function information(task: Task, command: number, buffer: UserAddress): number {
   i32[i + 3] = sysctlNumber('kernel.msgmnb', MSGMNB);
   i32[i + 4] = sysctlNumber('kernel.msgmni', MSGMNI);
   i32[i + 5] = 16;
+  const { messageQueues } = objectsOf(task);
   if (command === MSG_INFO) {
     const queues = messageQueues.objects.filter((queue) => queue !== null);
     i32[i] = queues.length;
@@ -150,6 +159,7 @@ function information(task: Task, command: number, buffer: UserAddress): number {
 
 function status(task: Task, id: number, command: number, buffer: UserAddress): number {
   const byIndex = command !== IPC_STAT;
+  const { messageQueues } = objectsOf(task);
   const queue = byIndex ? messageQueues.at(id) : messageQueues.find(id);
   if (!queue) return -EINVAL;
   const allowed = command === MSG_STAT_ANY ? 0 : queue.check(task.credentials, MAY_READ_IPC);
@@ -163,13 +173,13 @@ function status(task: Task, id: number, command: number, buffer: UserAddress): n
 function change(task: Task, id: number, buffer: UserAddress): number {
   const at = task.memory.in(buffer, MSQID_SIZE);
   if (at < 0) return at;
-  const queue = findMessageQueue(id);
-  if (typeof queue === 'number') return queue;
+  const queue = objectsOf(task).messageQueues.find(id);
+  if (!queue) return -EINVAL;
   const allowed = queue.checkOwner(task.credentials);
   if (allowed < 0) return allowed;
   const bytes = readU64(at + MSQID_QBYTES);
   const beyond = bytes > sysctlNumber('kernel.msgmnb', MSGMNB);
-  if (beyond && !capable(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
+  if (beyond && !capableIn(queue.ruler, task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
   const r = queue.setPermissions(at, task);
   if (r < 0) return r;
   queue.maxBytes = bytes;

@@ -31,15 +31,14 @@ import {
 import { NULL, type UserAddress } from '../base/brands.ts';
 import { block, setTimeoutOnce, timedOut } from '../kernel/block.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC } from '../kernel/ipc/ids.ts';
+import { objectsOf } from '../kernel/ipc/objects.ts';
 import {
-  findSemaphoreSet,
   refused,
   removeSemaphoreSet,
   SEMAPHORES_MAX,
   type SemaphoreOperation,
   SemaphoreSet,
   semaphoreCount,
-  semaphoreSets,
 } from '../kernel/ipc/semaphores.ts';
 import { numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
@@ -56,7 +55,7 @@ export function semget(task: Task, key: number, count: number, flags: number): n
     return new SemaphoreSet(key | 0, flags, credentials, count);
   };
   const fits = (set: SemaphoreSet): number => (count > set.values.length ? -EINVAL : 0);
-  return semaphoreSets.get(key | 0, flags, credentials, SEMMNI, make, fits);
+  return objectsOf(task).semaphoreSets.get(key | 0, flags, credentials, SEMMNI, make, fits);
 }
 
 /** semop(2) */
@@ -83,8 +82,8 @@ export function semtimedop(
     before.waitsNoMore(task);
     if (before.removed) return -EIDRM;
   }
-  const set = findSemaphoreSet(semid);
-  if (typeof set === 'number') return set;
+  const set = objectsOf(task).semaphoreSets.find(semid);
+  if (!set) return -EINVAL;
   const allowed = set.check(
     task.credentials,
     operations.some(({ amount }) => amount !== 0) ? MAY_WRITE_IPC : MAY_READ_IPC,
@@ -142,6 +141,7 @@ export function semctl(task: Task, semid: number, semnum: number, command: numbe
 function information(task: Task, command: number, address: UserAddress): number {
   const at = task.memory.out(address, SEMINFO_SIZE);
   if (at < 0) return at;
+  const { semaphoreSets } = objectsOf(task);
   const used = command === SEM_INFO ? [semaphoreSets.count, semaphoreCount()] : [SEMUSZ, SEMAEM];
   const fields = [SEMMNS, SEMMNI, SEMMNS, SEMMNS, SEMMSL, SEMOPM, SEMUME, used[0], SEMVMX, used[1]];
   fields.forEach((value, index) => {
@@ -152,6 +152,7 @@ function information(task: Task, command: number, address: UserAddress): number 
 
 function status(task: Task, id: number, command: number, address: UserAddress): number {
   const byIndex = command !== IPC_STAT;
+  const { semaphoreSets } = objectsOf(task);
   const set = byIndex ? semaphoreSets.at(id) : semaphoreSets.find(id);
   if (!set) return -EINVAL;
   const allowed = command === SEM_STAT_ANY ? 0 : set.check(task.credentials, MAY_READ_IPC);
@@ -166,18 +167,18 @@ function status(task: Task, id: number, command: number, address: UserAddress): 
 function manage(task: Task, id: number, command: number, address: UserAddress): number {
   const at = command === IPC_SET ? task.memory.in(address, SEMID_SIZE) : 0;
   if (at < 0) return at;
-  const set = findSemaphoreSet(id);
-  if (typeof set === 'number') return set;
+  const set = objectsOf(task).semaphoreSets.find(id);
+  if (!set) return -EINVAL;
   const allowed = set.checkOwner(task.credentials);
   if (allowed < 0) return allowed;
   if (command === IPC_SET) return set.setPermissions(at, task);
-  removeSemaphoreSet(set);
+  removeSemaphoreSet(objectsOf(task).semaphoreSets, set);
   return 0;
 }
 
 function all(task: Task, id: number, command: number, address: UserAddress): number {
-  const set = findSemaphoreSet(id);
-  if (typeof set === 'number') return set;
+  const set = objectsOf(task).semaphoreSets.find(id);
+  if (!set) return -EINVAL;
   const allowed = set.check(task.credentials, command === SETALL ? MAY_WRITE_IPC : MAY_READ_IPC);
   if (allowed < 0) return allowed;
   const { values } = set;
@@ -200,8 +201,8 @@ function all(task: Task, id: number, command: number, address: UserAddress): num
 
 /** Commands on a single semaphore of the set. */
 function one(task: Task, id: number, number: number, command: number, arg: number): number {
-  const set = findSemaphoreSet(id);
-  if (typeof set === 'number') return set;
+  const set = objectsOf(task).semaphoreSets.find(id);
+  if (!set) return -EINVAL;
   const value = arg | 0;
   if (command === SETVAL && (value < 0 || value > SEMVMX)) return -ERANGE;
   if (number < 0 || number >= set.values.length) return -EINVAL;

@@ -34,20 +34,15 @@ import {
 } from '../abi/mman.ts';
 import { RLIMIT_MEMLOCK } from '../abi/resource.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
+import { capableIn } from '../base/credentials.ts';
 import { sysctlNumber } from '../fs/proc/sysctl.ts';
 import { host } from '../host/calls.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED } from '../kernel/block.ts';
+import type { IpcTable } from '../kernel/ipc/ids.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC, nowSeconds } from '../kernel/ipc/ids.ts';
-import {
-  collectSegments,
-  findSegment,
-  removeSegment,
-  SharedMemory,
-  segmentPages,
-  segments,
-} from '../kernel/ipc/shared-memory.ts';
+import { allSegments, objectsOf } from '../kernel/ipc/objects.ts';
+import { collectSegments, removeSegment, SharedMemory, segmentPages } from '../kernel/ipc/shared-memory.ts';
 import type { Task } from '../kernel/task.ts';
 import { hostMappings } from '../mm/host-maps.ts';
 import { order } from '../platform/answer.ts';
@@ -76,7 +71,7 @@ export function shmget(task: Task, key: number, size: number, flags: number): nu
     return -ENOMEM;
   };
   const fits = (segment: SharedMemory): number => (size > segment.size ? -EINVAL : 0);
-  return segments.get(key | 0, flags, credentials, sysctlNumber('kernel.shmmni', SHMMNI), make, fits);
+  return objectsOf(task).segments.get(key | 0, flags, credentials, sysctlNumber('kernel.shmmni', SHMMNI), make, fits);
 }
 
 /** shmat(2): the mapping is made by the thread's own stub, and its address is the result. */
@@ -85,8 +80,8 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
   const start = flags & SHM_RND ? address - (address % PAGE) : address;
   if (start % PAGE !== 0) return -EINVAL;
   if (start === 0 && (flags & SHM_REMAP || address !== 0)) return -EINVAL;
-  const segment = findSegment(shmid);
-  if (typeof segment === 'number') return segment;
+  const segment = objectsOf(task).segments.find(shmid);
+  if (!segment) return -EINVAL;
   const readonly = (flags & SHM_RDONLY) !== 0;
   const allowed = segment.check(task.credentials, readonly ? MAY_READ_IPC : MAY_READ_IPC | MAY_WRITE_IPC);
   if (allowed < 0) return allowed;
@@ -113,8 +108,8 @@ function overlaps(task: Task, start: number, length: number): boolean {
 /** shmdt(2): what is left of the mapping that starts there. */
 export function shmdt(task: Task, address: number): number {
   if (address % PAGE !== 0) return -EINVAL;
-  for (const segment of segments.objects) {
-    if (segment === null || !task.mm.mappedFiles.has(segment.mappingKey)) continue;
+  for (const segment of allSegments()) {
+    if (!task.mm.mappedFiles.has(segment.mappingKey)) continue;
     const parts = hostMappings(task.mm, segment.mappingKey).filter(({ start, offset }) => start - offset === address);
     if (parts.length === 0) continue;
     segment.detachTime = nowSeconds();
@@ -131,7 +126,7 @@ export function shmdt(task: Task, address: number): number {
 /** shmctl(2) */
 export function shmctl(task: Task, shmid: number, command: number, buffer: UserAddress): number {
   if (shmid < 0 || command < 0) return -EINVAL;
-  collectSegments();
+  collectSegments(objectsOf(task).segments);
   switch (command) {
     case IPC_INFO:
       return limits(task, buffer);
@@ -164,7 +159,7 @@ function limits(task: Task, buffer: UserAddress): number {
   writeU64(at + 8, 1);
   writeU64(at + 16, SHMMNI);
   writeU64(at + 24, SHMMNI);
-  return segments.highest;
+  return objectsOf(task).segments.highest;
 }
 
 /** struct shm_info */
@@ -172,19 +167,21 @@ function usage(task: Task, buffer: UserAddress): number {
   const at = task.memory.out(buffer, SHM_INFO_SIZE);
   if (at < 0) return at;
   u8.fill(0, at, at + SHM_INFO_SIZE);
+  const { segments } = objectsOf(task);
   i32[at >>> 2] = segments.count;
-  writeU64(at + 8, segmentPages());
-  writeU64(at + 16, residentPages());
+  writeU64(at + 8, segmentPages(segments));
+  writeU64(at + 16, residentPages(segments));
   return segments.highest;
 }
 
 /** Pages of the segments that are in memory. */
-function residentPages(): number {
+function residentPages(segments: IpcTable<SharedMemory>): number {
   return segments.objects.reduce((sum, segment) => sum + (segment?.resident() ?? 0), 0);
 }
 
 function status(task: Task, id: number, command: number, buffer: UserAddress): number {
   const byIndex = command !== IPC_STAT;
+  const { segments } = objectsOf(task);
   const segment = byIndex ? segments.at(id) : segments.find(id);
   if (!segment) return -EINVAL;
   const allowed = command === SHM_STAT_ANY ? 0 : segment.check(task.credentials, MAY_READ_IPC);
@@ -199,20 +196,20 @@ function status(task: Task, id: number, command: number, buffer: UserAddress): n
 function manage(task: Task, id: number, command: number, buffer: UserAddress): number {
   const at = command === IPC_SET ? task.memory.in(buffer, SHMID_SIZE) : 0;
   if (at < 0) return at;
-  const segment = findSegment(id);
-  if (typeof segment === 'number') return segment;
+  const segment = objectsOf(task).segments.find(id);
+  if (!segment) return -EINVAL;
   const allowed = segment.checkOwner(task.credentials);
   if (allowed < 0) return allowed;
   if (command === IPC_SET) return segment.setPermissions(at, task);
-  removeSegment(segment);
+  removeSegment(objectsOf(task).segments, segment);
   return 0;
 }
 
 /** SHM_LOCK and SHM_UNLOCK: memory here is never swapped by the sandbox, so that the mark is all there is to it. */
 function lock(task: Task, id: number, on: boolean): number {
-  const segment = findSegment(id);
-  if (typeof segment === 'number') return segment;
-  if (!capable(task.credentials, CAP_IPC_LOCK)) {
+  const segment = objectsOf(task).segments.find(id);
+  if (!segment) return -EINVAL;
+  if (!capableIn(segment.ruler, task.credentials, CAP_IPC_LOCK)) {
     const r = segment.checkOwner(task.credentials);
     if (r < 0) return r;
     if (on && task.group.limits.soft[RLIMIT_MEMLOCK] === 0) return -EPERM;

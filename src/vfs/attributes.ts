@@ -5,12 +5,13 @@ import { EACCES, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPERM } from '../abi/errno.t
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import { stampNow, type Timestamp } from '../base/clock.ts';
-import { capable, inGroup } from '../base/credentials.ts';
+import { inGroup } from '../base/credentials.ts';
+import { idFrom } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
 import type { AttributeChange, Inode } from './inode.ts';
 import { notifyDentry } from './notify.ts';
-import { checkAccess, isOwner, MAY_WRITE } from './permission.ts';
+import { capableOver, checkAccess, isOwner, MAY_WRITE } from './permission.ts';
 import { checkWritable } from './walk.ts';
 import { mayWriteText } from './write-access.ts';
 
@@ -31,17 +32,21 @@ export function changeMode(task: Task, path: Path, inode: Inode, mode: number): 
   const { credentials } = task;
   if (!isOwner(inode, credentials)) return -EPERM;
   let bits = mode & 0o7777;
-  if (!inGroup(credentials, inode.gid) && !capable(credentials, CAP_FSETID)) bits &= ~S_ISGID;
+  if (!inGroup(credentials, inode.gid) && !capableOver(inode, credentials, CAP_FSETID)) bits &= ~S_ISGID;
   return told(path, inode, inode.setattr({ mode: bits }), IN_ATTRIB);
 }
 
-/** chown(2) */
-export function changeOwner(task: Task, path: Path, inode: Inode, uid: number, gid: number): number {
+/** chown(2), by ids as the task gives them */
+export function changeOwner(task: Task, path: Path, inode: Inode, givenUid: number, givenGid: number): number {
+  const { user } = task.credentials;
+  const uid = idFrom(user.uidMap, givenUid);
+  const gid = idFrom(user.gidMap, givenGid);
+  if ((uid === KEEP && givenUid !== KEEP) || (gid === KEEP && givenGid !== KEEP)) return -EINVAL;
   const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   const { credentials } = task;
   const change: AttributeChange = {};
-  const privileged = capable(credentials, CAP_CHOWN);
+  const privileged = capableOver(inode, credentials, CAP_CHOWN);
   if (uid !== KEEP) {
     if (!privileged && !(inode.uid === credentials.fsuid && uid === inode.uid)) return -EPERM;
     change.uid = uid;

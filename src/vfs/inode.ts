@@ -7,6 +7,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { Timestamp } from '../base/clock.ts';
 import type { Credentials } from '../base/credentials.ts';
+import { initialUser } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Dentry, Path } from './dentry.ts';
 import type { FileLocks } from './locks.ts';
@@ -25,6 +26,8 @@ export abstract class Superblock {
   origin = '';
   options = '';
   readonly = false;
+  /** Whose capabilities rule over it: who mounted it. */
+  user = initialUser;
   /** f_type of statfs(2). */
   magic = 0;
   /** The dentry of `root`, made when it is first mounted (vfs/mount.ts). */
@@ -45,6 +48,9 @@ export abstract class Superblock {
   reconfigure(_options: readonly string[]): number {
     return 0;
   }
+  /** Something of it, with this root, was mounted, and is not any more. */
+  mounted(_root: Dentry): void {}
+  unmounted(_root: Dentry): void {}
   /** Its last mount is gone and nothing of it is in use: give back what backs it. */
   shutDown(): void {}
 }

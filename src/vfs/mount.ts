@@ -16,6 +16,8 @@ import {
   MS_SYNCHRONOUS,
 } from '../abi/mount.ts';
 import { makeDevice, PROC_SUPER_MAGIC } from '../abi/stat.ts';
+import { Namespace } from '../base/namespace.ts';
+import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
 import { adoptInode, forgetTree, unpinDentry } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
@@ -38,16 +40,23 @@ const MOUNTS_MAX = 100_000;
 let lastNamespace = -1;
 
 /** A tree of mounts (mount_namespaces(7)). */
-export class MountNamespace {
+export class MountNamespace extends Namespace {
   root: Mount;
   /** 0 for the one that the sandbox started with. */
   readonly id = ++lastNamespace;
 
   /** A namespace whose root is `root` of the superblock. */
-  constructor(superblock: Superblock, flags: number, root: Dentry = rootDentry(superblock)) {
+  constructor(
+    superblock: Superblock,
+    flags: number,
+    root: Dentry = rootDentry(superblock),
+    owner: UserNamespace = initialUser,
+  ) {
+    super('mnt', owner);
     this.root = new Mount(++lastId, superblock, root, flags);
     this.root.namespace = this;
     superblock.mounts++;
+    superblock.mounted(root);
     mountCount++;
   }
 }
@@ -80,6 +89,7 @@ export function mountAt(
   const mount = new Mount(++lastId, superblock, root, flags);
   mount.namespace = namespace;
   superblock.mounts++;
+  superblock.mounted(root);
   attach(mount, path);
   return mount;
 }
@@ -121,27 +131,38 @@ export function bindMount(source: Path, target: Path, recursive: boolean): numbe
 }
 
 /** Copies a mount and those on it onto the same name of `parent`; `copies` gets old and new. */
-function copyTree(mount: Mount, parent: Mount, namespace: MountNamespace, copies: Map<Mount, Mount> | null): void {
+function copyTree(
+  mount: Mount,
+  parent: Mount,
+  namespace: MountNamespace,
+  copies: Map<Mount, Mount> | null,
+  lock = false,
+): void {
   const path = { mount: parent, dentry: mount.mountpoint as Dentry };
   const children = [...mount.children];
   const copy = mountAt(namespace, path, mount.superblock, mount.flags, mount.root);
   if (typeof copy === 'number') return;
-  copy.locked = mount.locked;
+  copy.locked = mount.locked || lock;
   copies?.set(mount, copy);
-  for (const child of children) copyTree(child, copy, namespace, copies);
+  for (const child of children) copyTree(child, copy, namespace, copies, lock);
 }
 
 function treeSize(mount: Mount): number {
   return mount.children.reduce((sum, child) => sum + treeSize(child), 1);
 }
 
-/** A copy of a namespace, as unshare(2) makes it, and which of its mounts stands for which; or -ENOSPC. */
-export function copyNamespace(from: MountNamespace): Map<Mount, Mount> | number {
+/**
+ * A copy of a namespace, as unshare(2) makes it, and which of its mounts stands for which; or -ENOSPC. In the hands of
+ * another user namespace it shows no more than it did: its mounts are locked.
+ */
+export function copyNamespace(from: MountNamespace, owner: UserNamespace): Map<Mount, Mount> | number {
   const { root } = from;
   if (mountCount + treeSize(root) > MOUNTS_MAX) return -ENOSPC;
-  const namespace = new MountNamespace(root.superblock, root.flags, root.root);
+  const namespace = new MountNamespace(root.superblock, root.flags, root.root, owner);
+  const lock = owner !== from.owner;
+  namespace.root.locked = lock;
   const copies = new Map([[root, namespace.root]]);
-  for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies);
+  for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies, lock);
   return copies;
 }
 
@@ -172,7 +193,7 @@ export function moveRoot(namespace: MountNamespace, root: Mount, mount: Mount, o
 export function cloneTree(path: Path, recursive: boolean): Mount | number {
   const { superblock, flags, children } = path.mount;
   if (mountCount + (recursive ? treeSize(path.mount) : 1) > MOUNTS_MAX) return -ENOSPC;
-  const namespace = new MountNamespace(superblock, flags, path.dentry);
+  const namespace = new MountNamespace(superblock, flags, path.dentry, path.mount.namespace?.owner);
   if (recursive) {
     for (const child of children) {
       if (isBelow(child.mountpoint as Dentry, path.dentry)) copyTree(child, namespace.root, namespace, null);
@@ -225,6 +246,7 @@ export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   for (const child of [...mount.children]) unmount(child, inUse);
   detach(mount);
   mount.namespace = null;
+  mount.superblock.unmounted(mount.root);
   mountCount--;
   notifyMountGone(mount);
   unpinDentry(mount.root);

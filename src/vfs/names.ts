@@ -1,7 +1,7 @@
 // Making, removing and moving names (mkdir, unlink, rename, link, symlink, mknod): walk to the directories, check who
 // may do what, let the filesystem do it, and keep the dentry cache true.
 
-import { CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_MKNOD } from '../abi/capability.ts';
+import { CAP_DAC_READ_SEARCH, CAP_MKNOD } from '../abi/capability.ts';
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../abi/errno.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../abi/fcntl.ts';
 import {
@@ -25,7 +25,7 @@ import { exchangeDentries, moveDentry, unlinkDentry } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 import { notifyCreated, notifyLinks, notifyMoved, notifyRemoved } from './notify.ts';
 import { checkMake } from './open.ts';
-import { checkAccess, checkDelete, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
+import { checkAccess, checkDelete, isOwner, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
 import {
   checkWritable,
   instantiate,
@@ -191,7 +191,7 @@ export function linkName(
 /** protected_hardlinks of proc(5): who may link a file that is not theirs. */
 function checkLinkable(task: Task, inode: Inode): number {
   const { credentials } = task;
-  if (inode.uid === credentials.fsuid || capable(credentials, CAP_FOWNER)) return 0;
+  if (isOwner(inode, credentials)) return 0;
   const { mode } = inode;
   const special = (mode & S_IFMT) !== S_IFREG || mode & S_ISUID || (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
   return special || checkAccess(inode, credentials, MAY_READ | MAY_WRITE) < 0 ? -EPERM : 0;

@@ -2,7 +2,6 @@
 // inode opened. Shared by the open calls, exec and the kernel's own opens. A FIFO that still waits for its other end is
 // the caller's business (fs/pipe/fifo.ts).
 
-import { CAP_FOWNER } from '../abi/capability.ts';
 import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
 import {
   O_ACCMODE,
@@ -30,7 +29,6 @@ import { IN_MODIFY, IN_OPEN } from '../abi/misc.ts';
 import { MS_NODEV } from '../abi/mount.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Fd } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { Dentry, type Path } from './dentry.ts';
 import { adoptInode } from './dentry-cache.ts';
@@ -197,7 +195,7 @@ export function openExisting(task: Task, path: Path, flags: number): OpenFile | 
   if (access === (O_WRONLY | O_RDWR)) want |= MAY_READ | MAY_WRITE;
   const allowed = checkAccess(inode, task.credentials, want);
   if (allowed < 0) return allowed;
-  if (flags & O_NOATIME && !isOwner(inode, task.credentials) && !capable(task.credentials, CAP_FOWNER)) return -EPERM;
+  if (flags & O_NOATIME && !isOwner(inode, task.credentials)) return -EPERM;
   return openInode(task, path, inode, flags);
 }
 

@@ -32,6 +32,8 @@ export function pathName(path: Path, root: Path): string {
 
 /** Name of a dentry within its superblock, whatever is mounted where. */
 export function dentryName(dentry: Dentry): string {
+  // What is on its own has a name that is no path: a namespace's file.
+  if (dentry.parent === null && dentry.name !== '') return dentry.name;
   let name = '';
   for (let at = dentry; at.parent; at = at.parent) name = `/${at.name}${name}`;
   return name === '' ? '/' : name;

@@ -4,12 +4,20 @@
 import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID } from '../abi/capability.ts';
 import { EACCES, EPERM } from '../abi/errno.ts';
 import { S_IFDIR, S_IFMT, S_ISGID, S_ISVTX, S_IXUGO } from '../abi/stat.ts';
-import { type Credentials, capable, inGroup } from '../base/credentials.ts';
+import { type Credentials, hasCapabilityIn, inGroup } from '../base/credentials.ts';
+import { idInto, initialUser, NO_ID } from '../base/user-namespace.ts';
 import type { Inode } from './inode.ts';
 
 export const MAY_EXECUTE = 1;
 export const MAY_WRITE = 2;
 export const MAY_READ = 4;
+
+/** Whether a capability counts for an inode: in another user namespace only if that knows its owner and group. */
+export function capableOver(inode: Inode, { effective, user }: Credentials, capability: number): boolean {
+  if (!hasCapabilityIn(effective, capability)) return false;
+  if (user === initialUser) return true;
+  return idInto(user.uidMap, inode.uid) !== NO_ID && idInto(user.gidMap, inode.gid) !== NO_ID;
+}
 
 /** Checks MAY_* bits against the file-system ids and the effective capabilities. 0 or -EACCES. */
 export function checkAccess(inode: Inode, credentials: Credentials, want: number): number {
@@ -20,19 +28,19 @@ export function checkAccess(inode: Inode, credentials: Credentials, want: number
   else bits = mode;
   if ((want & ~bits & 7) === 0) return 0;
   if ((mode & S_IFMT) === S_IFDIR) {
-    if (capable(credentials, CAP_DAC_OVERRIDE)) return 0;
-    if (!(want & MAY_WRITE) && capable(credentials, CAP_DAC_READ_SEARCH)) return 0;
+    if (capableOver(inode, credentials, CAP_DAC_OVERRIDE)) return 0;
+    if (!(want & MAY_WRITE) && capableOver(inode, credentials, CAP_DAC_READ_SEARCH)) return 0;
     return -EACCES;
   }
-  if (want === MAY_READ && capable(credentials, CAP_DAC_READ_SEARCH)) return 0;
+  if (want === MAY_READ && capableOver(inode, credentials, CAP_DAC_READ_SEARCH)) return 0;
   // Even root executes only what somebody may execute.
-  if ((!(want & MAY_EXECUTE) || mode & S_IXUGO) && capable(credentials, CAP_DAC_OVERRIDE)) return 0;
+  if ((!(want & MAY_EXECUTE) || mode & S_IXUGO) && capableOver(inode, credentials, CAP_DAC_OVERRIDE)) return 0;
   return -EACCES;
 }
 
 /** Whether the caller may act as the inode's owner (chmod, utimensat, O_NOATIME, …). */
 export function isOwner(inode: Inode, credentials: Credentials): boolean {
-  return inode.uid === credentials.fsuid || capable(credentials, CAP_FOWNER);
+  return inode.uid === credentials.fsuid || capableOver(inode, credentials, CAP_FOWNER);
 }
 
 /** May an entry for `child` be removed from or renamed out of `directory`? 0, -EACCES or -EPERM (sticky). */
@@ -41,7 +49,7 @@ export function checkDelete(directory: Inode, child: Inode, credentials: Credent
   if (r < 0) return r;
   if (!(directory.mode & S_ISVTX)) return 0;
   if (child.uid === credentials.fsuid || directory.uid === credentials.fsuid) return 0;
-  return capable(credentials, CAP_FOWNER) ? 0 : -EPERM;
+  return capableOver(child, credentials, CAP_FOWNER) ? 0 : -EPERM;
 }
 
 /** Group of an inode made in `directory`: the directory's own when it has the set-group-id bit. */
@@ -62,5 +70,5 @@ export function inheritedMode(directory: Inode, mode: number, owner: Credentials
 export function withoutForeignSetgid(directory: Inode, mode: number, owner: Credentials): number {
   const executable = (mode & (S_ISGID | 0o10)) === (S_ISGID | 0o10);
   if (!executable || !(directory.mode & S_ISGID)) return mode;
-  return inGroup(owner, directory.gid) || capable(owner, CAP_FSETID) ? mode : mode & ~S_ISGID;
+  return inGroup(owner, directory.gid) || capableOver(directory, owner, CAP_FSETID) ? mode : mode & ~S_ISGID;
 }

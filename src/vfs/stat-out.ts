@@ -56,22 +56,23 @@ import {
   STATX_UID_OFFSET,
 } from '../abi/stat.ts';
 import type { Timestamp } from '../base/clock.ts';
+import { shownId, type UserNamespace } from '../base/user-namespace.ts';
 import { u8, u16, u32, writeU64 } from '../platform/arena.ts';
 import type { Path } from './dentry.ts';
 import type { Inode, StatFs } from './inode.ts';
 
 const BLOCK_SIZE = 4096;
 
-/** Fills a struct stat (144 bytes). */
-export function putStat(at: number, inode: Inode): void {
+/** Fills a struct stat (144 bytes), with owner and group as a user namespace has them. */
+export function putStat(at: number, inode: Inode, { uidMap, gidMap }: UserNamespace): void {
   const i = at >>> 2;
   u32.fill(0, i, i + STAT_SIZE / 4);
   writeU64(at + STAT_DEV, inode.device);
   writeU64(at + STAT_INO, inode.ino);
   writeU64(at + STAT_NLINK, inode.nlink);
   u32[i + STAT_MODE / 4] = inode.mode;
-  u32[i + STAT_UID / 4] = inode.uid;
-  u32[i + STAT_GID / 4] = inode.gid;
+  u32[i + STAT_UID / 4] = shownId(uidMap, inode.uid);
+  u32[i + STAT_GID / 4] = shownId(gidMap, inode.gid);
   writeU64(at + STAT_RDEV, inode.rdev);
   writeU64(at + STAT_FILE_SIZE, inode.size);
   u32[i + STAT_BLKSIZE / 4] = BLOCK_SIZE;
@@ -87,7 +88,7 @@ function putTime(at: number, time: Timestamp): void {
 }
 
 /** Fills a struct statx (256 bytes); of `mask` it matters which number of the mount is wanted. */
-export function putStatx(at: number, path: Path, inode: Inode, mask: number): void {
+export function putStatx(at: number, path: Path, inode: Inode, mask: number, { uidMap, gidMap }: UserNamespace): void {
   u8.fill(0, at, at + STATX_STRUCT_SIZE);
   const unique = (mask & STATX_MNT_ID_UNIQUE) !== 0;
   u32[(at + STATX_MASK_OFFSET) >>> 2] = STATX_BASIC_STATS | (unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
@@ -95,8 +96,8 @@ export function putStatx(at: number, path: Path, inode: Inode, mask: number): vo
   writeU64(at + STATX_ATTRIBUTES_OFFSET, path.mount.root === path.dentry ? STATX_ATTR_MOUNT_ROOT : 0);
   writeU64(at + STATX_ATTRIBUTES_MASK_OFFSET, STATX_ATTR_MOUNT_ROOT);
   u32[(at + STATX_NLINK_OFFSET) >>> 2] = inode.nlink;
-  u32[(at + STATX_UID_OFFSET) >>> 2] = inode.uid;
-  u32[(at + STATX_GID_OFFSET) >>> 2] = inode.gid;
+  u32[(at + STATX_UID_OFFSET) >>> 2] = shownId(uidMap, inode.uid);
+  u32[(at + STATX_GID_OFFSET) >>> 2] = shownId(gidMap, inode.gid);
   u16[(at + STATX_MODE_OFFSET) >>> 1] = inode.mode;
   writeU64(at + STATX_INO_OFFSET, inode.ino);
   writeU64(at + STATX_SIZE_OFFSET, inode.size);

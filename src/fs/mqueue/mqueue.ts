@@ -7,7 +7,7 @@ import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
 import { S_IFREG } from '../../abi/stat.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
-import { groupExitHooks } from '../../kernel/exit.ts';
+import type { NamedQueue } from '../../kernel/ipc/objects.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../../kernel/task.ts';
@@ -58,7 +58,9 @@ const TOTAL_MAX = 64 << 20;
 const OVERHEAD = 64;
 let total = 0;
 
-export class MessageQueueInode extends AnonymousInode {
+export class MessageQueueInode extends AnonymousInode implements NamedQueue {
+  /** Where its name is, until it is unlinked. */
+  private readonly names: ReadonlyMap<string, NamedQueue>;
   readonly maxMessages: number;
   readonly messageSize: number;
   /** By priority, highest first, and within one in order of sending. */
@@ -67,8 +69,16 @@ export class MessageQueueInode extends AnonymousInode {
   notification: Notification | null = null;
   readonly name: string;
 
-  constructor(name: string, mode: number, owner: Credentials, maxMessages: number, messageSize: number) {
+  constructor(
+    names: ReadonlyMap<string, NamedQueue>,
+    name: string,
+    mode: number,
+    owner: Credentials,
+    maxMessages: number,
+    messageSize: number,
+  ) {
     super(S_IFREG | (mode & 0o777), owner);
+    this.names = names;
     this.name = name;
     this.maxMessages = maxMessages;
     this.messageSize = messageSize;
@@ -103,9 +113,14 @@ export class MessageQueueInode extends AnonymousInode {
     return notification;
   }
 
+  /** A process that has ended is not notified any more. */
+  forget(group: ThreadGroup): void {
+    if (this.notification?.group === group) forgetNotification(this);
+  }
+
   /** The queue goes: it has neither a name nor anybody who has it open. */
   override unused(): void {
-    if (messageQueues.get(this.name) === this) return;
+    if (this.names.get(this.name) === this) return;
     total -= this.bytes + OVERHEAD * this.messages.length;
     this.messages.length = 0;
   }
@@ -162,11 +177,3 @@ export class MessageQueueFile extends OpenFile {
     return `/${this.path.dentry.name}`;
   }
 }
-
-/** The queues that have a name. */
-export const messageQueues = new Map<string, MessageQueueInode>();
-
-// Who has ended, or has closed its descriptor, is not notified any more.
-groupExitHooks.push((group) => {
-  for (const queue of messageQueues.values()) if (queue.notification?.group === group) forgetNotification(queue);
-});

@@ -2,7 +2,7 @@
 
 import { CAP_SYS_PTRACE } from '../../abi/capability.ts';
 import { EACCES, ESRCH } from '../../abi/errno.ts';
-import { capable } from '../../base/credentials.ts';
+import { capableIn } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { DEAD, type Task } from '../../kernel/task.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -27,12 +27,12 @@ export function checkPeek(task: Task): number {
   const caller = kernel.current;
   if (!caller || caller.group === task.group) return 0;
   const mine = caller.credentials;
-  if (capable(mine, CAP_SYS_PTRACE)) return 0;
   const other = task.credentials;
+  if (capableIn(other.user, mine, CAP_SYS_PTRACE)) return 0;
   const sameUser = other.uid === mine.fsuid && other.euid === mine.fsuid && other.suid === mine.fsuid;
   const sameGroup = other.gid === mine.fsgid && other.egid === mine.fsgid && other.sgid === mine.fsgid;
   const beyond = (other.permitted.low & ~mine.permitted.low) | (other.permitted.high & ~mine.permitted.high);
-  return sameUser && sameGroup && beyond === 0 && task.group.dumpable ? 0 : -EACCES;
+  return sameUser && sameGroup && mine.user === other.user && beyond === 0 && task.group.dumpable ? 0 : -EACCES;
 }
 
 /** The root directory that names are shown from: the reader's own. */

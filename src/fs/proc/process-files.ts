@@ -8,6 +8,7 @@ import { capable } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { DEAD, ID_UNSET, RUNNING, type Task } from '../../kernel/task.ts';
+import { mapText, writeMap, writeSetgroups } from '../../kernel/user-namespaces.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Superblock } from '../../vfs/inode.ts';
@@ -199,8 +200,33 @@ function writeTimerSlack(task: Task, text: string): number {
   return 0;
 }
 
-/** One id map: everything is itself. The sandbox's ids are its own; the host's are nobody's business. */
-const ID_MAP = `${'0'.padStart(10)} ${'0'.padStart(10)} 4294967295\n`;
+/** Of projects: everything is itself in the first user namespace, and there are none in others. */
+const PROJECT_MAP = `${'0'.padStart(10)} ${'0'.padStart(10)} 4294967295\n`;
+
+/** uid_map or gid_map, as the reader sees it. */
+function idMap(kind: 'uidMap' | 'gidMap'): TextSource<Task> {
+  return {
+    mode: 0o644,
+    read: (task) => {
+      if (isGone(task)) return -ESRCH;
+      const { user } = task.credentials;
+      return mapText(user, kind, kernel.current?.credentials.user ?? user);
+    },
+    write: (task, text) => {
+      if (isGone(task)) return -ESRCH;
+      return kernel.current ? writeMap(task.credentials.user, kind, kernel.current, text) : -EPERM;
+    },
+  };
+}
+
+const SETGROUPS: TextSource<Task> = {
+  mode: 0o644,
+  read: (task) => (isGone(task) ? -ESRCH : task.credentials.user.setgroupsAllowed ? 'allow\n' : 'deny\n'),
+  write: (task, text) => {
+    if (isGone(task)) return -ESRCH;
+    return kernel.current ? writeSetgroups(task.credentials.user, kernel.current, text) : -EPERM;
+  },
+};
 
 function livingMaps(read: (task: Task) => string): Reader {
   return (task) => {
@@ -223,7 +249,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   cmdline: open(commandLine),
   comm: { ...open((task) => `${task.name}\n`), mode: 0o644, write: writeName },
   environ: closed(livingMaps((task) => memoryText(task, task.mm.envStart, task.mm.envEnd))),
-  gid_map: open(() => ID_MAP),
+  gid_map: idMap('gidMap'),
   limits: open(limitsText),
   loginuid: { ...open((task) => String(task.loginUid)), mode: 0o644, write: writeLoginUid },
   maps: closed(
@@ -239,12 +265,12 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
     write: writeOomScore,
   },
   personality: closed(() => '00000000\n'),
-  projid_map: open(() => ID_MAP),
+  projid_map: open((task) => (task.credentials.user.parent === null ? PROJECT_MAP : '')),
   schedstat: open(
     (task) => hostProcLines(`${task.mm.hostPid}/task/${task.hostTid}/schedstat`)[0]?.concat('\n') ?? '0 0 0\n',
   ),
   sessionid: open((task) => String(task.auditSession)),
-  setgroups: open(() => 'allow\n'),
+  setgroups: SETGROUPS,
   smaps: closed(
     livingMaps((task) => smapsText(task.mm, readerRoot(task))),
     0o444,
@@ -256,7 +282,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   statm: open(statmText),
   status: open(statusText),
   syscall: closed(pendingCall),
-  uid_map: open(() => ID_MAP),
+  uid_map: idMap('uidMap'),
   wchan: open(() => '0'),
 };
 

@@ -3,6 +3,7 @@
 import { RLIMIT_RSS, RLIMIT_SIGPENDING } from '../../abi/resource.ts';
 import { SIG_DFL, SIG_IGN } from '../../abi/signal.ts';
 import type { CapabilitySet } from '../../base/credentials.ts';
+import { type IdRange, shownId } from '../../base/user-namespace.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { lockedMemory } from '../../kernel/locked-memory.ts';
 import { type Numbered, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
@@ -208,16 +209,17 @@ export function statusText(task: Task, pids: PidNamespace): string {
   const pending = task.pending.queue.length + group.pending.queue.length;
   const switches = hostProcLines(`${task.mm.hostPid}/task/${task.hostTid}/status`).filter((l) => l.includes('ctxt_'));
   const inward = (thing: Numbered) => thing.numbers.slice(pids.level).join('\t');
-  const ids = (real: number, effective: number, saved: number, fs: number) => `${real}\t${effective}\t${saved}\t${fs}`;
+  const { uidMap, gidMap } = (kernel.current ?? task).credentials.user;
+  const ids = (map: readonly IdRange[] | null, ...own: number[]) => own.map((id) => shownId(map, id)).join('\t');
   return (
     `Name:\t${escapedName(task.name)}\n` +
     `Umask:\t${task.fs.umask.toString(8).padStart(4, '0')}\n` +
     `State:\t${STATE_NAMES[state]}\n` +
     `Tgid:\t${numberIn(pids, group)}\nNgid:\t0\nPid:\t${numberIn(pids, task)}\nPPid:\t${numberIn(pids, group.parent)}\nTracerPid:\t${numberIn(pids, tracerOf(task)?.group)}\n` +
-    `Uid:\t${ids(credentials.uid, credentials.euid, credentials.suid, credentials.fsuid)}\n` +
-    `Gid:\t${ids(credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid)}\n` +
+    `Uid:\t${ids(uidMap, credentials.uid, credentials.euid, credentials.suid, credentials.fsuid)}\n` +
+    `Gid:\t${ids(gidMap, credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid)}\n` +
     `FDSize:\t${task.state === DEAD ? 0 : tableSize(task)}\n` +
-    `Groups:\t${credentials.groups.map((gid) => `${gid} `).join('')}\n` +
+    `Groups:\t${credentials.groups.map((gid) => `${shownId(gidMap, gid)} `).join('')}\n` +
     `NStgid:\t${inward(group)}\nNSpid:\t${inward(task)}\nNSpgid:\t${inward(group.processGroup)}\nNSsid:\t${inward(session)}\nKthread:\t0\n` +
     memoryLines(task) +
     (task.state === DEAD ? '' : 'CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n') +

@@ -5,10 +5,12 @@ import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.ts';
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { MSGMAX, MSGMNB, MSGMNI, SHMMNI } from '../../abi/ipc.ts';
 import { HOST_NAME_MAX } from '../../abi/misc.ts';
-import { capable } from '../../base/credentials.ts';
+import { capable, capableIn } from '../../base/credentials.ts';
 import { host } from '../../host/calls.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { initialNamespaces, type UtsNamespace } from '../../kernel/namespaces.ts';
 import { initialPids, PID_MAX } from '../../kernel/pid-namespaces.ts';
+import type { Task } from '../../kernel/task.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, buffer, u8 } from '../../platform/arena.ts';
 import { reservedEvents } from '../aio/context.ts';
@@ -23,8 +25,8 @@ const presets = new Map<string, string>();
 
 /** Presets a setting by its dotted name (`net.core.somaxconn`). False when there is no such setting. */
 export function presetSysctl(name: string, value: string): boolean {
-  if (name === 'kernel.hostname') kernel.hostname = value;
-  else if (name === 'kernel.domainname') kernel.domainname = value;
+  if (name === 'kernel.hostname') initialNamespaces.uts.hostname = value;
+  else if (name === 'kernel.domainname') initialNamespaces.uts.domainname = value;
   else if (!settingExists(name)) return false;
   else presets.set(name, value);
   return true;
@@ -76,17 +78,22 @@ function changeable(prefix: string, defaults: Readonly<Record<string, number>>):
   return tree;
 }
 
-/** A name of the UTS namespace: hostname or domainname. */
+function utsOf(task: Task | null): UtsNamespace {
+  return (task?.namespaces ?? initialNamespaces).uts;
+}
+
+/** A name of the reader's UTS namespace: hostname or domainname. */
 function utsName(field: 'hostname' | 'domainname'): TextSource<null> {
   return {
     mode: 0o644,
-    read: () => `${kernel[field]}\n`,
+    read: () => `${utsOf(kernel.current)[field]}\n`,
     write: (_subject, value) => {
       const caller = kernel.current;
-      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      const uts = utsOf(caller);
+      if (caller && !capableIn(uts.owner, caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
       const name = value.split('\n', 1)[0];
       if (name.length > HOST_NAME_MAX || name.includes('\0')) return -EINVAL;
-      kernel[field] = name;
+      uts[field] = name;
       return 0;
     },
   };

@@ -1,10 +1,9 @@
 // /proc/sysvipc (sysvipc(7)): the tables that ipcs(1) reads.
 
 import type { IpcObject } from '../../kernel/ipc/ids.ts';
-import { messageQueues } from '../../kernel/ipc/messages.ts';
-import { semaphoreSets } from '../../kernel/ipc/semaphores.ts';
-import { segments } from '../../kernel/ipc/shared-memory.ts';
+import { objectsIn } from '../../kernel/ipc/objects.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { initialNamespaces } from '../../kernel/namespaces.ts';
 import { initialPids, type Numbered, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { Tree } from '../virtual/directory.ts';
 import { text } from './system.ts';
@@ -25,13 +24,16 @@ function perms(object: IpcObject): string {
   return object.mode.toString(8).padStart(5);
 }
 
+/** What the reader can name. */
+const objects = () => objectsIn((kernel.current?.namespaces ?? initialNamespaces).ipc);
+
 /** A process's number for the reader. */
 function number(process: Numbered | null): number {
   return numberIn(kernel.current?.pidNamespace ?? initialPids, process);
 }
 
 function messageTable(): string {
-  const rows = messageQueues.objects.map((queue) => {
+  const rows = objects().messageQueues.objects.map((queue) => {
     if (queue === null) return '';
     const { key, id, bytes, messages, lastSender, lastReceiver, uid, gid, creatorUid, creatorGid } = queue;
     const owners = [uid, gid, creatorUid, creatorGid].map((value) => [value, 5] as const);
@@ -43,7 +45,7 @@ function messageTable(): string {
 }
 
 function semaphoreTable(): string {
-  const rows = semaphoreSets.objects.map((set) => {
+  const rows = objects().semaphoreSets.objects.map((set) => {
     if (set === null) return '';
     const owners = [set.uid, set.gid, set.creatorUid, set.creatorGid].map((value) => [value, 5] as const);
     const times = [set.operationTime, set.changeTime].map((value) => [value, 10] as const);
@@ -53,7 +55,7 @@ function semaphoreTable(): string {
 }
 
 function segmentTable(): string {
-  const rows = segments.objects.map((segment) => {
+  const rows = objects().segments.objects.map((segment) => {
     if (segment === null) return '';
     const { key, id, size, creator, lastUser, uid, gid, creatorUid, creatorGid } = segment;
     const pids = [number(creator), number(lastUser), segment.countAttached()].map(

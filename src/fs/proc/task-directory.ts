@@ -5,13 +5,13 @@ import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK, DT_REG } from '../../abi/fcntl.ts';
 import { S_IFREG } from '../../abi/stat.ts';
 import type { Pid, UserAddress } from '../../base/brands.ts';
+import type { Namespace } from '../../base/namespace.ts';
+import { namespaceName, namespacePath } from '../../kernel/namespace-files.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
 import { readForced, writeForced } from '../../mm/forced-memory.ts';
-import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
-import type { MountNamespace } from '../../vfs/mount.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
 import { pathName } from '../../vfs/path-name.ts';
 import { entryType, VirtualDirectory } from '../virtual/directory.ts';
@@ -211,65 +211,39 @@ class MemoryFile extends OpenFile {
 
 // ---- ns ----
 
-/** Namespaces that every process of the sandbox is in, with the numbers of Linux's initial ones. */
-const NAMESPACES: Readonly<Record<string, readonly [type: string, ino: number]>> = {
-  cgroup: ['cgroup', 4026531835],
-  ipc: ['ipc', 4026531839],
-  mnt: ['mnt', 4026531841],
-  net: ['net', 4026531840],
-  pid: ['pid', 4026531836],
-  pid_for_children: ['pid', 4026531836],
-  time: ['time', 4026531834],
-  time_for_children: ['time', 4026531834],
-  user: ['user', 4026531837],
-  uts: ['uts', 4026531838],
+/** The namespaces of a task by the names of their links; null for one that is not there yet. */
+const NAMESPACES: Readonly<Record<string, (task: Task) => Namespace | null>> = {
+  cgroup: ({ namespaces }) => namespaces.cgroup,
+  ipc: ({ namespaces }) => namespaces.ipc,
+  mnt: ({ fs }) => fs.root.mount.namespace,
+  net: ({ namespaces }) => namespaces.net,
+  pid: ({ pidNamespace }) => pidNamespace,
+  // It comes to be with its first process.
+  pid_for_children: ({ namespaces }) => (namespaces.pidForChildren.init ? namespaces.pidForChildren : null),
+  time: ({ namespaces }) => namespaces.time,
+  time_for_children: ({ namespaces }) => namespaces.timeForChildren,
+  user: ({ credentials }) => credentials.user,
+  uts: ({ namespaces }) => namespaces.uts,
 };
-/** Numbers of namespaces that were made later follow this one. */
-const LATER_NAMESPACES = 4026532200;
 
-/** A namespace as a file. */
-export class NamespaceInode extends AnonymousInode {
-  /** `mnt` and the like. */
-  readonly type: string;
-  /** Of a mount namespace; the other kinds have one each. */
-  readonly mounts: MountNamespace | null;
-
-  constructor(type: string, ino: number, mounts: MountNamespace | null) {
-    super(S_IFREG | 0o444);
-    this.type = type;
-    this.ino = ino;
-    this.mounts = mounts;
-  }
-
-  override open(path: Path, flags: number): OpenFile | number {
-    return new NamespaceFile(path, this, flags);
-  }
-}
-
-/** A descriptor of a namespace: something to compare by inode number. */
-class NamespaceFile extends OpenFile {
-  override get linkText(): string | null {
-    return this.path.dentry.name;
-  }
-}
-
-/** Type, number, and for a mount namespace the tree of mounts. */
-function namespaceOf(task: Task, name: string): readonly [string, number, MountNamespace | null] {
-  const [type, ino] = NAMESPACES[name];
-  const mounts = type === 'mnt' ? task.fs.root.mount.namespace : null;
-  return [type, mounts && mounts.id > 0 ? LATER_NAMESPACES + mounts.id : ino, mounts];
+/** The namespace that a link leads to, or -errno. */
+function namespaceOf({ task, name }: { task: Task; name: string }): Namespace | number {
+  const denied = checkPeek(task);
+  if (denied < 0) return denied;
+  const living = alive(task);
+  // One that has ended is in none, but what its number and its ids belong to stays with it.
+  if (!living && name !== 'pid' && name !== 'user') return -ENOENT;
+  return NAMESPACES[name](living ?? task) ?? -ENOENT;
 }
 
 const NAMESPACE_LINK: LinkSource<{ task: Task; name: string }> = {
-  read: ({ task, name }) => {
-    const denied = checkPeek(task);
-    const [type, ino] = namespaceOf(task, name);
-    return denied < 0 ? denied : `${type}:[${ino}]`;
+  read: (link) => {
+    const namespace = namespaceOf(link);
+    return typeof namespace === 'number' ? namespace : namespaceName(namespace);
   },
-  follow: ({ task, name }) => {
-    const denied = checkPeek(task);
-    const [type, ino, mounts] = namespaceOf(task, name);
-    return denied < 0 ? denied : anonymousPath(`${type}:[${ino}]`, new NamespaceInode(type, ino, mounts));
+  follow: (link) => {
+    const namespace = namespaceOf(link);
+    return typeof namespace === 'number' ? namespace : namespacePath(namespace);
   },
 };
 

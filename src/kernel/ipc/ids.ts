@@ -16,8 +16,8 @@ import {
   PERM_UID,
 } from '../../abi/ipc.ts';
 import { realtimeSeconds } from '../../base/clock.ts';
-import { type Credentials, capable } from '../../base/credentials.ts';
-import { idFrom, NO_ID, shownId } from '../../base/user-namespace.ts';
+import { type Credentials, capableIn } from '../../base/credentials.ts';
+import { idFrom, initialUser, NO_ID, shownId, type UserNamespace } from '../../base/user-namespace.ts';
 import { i32, u8, u16, u32 } from '../../platform/arena.ts';
 import type { Task } from '../task.ts';
 
@@ -40,6 +40,8 @@ export class IpcObject {
   /** Of its making or the last IPC_SET, in seconds since 1970. */
   changeTime = nowSeconds();
   removed = false;
+  /** The user namespace whose capabilities rule over it. */
+  ruler: UserNamespace = initialUser;
 
   constructor(key: number, mode: number, owner: Credentials) {
     this.key = key;
@@ -55,13 +57,15 @@ export class IpcObject {
     let granted = this.mode;
     if (euid === this.uid || euid === this.creatorUid) granted >>= 6;
     else if ([this.gid, this.creatorGid].some((gid) => gid === egid || groups.includes(gid))) granted >>= 3;
-    return asked & ~granted & 7 && !capable(credentials, CAP_IPC_OWNER) ? -EACCES : 0;
+    return asked & ~granted & 7 && !capableIn(this.ruler, credentials, CAP_IPC_OWNER) ? -EACCES : 0;
   }
 
   /** Whether the caller may change or remove it: 0 or -EPERM. */
   checkOwner(credentials: Credentials): number {
     const { euid } = credentials;
-    return euid === this.uid || euid === this.creatorUid || capable(credentials, CAP_SYS_ADMIN) ? 0 : -EPERM;
+    return euid === this.uid || euid === this.creatorUid || capableIn(this.ruler, credentials, CAP_SYS_ADMIN)
+      ? 0
+      : -EPERM;
   }
 
   /** Lays down a struct ipc64_perm, its ids as the viewer sees them. */
@@ -91,8 +95,9 @@ export class IpcObject {
   }
 }
 
-/** All objects of one kind. */
+/** All objects of one kind in a namespace. */
 export class IpcTable<T extends IpcObject> {
+  private readonly ruler: UserNamespace;
   /** By index; null where there is none. */
   readonly objects: (T | null)[] = [];
   private readonly byKey = new Map<number, T>();
@@ -100,6 +105,10 @@ export class IpcTable<T extends IpcObject> {
   /** No index below this one is free. */
   private lowestFree = 0;
   count = 0;
+
+  constructor(ruler: UserNamespace) {
+    this.ruler = ruler;
+  }
 
   /**
    * The identifier for a key, as msgget(2) and its kin find or make it. `make` makes an object, `fits` says what is
@@ -128,6 +137,7 @@ export class IpcTable<T extends IpcObject> {
   }
 
   private add(object: T): number {
+    object.ruler = this.ruler;
     let index = this.lowestFree;
     while (this.objects[index]) index++;
     this.lowestFree = index + 1;

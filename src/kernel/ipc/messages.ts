@@ -1,6 +1,6 @@
 // System V message queues (msgop(2)): messages in order of sending, taken by type.
 
-import { EINVAL, ENOMSG } from '../../abi/errno.ts';
+import { ENOMSG } from '../../abi/errno.ts';
 import {
   MSG_COPY,
   MSG_EXCEPT,
@@ -19,7 +19,7 @@ import { WaitQueue } from '../../base/wait-queue.ts';
 import { i32, u8, writeU64 } from '../../platform/arena.ts';
 import { type Numbered, numberIn } from '../pid-namespaces.ts';
 import type { Task } from '../task.ts';
-import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
+import { IpcObject, type IpcTable, nowSeconds } from './ids.ts';
 
 export interface Message {
   readonly type: number;
@@ -103,16 +103,9 @@ export class MessageQueue extends IpcObject {
   }
 }
 
-export const messageQueues = new IpcTable<MessageQueue>();
-
 /** The queue goes; whoever waits at it is told. */
-export function removeMessageQueue(queue: MessageQueue): void {
-  messageQueues.remove(queue);
+export function removeMessageQueue(table: IpcTable<MessageQueue>, queue: MessageQueue): void {
+  table.remove(queue);
   total -= queue.bytes + OVERHEAD * queue.messages.length;
   queue.queue.wake(1);
-}
-
-/** -EINVAL unless an identifier is a queue's. */
-export function findMessageQueue(id: number): MessageQueue | number {
-  return messageQueues.find(id) ?? -EINVAL;
 }

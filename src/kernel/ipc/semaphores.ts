@@ -1,7 +1,7 @@
 // System V semaphore sets (semop(2)): several semaphores changed at once or not at all, and what SEM_UNDO takes back
 // when a process ends.
 
-import { EAGAIN, EFBIG, EINVAL, ENOSPC, ERANGE } from '../../abi/errno.ts';
+import { EAGAIN, EFBIG, ENOSPC, ERANGE } from '../../abi/errno.ts';
 import {
   IPC_NOWAIT,
   SEM_UNDO,
@@ -15,10 +15,9 @@ import {
 import type { Credentials } from '../../base/credentials.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
 import { u8, writeU64 } from '../../platform/arena.ts';
-import { groupExitHooks } from '../exit.ts';
 import type { Numbered } from '../pid-namespaces.ts';
 import { BLOCKED, type Task, type ThreadGroup } from '../task.ts';
-import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
+import { IpcObject, type IpcTable, nowSeconds } from './ids.ts';
 
 export interface SemaphoreOperation {
   readonly number: number;
@@ -141,13 +140,6 @@ export class SemaphoreSet extends IpcObject {
   }
 }
 
-/** Whether a process has changed semaphores with SEM_UNDO. */
-export function hasUndo(group: ThreadGroup): boolean {
-  return semaphoreSets.objects.some((set) => set?.undo.has(group) ?? false);
-}
-
-export const semaphoreSets = new IpcTable<SemaphoreSet>();
-
 let total = 0;
 /** Adjustments that are kept for the ends of processes; so many at most, as they take the sentry's memory. */
 let adjustments = 0;
@@ -161,24 +153,14 @@ export function semaphoreCount(): number {
 }
 
 /** The set goes; whoever waits at it is told. */
-export function removeSemaphoreSet(set: SemaphoreSet): void {
-  semaphoreSets.remove(set);
+export function removeSemaphoreSet(table: IpcTable<SemaphoreSet>, set: SemaphoreSet): void {
+  table.remove(set);
   total -= set.values.length;
   for (const adjust of set.undo.values()) adjustments -= adjust.size;
   set.queue.wake(1);
-}
-
-/** -EINVAL unless an identifier is a set's. */
-export function findSemaphoreSet(id: number): SemaphoreSet | number {
-  return semaphoreSets.find(id) ?? -EINVAL;
 }
 
 /** -EAGAIN for a call that must not wait. */
 export function refused(obstacle: Obstacle): number {
   return obstacle.mayWait ? 0 : -EAGAIN;
 }
-
-groupExitHooks.push((group) => {
-  if (semaphoreSets.count === 0) return;
-  for (const set of semaphoreSets.objects) set?.takeBack(group);
-});

@@ -1,7 +1,6 @@
 // System V shared memory segments (shmop(2)): a memfd each, mapped into the guest's process like a file. Who has one
 // attached the host knows best: its maps of the processes are asked, for a mapping may go without a call to us.
 
-import { EINVAL } from '../../abi/errno.ts';
 import {
   SHM_DEST,
   SHMID_ATIME,
@@ -23,12 +22,11 @@ import { keyOfDescriptor } from '../../mm/mapped-files.ts';
 import { allocateScratch, i32, markScratch, readU64, releaseScratch, u8, writeU64 } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { groupExitHooks } from '../exit.ts';
 import { kernel } from '../kernel.ts';
 import { type Numbered, numberIn } from '../pid-namespaces.ts';
 import type { Task } from '../task.ts';
 import { DEAD } from '../task.ts';
-import { IpcObject, IpcTable, nowSeconds } from './ids.ts';
+import { IpcObject, type IpcTable, nowSeconds } from './ids.ts';
 
 export class SharedMemory extends IpcObject {
   readonly size: number;
@@ -91,40 +89,29 @@ export class SharedMemory extends IpcObject {
   }
 }
 
-export const segments = new IpcTable<SharedMemory>();
-
 function addressSpaces(): Set<AddressSpace> {
   const found = new Set<AddressSpace>();
   for (const task of kernel.tasks.values()) if (task.state !== DEAD) found.add(task.mm);
   return found;
 }
 
-/** -EINVAL unless an identifier is a segment's. */
-export function findSegment(id: number): SharedMemory | number {
-  return segments.find(id) ?? -EINVAL;
-}
-
 /** Bytes in all segments, in whole pages. */
-export function segmentPages(): number {
+export function segmentPages(segments: IpcTable<SharedMemory>): number {
   return segments.objects.reduce((sum, segment) => sum + Math.ceil((segment?.size ?? 0) / 4096), 0);
 }
 
 /** IPC_RMID: it goes when nobody has it attached any more; until then it keeps its identifier, but not its key. */
-export function removeSegment(segment: SharedMemory): void {
+export function removeSegment(segments: IpcTable<SharedMemory>, segment: SharedMemory): void {
   segments.forgetKey(segment);
   segment.mode |= SHM_DEST;
-  collectSegments();
+  collectSegments(segments);
 }
 
 /** Lets go of removed segments that nobody has attached. */
-export function collectSegments(): void {
+export function collectSegments(segments: IpcTable<SharedMemory>): void {
   for (const segment of segments.objects) {
     if (segment === null || !(segment.mode & SHM_DEST) || segment.countAttached() > 0) continue;
     segments.remove(segment);
     host.close(segment.backing);
   }
 }
-
-groupExitHooks.push(() => {
-  if (segments.count > 0) collectSegments();
-});
