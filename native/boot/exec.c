@@ -7,6 +7,8 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+enum { CANNOT_EXEC = 255 }; // the program was not started: so say other runtimes, whatever the reason
+
 /** Sends the descriptors with the first byte of the request. */
 static void send_descriptors(int connection, const int *fds, int count, const char *first) {
   union {
@@ -52,7 +54,7 @@ static void obey(const struct options *options, char *line) {
     _exit(status);
   } else if (sscanf(line, "error %d %n", &status, &skip) == 1) {
     say("%s", line + skip);
-    _exit(status);
+    _exit(CANNOT_EXEC);
   }
 }
 

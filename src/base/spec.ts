@@ -114,6 +114,8 @@ export interface MountSpec {
   readonly device: string | null;
   /** What mount(8) would be given: `ro`, `nosuid`, `nodev`, `noexec`, `size=65536k`, `mode=755`, `gid=5`, … */
   readonly options: readonly string[];
+  /** A tmpfs that starts with what is in the directory it covers. */
+  readonly copyUp: boolean;
 }
 
 export interface DeviceSpec {

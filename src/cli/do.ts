@@ -111,7 +111,8 @@ function sandboxOf(args: readonly string[], options: DoOptions, egress: readonly
       type: 'bind',
       source: name,
       device: null,
-      options: readonly ? ['rbind', 'ro'] : ['rbind'],
+      options: readonly ? ['ro'] : [],
+      copyUp: false,
     });
   }
   const identity = defaultIdentity();

@@ -42,7 +42,8 @@ function parseCgroup(text: string): string {
   for (const controller of colon < 0 ? [] : text.slice(0, colon).split(',')) {
     if (!CONTROLLERS.has(controller)) throw new LaunchError(`--cgroup: unknown controller ${controller}`);
   }
-  if (path !== '.' && path !== './') throw new LaunchError(`--cgroup: ${text}: no such file or directory`);
+  if (path !== '.' && path !== './')
+    throw new LaunchError(`--cgroup: adding pid to /${path}/cgroup.procs: no such file or directory`);
   return text;
 }
 

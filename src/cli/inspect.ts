@@ -79,16 +79,22 @@ export function addInspectCommands(program: Command): void {
       printText(table([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]));
     });
 
-  addFormat(program.command('ps'))
+  addFormat(program.command('ps'), 'container')
     .summary('list the processes of a container')
-    .description('As JSON the pids on this machine; as a table those inside, too.')
+    .description(
+      'What ps(1) says of them, as JSON their pids alone; with the format container, how they are seen inside.',
+    )
     .argument('<id>', 'name of the container')
-    .argument('[options...]', 'for compatibility with runtimes that run ps(1)')
-    .action(async (id: string, _options: string[], { format }: { readonly format: string }) => {
-      const { containerProcesses } = await import('../oci/processes.ts');
+    .argument('[options...]', 'of ps(1) (default: -ef)')
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (id: string, options: string[], { format }: { readonly format: string }) => {
+      const { containerProcesses, formatProcesses } = await import('../oci/processes.ts');
       const root = stateRoot();
       const processes = await containerProcesses(root, requireState(root, id));
-      if (format === 'json') return printText(`${JSON.stringify(processes.map(({ ownPid }) => ownPid))}\n`);
+      const pids = processes.map(({ ownPid }) => ownPid);
+      if (format === 'json') return printText(`${JSON.stringify(pids)}\n`);
+      if (format === 'table') return print(1, formatProcesses(pids, options));
       const rows = processes.map(({ uid, pid, parent, ownPid, name }) => [uid, pid, parent, ownPid, name].map(String));
       print(1, table([['UID', 'PID', 'PPID', 'HOST PID', 'CMD'], ...rows]));
     });

@@ -94,7 +94,9 @@ export function addLifecycleCommands(program: Command, dist: string): void {
 
   addTraceOptions(addBundleOptions(program.command('run')))
     .summary('make a container and start it')
-    .description('Runs the process of an OCI bundle and exits with its status (125 when the sandbox itself failed).')
+    .description(
+      'Runs the process of an OCI bundle and exits with its status (1 when the bundle is not in order, 125 when the sandbox failed).',
+    )
     .option('-d, --detach', 'return when the program runs')
     .option('--keep', 'keep the state when the program has ended')
     .action(async (id: string, options: BundleOptions & TraceOptions & { readonly keep?: true }) => {

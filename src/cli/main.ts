@@ -21,14 +21,13 @@ const EXIT_OWN_FAILURE = 125;
 const FAILURE_STATUS: Readonly<Record<string, number>> = {
   '': EXIT_OWN_FAILURE,
   do: EXIT_OWN_FAILURE,
-  run: EXIT_OWN_FAILURE,
   exec: 255,
 };
 
 function buildProgram(dist: string): Command {
   const program = new Command('cloister')
     .description('Runs programs in a sandbox whose system calls are answered by a kernel written in TypeScript.')
-    .version(VERSION)
+    .version(VERSION, '-v, --version')
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => print(1, text), writeErr: (text) => print(2, text) });

@@ -27,6 +27,7 @@ import { parseEgress } from './egress.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
 import { type Bind, HOST_NETWORK, type Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
+import { parseMountOptions } from './mount-options.ts';
 import { compileSeccomp } from './seccomp.ts';
 
 const EGRESS_ANNOTATION = 'dev.cloister.egress';
@@ -58,7 +59,10 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   refuseUnsupported(linux);
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
-  const { mounts, binds } = convertMounts(config.mounts ?? [], options.bundle);
+  const { mounts, binds } = convertMounts(config.mounts ?? [], options);
+  if (process.terminal && !mounts.some(({ type }) => type === 'devpts')) {
+    refuse('process.terminal', 'needs a devpts among the mounts');
+  }
   const rootPath = posix.resolve(options.bundle, bytesOfText(root.path));
   requireDirectory(rootPath);
   const spec: SandboxSpec = {
@@ -261,21 +265,29 @@ const MOUNT_TYPES: Readonly<Record<string, MountType>> = {
   cgroup2: 'cgroup',
 };
 
-function convertMounts(list: readonly OciMount[], bundle: string): { mounts: MountSpec[]; binds: Bind[] } {
+function convertMounts(
+  all: readonly OciMount[],
+  { bundle, warn }: ConversionOptions,
+): { mounts: MountSpec[]; binds: Bind[] } {
   const mounts: MountSpec[] = [];
   const binds: Bind[] = [];
-  for (const [index, mount] of list.entries()) {
+  for (const [index, mount] of all.entries()) {
     const field = `mounts[${index}]`;
     const destination = posix.resolve('/', bytesOfText(mount.destination));
-    const options = (mount.options ?? []).map(bytesOfText);
-    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined || options.some(isIdMapOption)) {
+    const list = (mount.options ?? []).map(bytesOfText);
+    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined) {
       refuse(field, 'mounts with their own id mappings are not supported');
     }
-    if (mount.type === 'bind' || options.includes('bind') || options.includes('rbind')) {
+    if (mount.type === 'bind' || list.includes('bind') || list.includes('rbind')) {
       const name = `bind${binds.length}`;
-      const bind = convertBind(mount, name, field, bundle, options);
-      binds.push(bind);
-      mounts.push({ destination, type: 'bind', source: name, device: bind.source, options });
+      const { options, readonly, propagation, ignored } = parseMountOptions('bind', list, field);
+      const source = bindSource(mount, field, bundle);
+      binds.push({ name, source, readonly });
+      mounts.push({ destination, type: 'bind', source: name, device: source, options, copyUp: false });
+      for (const option of ignored) warn(`config.json: ${field}.options: ${option} has no effect on a bind mount`);
+      if (propagation !== null && propagation !== 'private') {
+        warn(`config.json: ${field}.options: what is mounted later on the host is not seen inside (${propagation})`);
+      }
       continue;
     }
     const known = MOUNT_TYPES[mount.type ?? ''];
@@ -283,20 +295,18 @@ function convertMounts(list: readonly OciMount[], bundle: string): { mounts: Mou
     // A bundle's /dev is a tmpfs that the runtime has to fill with the default devices.
     const type = known === 'tmpfs' && destination === '/dev' ? 'dev' : known;
     const device = mount.source ? bytesOfText(mount.source) : null;
-    mounts.push({ destination, type, source: null, device, options });
+    const { options, copyUp } = parseMountOptions(known, list, field);
+    mounts.push({ destination, type, source: null, device, options, copyUp });
   }
   return { mounts, binds };
 }
 
-function isIdMapOption(option: string): boolean {
-  return option === 'idmap' || option === 'ridmap';
-}
-
-function convertBind(mount: OciMount, name: string, field: string, bundle: string, options: readonly string[]): Bind {
+/** Absolute host path of what is bound. */
+function bindSource(mount: OciMount, field: string, bundle: string): string {
   if (mount.source === undefined || mount.source === '') refuse(`${field}.source`, 'required for a bind mount');
   const source = posix.resolve(bundle, bytesOfText(mount.source));
   if (statSync(pathOf(source), { throwIfNoEntry: false }) === undefined) {
     refuse(`${field}.source`, `${source} does not exist`);
   }
-  return { name, source, readonly: options.lastIndexOf('ro') > options.lastIndexOf('rw') };
+  return source;
 }

@@ -7,18 +7,47 @@ import type { LimitsSpec, MountSpec, RlimitSpec } from '../base/spec.ts';
 
 /** /proc, /sys, /dev and what lives below it, and a /run of the sandbox's own. */
 export const STANDARD_MOUNTS: readonly MountSpec[] = [
-  { destination: '/proc', type: 'proc', source: null, device: null, options: ['nosuid', 'nodev', 'noexec'] },
-  { destination: '/sys', type: 'sysfs', source: null, device: null, options: ['ro', 'nosuid', 'nodev', 'noexec'] },
-  { destination: '/dev', type: 'dev', source: null, device: null, options: ['nosuid', 'mode=755'] },
+  {
+    destination: '/proc',
+    type: 'proc',
+    source: null,
+    device: null,
+    options: ['nosuid', 'nodev', 'noexec'],
+    copyUp: false,
+  },
+  {
+    destination: '/sys',
+    type: 'sysfs',
+    source: null,
+    device: null,
+    options: ['ro', 'nosuid', 'nodev', 'noexec'],
+    copyUp: false,
+  },
+  { destination: '/dev', type: 'dev', source: null, device: null, options: ['nosuid', 'mode=755'], copyUp: false },
   {
     destination: '/dev/pts',
     type: 'devpts',
     source: null,
     device: null,
     options: ['nosuid', 'noexec', 'ptmxmode=666', 'mode=620', 'gid=5'],
+    copyUp: false,
   },
-  { destination: '/dev/shm', type: 'tmpfs', source: null, device: null, options: ['nosuid', 'nodev', 'mode=1777'] },
-  { destination: '/run', type: 'tmpfs', source: null, device: null, options: ['nosuid', 'nodev', 'mode=755'] },
+  {
+    destination: '/dev/shm',
+    type: 'tmpfs',
+    source: null,
+    device: null,
+    options: ['nosuid', 'nodev', 'mode=1777'],
+    copyUp: false,
+  },
+  {
+    destination: '/run',
+    type: 'tmpfs',
+    source: null,
+    device: null,
+    options: ['nosuid', 'nodev', 'mode=755'],
+    copyUp: false,
+  },
 ];
 
 /** The resources of getrlimit(2) by number, as OCI configurations and /proc/PID/limits name them. */

@@ -14,7 +14,7 @@ import { capabilitySet } from './capabilities.ts';
 import { cgroupDirectories } from './cgroups.ts';
 import { parseProcess } from './config.ts';
 import { convertProcess } from './convert.ts';
-import { anonymousFile } from './launch.ts';
+import { anonymousFile, keepOpen } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { openDescriptors } from './passed.ts';
 import { type ContainerState, requireState, stateDirectory, statusOf } from './state.ts';
@@ -116,6 +116,7 @@ function becomeProxy(
 ): never {
   if (pidFile !== null) writeFileSync(pathOf(pidFile), String(process.pid));
   args.push(`--spec-fd=${spec}`, ...passed.map((fd) => `--pass-fd=${fd}:${fd}`));
+  keepOpen(dist, passed);
   const boot = join(dist, 'boot');
   process.execve?.(boot, [boot, ...args], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' });
   throw new Error(`${boot} could not be run`);
@@ -151,7 +152,7 @@ async function spawnProxy(
     sync.unref();
     return;
   }
-  const [status] = (await failed) as [number | null];
+  await failed;
   const reason = text.trim().replace(/^cloister: /gm, '') || 'the program could not be started';
-  throw new LaunchError(`exec failed: ${reason}`, status === 126 || status === 127 ? status : null);
+  throw new LaunchError(`exec failed: ${reason}`);
 }

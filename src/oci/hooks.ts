@@ -82,7 +82,7 @@ function check(hook: Hook, name: string, result: SpawnSyncReturns<string>): void
   if (code === 'ETIMEDOUT') reason = `timed out after ${hook.timeout} s`;
   else if (error !== undefined) reason = error.message;
   else if (result.signal !== null) reason = `killed by ${result.signal}`;
-  throw new LaunchError(`error running ${name}: ${hook.path}: ${reason}${said(result.stdout, result.stderr)}`);
+  throw new LaunchError(`error running hook: ${name}: ${hook.path}: ${reason}${said(result.stdout, result.stderr)}`);
 }
 
 function said(stdout: string | null, stderr: string | null): string {

@@ -144,6 +144,12 @@ export function descriptorCalls(dist: string): DescriptorCalls {
   return addon.host;
 }
 
+/** Descriptors that survive our becoming another program: Node has set close-on-exec on all. */
+export function keepOpen(dist: string, descriptors: readonly number[]): void {
+  const { fcntl } = descriptorCalls(dist);
+  for (const fd of descriptors) if (fcntl(fd, F_SETFD, 0) < 0) throw new LaunchError(`descriptor ${fd} is not open`);
+}
+
 /** A byte string for the launcher's command line, which Node writes as UTF-8. */
 export function bootArgument(bytes: string): string {
   const text = textOfBytes(bytes);

@@ -1,25 +1,36 @@
 // Descriptors above 2 that a program inherits: those of --preserve-fds, and the sockets of sd_listen_fds(3) before them.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 
 const FIRST = 3;
-const O_CLOEXEC = 0o2000000;
+const NODE_LINK = /^anon_inode:\[(eventpoll|eventfd|io_uring)\]$/;
 
 /**
- * Which of the `count` descriptors from 3 on the caller left open. Node's own have close-on-exec; where the caller has
- * a hole, the program has one, too.
+ * Which of the `count` descriptors from 3 on the caller left open: where the caller has a hole, the program has one, too.
+ * Node takes such holes for itself, and sets close-on-exec on everybody's, so its own are known by what they are.
  */
 export function openDescriptors(count: number): number[] {
-  return Array.from({ length: count }, (_, index) => FIRST + index).filter(isInherited);
+  if (count === 0) return [];
+  const links = descriptorLinks();
+  const isOwn = (link: string): boolean =>
+    NODE_LINK.test(link) ||
+    (link.startsWith('pipe:') && [...links.values()].filter((other) => other === link).length > 1);
+  return Array.from({ length: count }, (_, index) => FIRST + index).filter((fd) => {
+    const link = links.get(fd);
+    return link !== undefined && !isOwn(link);
+  });
 }
 
-function isInherited(fd: number): boolean {
-  try {
-    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
-    return flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0;
-  } catch {
-    return false; // not open at all
+function descriptorLinks(): Map<number, string> {
+  const links = new Map<number, string>();
+  for (const name of readdirSync('/proc/self/fd')) {
+    try {
+      links.set(Number(name), readlinkSync(`/proc/self/fd/${name}`));
+    } catch {
+      // The descriptor that the directory was read with.
+    }
   }
+  return links;
 }
 
 /** How many sockets a service manager has opened for the program. */

@@ -1,8 +1,10 @@
 // The processes of a container as the host sees them, and signals to them.
 
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { ProcessEntry } from '../base/control.ts';
+import { textOfBytes } from './bytes.ts';
 import { setFrozen } from './cgroups.ts';
 import { ask } from './control.ts';
 import { LaunchError } from './launch-error.ts';
@@ -57,6 +59,22 @@ export async function containerProcesses(root: string, state: ContainerState): P
     const ownPid = own.get(entry.hostPid);
     return ownPid === undefined ? [] : [{ ...entry, ownPid }];
   });
+}
+
+/** The lines of ps(1) that tell of these processes. The options must make it print a column PID. */
+export function formatProcesses(pids: readonly number[], options: readonly string[]): string {
+  const args = options.length > 0 ? options : ['-ef'];
+  const { stdout, stderr, status, error } = spawnSync('ps', args.map(textOrSame), { encoding: 'latin1' });
+  if (error !== undefined || status !== 0) throw new LaunchError(`ps: ${error?.message ?? stderr.trim()}`);
+  const [header = '', ...lines] = stdout.split('\n');
+  const column = header.trim().split(/\s+/).indexOf('PID');
+  if (column < 0) throw new LaunchError("couldn't find PID field in ps output");
+  const wanted = lines.filter((line) => pids.includes(Number(line.trim().split(/\s+/)[column])));
+  return [header, ...wanted].map((line) => `${line}\n`).join('');
+}
+
+function textOrSame(bytes: string): string {
+  return textOfBytes(bytes) ?? bytes;
 }
 
 /** Pids of the sandbox's processes: from the number in the sentry's namespace to the one in ours. */

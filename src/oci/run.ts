@@ -18,8 +18,7 @@ import {
 } from './create.ts';
 import { destroy } from './delete.ts';
 import { runLateHooks } from './hooks.ts';
-import { launch } from './launch.ts';
-import { LaunchError } from './launch-error.ts';
+import { keepOpen, launch } from './launch.ts';
 import { startContainer } from './start.ts';
 import { processStartTime, saveState, stateDirectory } from './state.ts';
 
@@ -32,9 +31,6 @@ export interface RunOptions extends CreateOptions {
 export async function runContainer(dist: string, options: RunOptions): Promise<number> {
   const prepared = prepare(options);
   const { sandbox, state } = prepared;
-  if (sandbox.spec.process.terminal && options.consoleSocket === null && !isatty(0)) {
-    throw new LaunchError('config.json: process.terminal: standard input is not a terminal');
-  }
   const { root, id } = options;
   if (Object.values(state.hooks).some((list) => list !== undefined && list.length > 0) || options.keep) {
     return stay(dist, options);
@@ -48,7 +44,9 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
     const more = [`--control-directory=${stateDirectory(root, id)}`, '--remove'];
     for (const cgroup of cgroupDirectories(state.cgroups)) more.push(`--cgroup=${cgroup}`);
     if (options.consoleSocket !== null) more.push(`--console-socket=${options.consoleSocket}`);
-    for (const fd of passedDescriptors(options)) more.push(`--pass-fd=${fd}:${fd}`);
+    const passed = passedDescriptors(options);
+    keepOpen(dist, passed);
+    for (const fd of passed) more.push(`--pass-fd=${fd}:${fd}`);
     return launch(dist, { ...sandbox, spec: withListenVariables(sandbox.spec) }, more);
   } catch (error) {
     destroy(root, state);

@@ -1,5 +1,7 @@
 // The configuration that `spec` writes: a shell in a container with what containers usually have.
 
+import { statSync } from 'node:fs';
+
 const CAPABILITIES = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
 
 const MOUNTS = [
@@ -37,7 +39,10 @@ const READONLY = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'];
 
 /** For an ordinary user (`rootless`) with the user's own ids as root's. */
 export function configTemplate(rootless: boolean): object {
-  const namespaces = ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type }));
+  // A cgroup namespace where the machine has version 2: whoever wants one with version 1 adds it.
+  const unified = statSync('/sys/fs/cgroup/cgroup.controllers', { throwIfNoEntry: false }) !== undefined;
+  const types = ['pid', 'network', 'ipc', 'uts', 'mount', ...(unified ? ['cgroup'] : [])];
+  const namespaces = types.map((type) => ({ type }));
   const own = (hostID: number) => [{ containerID: 0, hostID, size: 1 }];
   return {
     ociVersion: '1.3.0',

@@ -4,6 +4,7 @@
 import { POLLIN } from '../abi/poll.ts';
 import { SI_KERNEL, SIGCONT, SIGWINCH } from '../abi/signal.ts';
 import type { HostFd } from '../base/brands.ts';
+import type { ProcessSpec } from '../base/spec.ts';
 import type { DevptsSuperblock } from '../fs/devpts/devpts.ts';
 import {
   createConsole,
@@ -25,7 +26,6 @@ import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
 import { endedBeforeStart } from './control.ts';
 import { endHooks } from './end.ts';
 
-const TERMIOS_SIZE = 64;
 const MAX_SIGNALS = 64;
 /** Of the control channel (native/abi.h): with SIGCONT, continued in the background; requests. */
 const CONTROL_BACKGROUND = 0x80;
@@ -33,35 +33,35 @@ const CONTROL_STOP = 'S';
 const CONTROL_TERMINAL = 'T';
 const CONTROL_READY = 'R';
 
-/** Whether a host descriptor is a terminal. */
-export function isTerminal(fd: HostFd): boolean {
-  const mark = markScratch();
-  const at = allocateScratch(TERMIOS_SIZE);
-  const r = host.tcgets(fd, at);
-  releaseScratch(mark);
-  return r === 0;
-}
-
-/** Makes the console if one of the standard streams is a terminal, and gives it to the task's session. */
+/**
+ * Makes the console between the program and whatever is on the host's descriptors 0 and 1 (a terminal, or not), and
+ * gives it to the task's session.
+ */
 export function attachConsole(
   task: Task,
-  descriptors: readonly HostFd[],
+  [input, output]: readonly HostFd[],
   devpts: DevptsSuperblock,
+  { consoleSize, uid }: ProcessSpec,
   background: boolean,
 ): HostConsole | null {
-  const terminals = descriptors.filter(isTerminal);
-  if (terminals.length === 0) return null;
-  const input = isTerminal(descriptors[0]) ? descriptors[0] : terminals[0];
-  const made = createConsole(devpts, input, terminals[terminals.length - 1], background);
+  const made = createConsole(devpts, input, output, background);
   if (typeof made === 'number') return null;
-  giveToSession(made, task);
+  giveToSession(made, task, consoleSize, uid);
   endHooks.push(restoreConsole);
   return made;
 }
 
-/** The terminal controls the session that the task leads. */
-export function giveToSession({ tty }: HostConsole, task: Task): void {
+/** The terminal controls the session that the task leads, and belongs to its user. */
+export function giveToSession(
+  { tty, instance }: HostConsole,
+  task: Task,
+  size: ProcessSpec['consoleSize'],
+  uid: number,
+): void {
   const { processGroup } = task.group;
+  const slave = instance.slaves.get(tty.index);
+  if (slave) slave.uid = uid;
+  if (size) tty.resize(size.height, size.width, 0, 0);
   tty.session = processGroup.session;
   tty.foreground = processGroup;
   processGroup.session.terminal = tty;

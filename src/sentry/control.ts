@@ -17,8 +17,8 @@ import { allocateScratch, buffer, i32, markScratch, releaseScratch } from '../pl
 import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
 import { endSandbox } from './end.ts';
 import { type ExecutedProgram, startProgram } from './exec.ts';
-import { StartError } from './first-process.ts';
 import type { Mounts } from './mounts.ts';
+import { StartError } from './start-error.ts';
 
 const CHUNK = 1 << 16;
 const DESCRIPTORS_SIZE = 254 * 4;

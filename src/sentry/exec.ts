@@ -9,10 +9,11 @@ import { host } from '../host/calls.ts';
 import { complete } from '../kernel/answer.ts';
 import { abandonTask, groupExitHooks, killGroup } from '../kernel/exit.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
-import { giveToSession, isTerminal } from './console.ts';
+import { giveToSession } from './console.ts';
 import { exitStatus } from './end.ts';
-import { execute, installStream, makeProcess, StartError, settle } from './first-process.ts';
+import { execute, installStream, makeProcess, settle } from './first-process.ts';
 import type { Mounts } from './mounts.ts';
+import { StartError } from './start-error.ts';
 
 /** Such a program, and what is to be told to whoever asked for it. */
 export class ExecutedProgram {
@@ -67,10 +68,10 @@ export function startProgram(
   const task = makeProcess(process, mounts.root);
   try {
     settle(task, process);
-    const terminal = process.terminal ? makeTerminal(task, descriptors, mounts) : null;
+    const terminal = process.terminal ? makeTerminal(task, process, descriptors, mounts) : null;
     for (const [index, fd] of [0, 1, 2, ...passed].entries()) {
       const descriptor = descriptors[index];
-      if (terminal && index < 3 && isTerminal(descriptor)) openTerminal(task, fd, terminal);
+      if (terminal && index < 3) openTerminal(task, fd, terminal);
       else installStream(task, fd, descriptor);
     }
     execute(task, process);
@@ -84,13 +85,12 @@ export function startProgram(
   }
 }
 
-function makeTerminal(task: Task, descriptors: readonly HostFd[], mounts: Mounts): HostConsole {
+function makeTerminal(task: Task, process: ProcessSpec, descriptors: readonly HostFd[], mounts: Mounts): HostConsole {
   if (!mounts.devpts) throw new StartError('a terminal needs a devpts mount in the container', 1);
-  const terminals = descriptors.slice(0, 3).filter(isTerminal);
-  if (terminals.length === 0) throw new StartError('no standard stream is a terminal', 1);
-  const made = createTerminal(mounts.devpts, terminals[0], terminals[terminals.length - 1]);
+  const [input, output] = descriptors;
+  const made = createTerminal(mounts.devpts, input, output);
   if (typeof made === 'number') throw new StartError('there are no more pseudo-terminals in the container', 1);
-  giveToSession(made, task);
+  giveToSession(made, task, process.consoleSize, process.uid);
   return made;
 }
 

@@ -29,9 +29,10 @@ import { FdTable } from '../vfs/fd-table.ts';
 import { checkAccess, MAY_EXECUTE } from '../vfs/permission.ts';
 import { resolvePath } from '../vfs/walk.ts';
 import type { SentryArguments } from './arguments.ts';
-import { attachConsole, isTerminal } from './console.ts';
+import { attachConsole } from './console.ts';
 import { withHome } from './home.ts';
 import { type Mounts, makeDirectory, mountAll } from './mounts.ts';
+import { CANNOT_START, StartError } from './start-error.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Exit statuses of shells and container runtimes. */
@@ -48,16 +49,6 @@ const ALL_POWERFUL: Credentials = {
   ambient: ALL_CAPABILITIES,
 };
 
-/** A reason not to start, with the exit status that says so. */
-export class StartError extends Error {
-  readonly status: number;
-
-  constructor(message: string, status: number) {
-    super(message);
-    this.status = status;
-  }
-}
-
 /** Makes pid 1, ready to execute its program. Throws StartError when that cannot be. */
 export function prepareFirstProcess(args: SentryArguments, spec: SandboxSpec, mounts: Mounts): Task {
   const { process } = spec;
@@ -65,7 +56,8 @@ export function prepareFirstProcess(args: SentryArguments, spec: SandboxSpec, mo
   kernel.init = initialPids.init = task.group;
   registerDevices();
   mountAll(args, spec, mounts, task);
-  installStreams(task, args, process.terminal ? mounts.devpts : null);
+  if (process.terminal && !mounts.devpts) throw new StartError('a terminal needs a devpts mount', CANNOT_START);
+  installStreams(task, args, process, process.terminal ? mounts.devpts : null);
   settle(task, process);
   return task;
 }
@@ -122,13 +114,18 @@ function registerDevices(): void {
   registerPtmxDevice();
 }
 
-/** Streams that are the host's terminal become the console of `devpts`; the others pass through. */
-function installStreams(task: Task, args: SentryArguments, devpts: DevptsSuperblock | null): void {
+/** With a `devpts` the streams are the console of it, whose other side are the host's; without they pass through. */
+function installStreams(
+  task: Task,
+  args: SentryArguments,
+  process: ProcessSpec,
+  devpts: DevptsSuperblock | null,
+): void {
   const descriptors = [0, 1, 2].map((fd) => (args.stdio[fd] >= 0 ? args.stdio[fd] : fd) as HostFd);
   for (const [fd, passed] of args.passed) installStream(task, fd, passed);
-  const made = devpts ? attachConsole(task, descriptors, devpts, args.background) : null;
+  const made = devpts ? attachConsole(task, descriptors, devpts, process, args.background) : null;
   for (let fd = 0; fd < 3; fd++) {
-    if (!made || !isTerminal(descriptors[fd])) {
+    if (!made) {
       installStream(task, fd, descriptors[fd]);
       continue;
     }

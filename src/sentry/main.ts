@@ -27,15 +27,14 @@ import { tellReady, watchControl } from './console.ts';
 import { awaitStart, serveControl } from './control.ts';
 import { prepareEnd } from './end.ts';
 import { execFailed } from './exec.ts';
-import { execute, prepareFirstProcess, StartError } from './first-process.ts';
+import { execute, prepareFirstProcess } from './first-process.ts';
 import { startLoop } from './loop.ts';
 import { mountRoot } from './mounts.ts';
 import { openOutside } from './network.ts';
+import { CANNOT_START, StartError } from './start-error.ts';
 import { Strace } from './strace.ts';
 
 const ADDON = '/cloister.node';
-/** Exit status when the sandbox could not be started, as other runtimes have it. */
-const CANNOT_START = 125;
 
 type Log = (line: string) => void;
 

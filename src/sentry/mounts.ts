@@ -8,9 +8,11 @@ import {
   MS_NODIRATIME,
   MS_NOEXEC,
   MS_NOSUID,
+  MS_NOSYMFOLLOW,
   MS_RDONLY,
   MS_RELATIME,
   MS_STRICTATIME,
+  MS_SYNCHRONOUS,
 } from '../abi/mount.ts';
 import { makeDevice, S_IFBLK, S_IFCHR, S_IFIFO } from '../abi/stat.ts';
 import type { Fd } from '../base/brands.ts';
@@ -31,12 +33,16 @@ import type { Superblock } from '../vfs/inode.ts';
 import { MountNamespace, mountAt, topmost } from '../vfs/mount.ts';
 import { instantiate, resolve, resolveParent, WALK_FOLLOW } from '../vfs/walk.ts';
 import type { BoundTree, SentryArguments } from './arguments.ts';
+import { copyTree } from './copy-up.ts';
+import { CANNOT_START, StartError } from './start-error.ts';
 
 const FLAG_NAMES: Readonly<Record<string, number>> = {
   ro: MS_RDONLY,
   nosuid: MS_NOSUID,
   nodev: MS_NODEV,
   noexec: MS_NOEXEC,
+  sync: MS_SYNCHRONOUS,
+  nosymfollow: MS_NOSYMFOLLOW,
   noatime: MS_NOATIME,
   nodiratime: MS_NODIRATIME,
   relatime: MS_RELATIME,
@@ -93,18 +99,44 @@ function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: 
     exclusive,
     readonly,
   });
-  if (typeof superblock === 'number') throw new Error(`cannot open ${what}: ${errnoName(-superblock)}`);
+  if (typeof superblock === 'number')
+    throw new StartError(`cannot open ${what}: ${errnoName(-superblock)}`, CANNOT_START);
   return superblock;
 }
 
 function mountOne(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task: Task, mount: MountSpec): void {
-  const superblock = makeSuperblock(args, spec, mount);
+  if (mount.type === 'proc' || mount.type === 'sysfs') requireOrdinary(task, mount.destination);
+  const superblock = makeSuperblock(args, spec, withModeOfPlace(task, mount));
   if (mount.device !== null && mount.type !== 'bind') superblock.source = mount.device;
   if (superblock instanceof DevptsSuperblock) mounts.devpts ??= superblock;
   const target = mountPoint(task, mount.destination, superblock.root.isDirectory);
+  if (mount.copyUp && target.dentry.inode) {
+    const copied = copyTree(target.dentry.inode, superblock.root);
+    if (copied < 0) throw cannotMount(mount.destination, copied);
+  }
   const r = mountAt(mounts.namespace, target, superblock, mountFlags(mount.options));
-  if (typeof r === 'number') throw new Error(`cannot mount on ${mount.destination}: ${errnoName(-r)}`);
+  if (typeof r === 'number') throw cannotMount(mount.destination, r);
   r.locked = true;
+}
+
+function cannotMount(destination: string, errno: number): StartError {
+  return new StartError(`cannot mount on ${destination}: ${errnoName(-errno)}`, CANNOT_START);
+}
+
+/** Where a link leads, an image could have the kernel's files shown to a program that takes them for others. */
+function requireOrdinary(task: Task, name: string): void {
+  const path = resolve(task, AT_FDCWD as Fd, name, 0);
+  if (typeof path === 'number' || path.dentry.inode?.isDirectory) return;
+  throw new StartError(`${name} must be mounted on ordinary directory`, CANNOT_START);
+}
+
+/** A tmpfs is as accessible as the directory that it covers, unless it says otherwise. */
+function withModeOfPlace(task: Task, mount: MountSpec): MountSpec {
+  if (mount.type !== 'tmpfs' || mount.options.some((option) => option.startsWith('mode='))) return mount;
+  const path = resolve(task, AT_FDCWD as Fd, mount.destination, WALK_FOLLOW);
+  if (typeof path === 'number' || !path.dentry.inode) return mount;
+  const mode = (path.dentry.inode.mode & 0o7777).toString(8);
+  return { ...mount, options: [...mount.options, `mode=${mode}`] };
 }
 
 function mountFlags(options: readonly string[]): number {
@@ -157,7 +189,7 @@ function mountPoint(task: Task, destination: string, isDirectory: boolean): Path
     ensure(task, `/${parts.slice(0, i).join('/')}`, isDirectory || i < parts.length);
   }
   const path = resolve(task, AT_FDCWD as Fd, destination, WALK_FOLLOW);
-  if (typeof path === 'number') throw new Error(`cannot mount on ${destination}: ${errnoName(-path)}`);
+  if (typeof path === 'number') throw cannotMount(destination, path);
   return topmost(path);
 }
 
@@ -200,6 +232,6 @@ function mask(mounts: Mounts, task: Task, name: string): void {
     return;
   }
   const device = resolve(task, AT_FDCWD as Fd, '/dev/null', WALK_FOLLOW);
-  if (typeof device === 'number') throw new Error(`cannot mask ${name}: there is no /dev/null`);
+  if (typeof device === 'number') throw new StartError(`cannot mask ${name}: there is no /dev/null`, CANNOT_START);
   lock(mountAt(mounts.namespace, path, device.mount.superblock, device.mount.flags, device.dentry));
 }

@@ -1,4 +1,4 @@
-// The command line itself: what it says about wrong usage, and what it exits with (125: the failure is Cloister's).
+// The command line itself: what it says about wrong usage, and what it exits with (do: 125, the failure is Cloister's).
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -12,11 +12,11 @@ import { CLOISTER, cloister } from './cloister.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'cloister-usage-'));
 after(() => rmSync(scratch, { recursive: true }));
 
-function fails(args: readonly string[], message: RegExp): void {
+function fails(args: readonly string[], message: RegExp, expected = 125): void {
   const { status, stderr, stdout } = cloister(args);
   assert.match(stderr, message);
   assert.equal(stdout, '');
-  assert.equal(status, 125);
+  assert.equal(status, expected);
 }
 
 /** A bundle whose config.json has this text. */
@@ -45,7 +45,7 @@ test('wrong usage', () => {
   fails(['do', '--bind', '/etc:/mnt:rw', 'true'], /Expected SRC:DST/);
   fails(['do', '--env', 'NAME', 'true'], /Expected NAME=VALUE/);
   fails(['do', '--cwd', 'tmp', 'true'], /absolute path/);
-  fails(['run'], /missing required argument 'id'/);
+  fails(['run'], /missing required argument 'id'/, 1);
 });
 
 test('syscalls lists the table, for people and for programs', () => {
@@ -73,13 +73,17 @@ test('what is not there is named', () => {
 });
 
 test('bad bundles: the message names the file or the field', () => {
-  fails(['run', '-b', join(scratch, 'absent'), 'box'], /^cloister: .*absent\/config.json does not exist/);
-  fails(['run', '-b', bundleOf('{'), 'box'], /^cloister: config.json: not JSON: /);
-  fails(['run', '-b', bundleOf('{"ociVersion": 1}'), 'box'], /^cloister: config.json: ociVersion: .*expected string/);
+  fails(['run', '-b', join(scratch, 'absent'), 'box'], /^cloister: .*absent\/config.json does not exist/, 1);
+  fails(['run', '-b', bundleOf('{'), 'box'], /^cloister: config.json: not JSON: /, 1);
+  fails(
+    ['run', '-b', bundleOf('{"ociVersion": 1}'), 'box'],
+    /^cloister: config.json: ociVersion: .*expected string/,
+    1,
+  );
   const config = { ociVersion: '1.0.2', root: { path: 'rootfs' }, process: { cwd: '/', args: ['true'] } };
-  fails(['run', '-b', bundleOf(JSON.stringify(config)), 'box'], /config.json: root.path: .*rootfs does not exist/);
+  fails(['run', '-b', bundleOf(JSON.stringify(config)), 'box'], /config.json: root.path: .*rootfs does not exist/, 1);
   const terminal = bundleOf(JSON.stringify({ ...config, process: { ...config.process, terminal: true } }));
   mkdirSync(join(terminal, 'rootfs'));
-  fails(['run', '-b', terminal, 'box'], /config.json: process.terminal: standard input is not a terminal/);
-  fails(['run', '-b', terminal, '../box'], /^cloister: invalid container ID format: "..\/box"/);
+  fails(['run', '-b', terminal, 'box'], /config.json: process.terminal: needs a devpts among the mounts/, 1);
+  fails(['run', '-b', terminal, '../box'], /^cloister: invalid container ID format: "..\/box"/, 1);
 });

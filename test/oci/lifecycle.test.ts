@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -104,6 +106,63 @@ test('create, start, kill, delete', async () => {
   assert.deepEqual(readdirSync(root), []);
 });
 
+test('a terminal without one on the host: streams that are none stand behind it', () => {
+  const mounts = ['proc', 'devpts'].map((type) => ({ destination: type === 'proc' ? '/proc' : '/dev/pts', type }));
+  const process = {
+    cwd: '/',
+    env: ['PATH=/bin'],
+    terminal: true,
+    user: { uid: 1000 },
+    consoleSize: { height: 10, width: 90 },
+  };
+  writeConfig([], { mounts, process: { ...process, args: ['sh', '-c', 'tty; stat -c %u /dev/pts/0; stty size'] } });
+  assert.equal(succeed('run', '-b', bundle, 'tty'), '/dev/pts/0\n1000\n10 90\n');
+});
+
+test('descriptors that are passed on keep their numbers, and holes between them stay', () => {
+  writeConfig(['sh', '-c', 'cat <&5; ls /proc/self/fd']);
+  const script = 'exec 5<<. 3>&- 4>&-\nhello\n.\n"$0" --root "$1" run --preserve-fds 3 -b "$2" fds';
+  const { stdout } = spawnSync('sh', ['-c', script, CLOISTER, root, bundle], { encoding: 'utf8' });
+  assert.equal(stdout.replaceAll(/\s+/g, ' '), 'hello 0 1 2 3 5 '); // 3 is the directory that ls reads
+});
+
+test('a tmpfs has the mode of what it covers, and with tmpcopyup its contents', () => {
+  const options = ['tmpcopyup'];
+  const mounts = [
+    { destination: '/etc', type: 'tmpfs', options },
+    { destination: '/tmp', type: 'tmpfs' },
+  ];
+  const command = 'echo changed >/etc/hostname && cat /etc/dir/file; readlink /etc/link; stat -c %a /tmp';
+  writeConfig(['sh', '-c', command], { mounts });
+  const etc = join(bundle, 'rootfs/etc');
+  mkdirSync(join(etc, 'dir'), { recursive: true });
+  chmodSync(join(bundle, 'rootfs/tmp'), 0o1711);
+  writeFileSync(join(etc, 'dir/file'), 'text\n');
+  symlinkSync('dir', join(etc, 'link'));
+  assert.equal(succeed('run', '-b', bundle, 'tmpfs'), 'text\ndir\n1711\n');
+  assert.equal(existsSync(join(etc, 'hostname')), false);
+  chmodSync(join(bundle, 'rootfs/tmp'), 0o1777);
+});
+
+test('cgroups that somebody is in are not shared', {
+  skip: process.geteuid?.() !== 0 && 'only root has cgroups',
+}, () => {
+  writeConfig(['sleep', '100']);
+  succeed('run', '--detach', '--bundle', bundle, 'shared');
+  writeConfig(['true'], { linux: { cgroupsPath: 'shared', namespaces: [] } });
+  const { status, text } = run('create', '--bundle', bundle, 'second');
+  assert.equal(status, 1);
+  assert.match(text, /cgroup is not empty: \d+ process/);
+  assert.equal(state('shared').status, 'running');
+});
+
+test('exec into a container whose program has not been started', () => {
+  writeConfig(['sleep', '100']);
+  succeed('create', '--bundle', bundle, 'early');
+  assert.equal(succeed('exec', 'early', 'echo', 'here'), 'here\n');
+  assert.equal(state('early').status, 'created');
+});
+
 test('what is not there', () => {
   const missing = 'cloister: container "none" does not exist\n';
   assert.deepEqual(run('delete', 'none'), { status: 1, text: missing });
@@ -146,7 +205,7 @@ test('exec: status, user, environment, directory, detached', async () => {
     '1000\n1000\n/tmp\nb 0\n',
   );
   assert.deepEqual(run('exec', 'host', 'nonesuch'), {
-    status: 127,
+    status: 255,
     text: 'cloister: exec: "nonesuch": executable file not found in $PATH\n',
   });
   const pidFile = join(scratch, 'exec-pid');
@@ -219,7 +278,7 @@ test('hooks: state on standard input; one that fails before the start undoes the
   writeConfig(['true'], { hooks: { prestart: hook('echo no >&2; exit 3') } });
   const { status, text } = run('create', '-b', bundle, 'hooked');
   assert.equal(status, 1);
-  assert.match(text, /error running prestart hook #0: \/bin\/sh: exit status 3: no/);
+  assert.match(text, /error running hook: prestart hook #0: \/bin\/sh: exit status 3: no/);
   assert.deepEqual(readdirSync(root), []);
 });
 

@@ -4,7 +4,7 @@
 
 import { EAGAIN } from '../../abi/errno.ts';
 import { F_GETFL, O_NOCTTY, O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
-import { TERMIOS_SIZE, WINSIZE_SIZE } from '../../abi/ioctl.ts';
+import { ONLCR, TERMIOS_SIZE, WINSIZE_SIZE } from '../../abi/ioctl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from '../../abi/poll.ts';
 import { S_IFCHR } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
@@ -52,7 +52,11 @@ class Line {
     if (wanted === this.armed) return;
     if (wanted === 0) unwatchHostFd(this.fd);
     else if (this.armed !== 0) modifyHostFd(this.fd, wanted);
-    else if (watchHostFd(this.fd, wanted, this) < 0) return;
+    else if (watchHostFd(this.fd, wanted, this) < 0) {
+      // A file or /dev/null: it never has to be waited for.
+      if (event === POLLIN) this.console.pumpInput(POLLIN);
+      return;
+    }
     this.armed = wanted;
   }
 
@@ -60,6 +64,14 @@ class Line {
     if (this.armed & POLLOUT && events & (POLLOUT | POLLERR | POLLHUP)) this.console.outputAdded();
     if (this.armed & POLLIN && events & (POLLIN | POLLERR | POLLHUP)) this.console.pumpInput(events);
   }
+}
+
+/** Whether a host descriptor is a terminal. */
+function isTerminal(fd: HostFd): boolean {
+  const mark = markScratch();
+  const r = host.tcgets(fd, allocateScratch(TERMIOS_SIZE));
+  releaseScratch(mark);
+  return r === 0;
 }
 
 export class HostConsole implements TtyPeer {
@@ -71,6 +83,8 @@ export class HostConsole implements TtyPeer {
   /** The host terminal's settings as they were, while it is raw. */
   private saved: Uint8Array | null = null;
   private state = SUSPENDED;
+  private readonly isTerminal: boolean;
+  private inputEnded = false;
   /** What waits for the last output to be out. */
   private onFinished: (() => void) | null = null;
 
@@ -80,6 +94,7 @@ export class HostConsole implements TtyPeer {
     this.input = new Line(inputFd, this);
     this.output = inputFd === outputFd ? this.input : new Line(outputFd, this);
     this.mayBlock = (host.fcntl(outputFd, F_GETFL, 0) & O_NONBLOCK) === 0;
+    this.isTerminal = isTerminal(inputFd);
     tty.peer = this;
   }
 
@@ -124,6 +139,8 @@ export class HostConsole implements TtyPeer {
       this.tty.setTermios(settings);
     }
     releaseScratch(mark);
+    // What reads a file or pipe expects lines to end as programs end them.
+    if (!isTerminal(this.output.fd)) this.tty.termios.oflag &= ~ONLCR;
   }
 
   /** Lets go of the host's terminal: everything is out, its settings are as they were. */
@@ -160,7 +177,7 @@ export class HostConsole implements TtyPeer {
   }
 
   private listenForInput(): void {
-    this.input.listen(POLLIN, this.state === FOREGROUND && this.tty.arrivedRoom > 0);
+    this.input.listen(POLLIN, !this.inputEnded && this.state === FOREGROUND && this.tty.arrivedRoom > 0);
   }
 
   inputWanted(): void {
@@ -175,7 +192,12 @@ export class HostConsole implements TtyPeer {
     if (n > 0) this.tty.receive(at, n);
     releaseScratch(mark);
     if (n > 0 || (n === -EAGAIN && !(events & (POLLERR | POLLHUP)))) this.listenForInput();
-    else this.lost();
+    else if (this.isTerminal) this.lost();
+    else {
+      // The end of a file or pipe is not the end of a terminal: nothing more is typed, that is all.
+      this.inputEnded = true;
+      this.input.listen(POLLIN, false);
+    }
   }
 
   /** The host's terminal is gone: the guest's hangs up. */

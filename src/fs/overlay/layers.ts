@@ -276,7 +276,7 @@ export abstract class OverlayLayers extends Inode {
 }
 
 /** Copies a file's data through scratch memory, leaving out holes. 0 or -errno. */
-function copyData(from: Inode, to: Inode, at: number): number {
+export function copyData(from: Inode, to: Inode, at: number): number {
   let offset = 0;
   while (offset < from.size) {
     if (from.blocks * 512 < from.size) {
