@@ -77,6 +77,20 @@ export const FS_IOC_GETVERSION = 0x80087601;
 export const FS_IOC_FIEMAP = 0xc020660b;
 export const FS_IOC_FSGETXATTR = 0x801c581f;
 export const FS_IOC_FSSETXATTR = 0x401c5820;
+
+// Inode flags, and the same as FS_IOC_FSGETXATTR has them
+export const FS_SYNC_FL = 0x8;
+export const FS_IMMUTABLE_FL = 0x10;
+export const FS_APPEND_FL = 0x20;
+export const FS_NODUMP_FL = 0x40;
+export const FS_NOATIME_FL = 0x80;
+export const FS_XFLAG_IMMUTABLE = 0x8;
+export const FS_XFLAG_APPEND = 0x10;
+export const FS_XFLAG_SYNC = 0x20;
+export const FS_XFLAG_NOATIME = 0x40;
+export const FS_XFLAG_NODUMP = 0x80;
+export const FS_XFLAG_PROJINHERIT = 0x200;
+export const FS_XFLAG_DAX = 0x8000;
 export const BLKGETSIZE64 = 0x80081272;
 export const BLKSSZGET = 0x1268;
 export const NS_GET_USERNS = 0xb701;

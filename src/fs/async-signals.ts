@@ -15,8 +15,18 @@ import {
   O_ASYNC,
 } from '../abi/fcntl.ts';
 import { FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP } from '../abi/ioctl.ts';
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll.ts';
-import { NSIG, POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, POLL_PRI, SI_KERNEL, SIGIO } from '../abi/signal.ts';
+import {
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLMSG,
+  POLLOUT,
+  POLLPRI,
+  POLLRDNORM,
+  POLLWRBAND,
+  POLLWRNORM,
+} from '../abi/poll.ts';
+import { NSIG, POLL_ERR, POLL_HUP, POLL_IN, POLL_MSG, POLL_OUT, POLL_PRI, SI_KERNEL, SIGIO } from '../abi/signal.ts';
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
 import { WaitEntry, type Waiter } from '../base/wait-queue.ts';
 import { kernel } from '../kernel/kernel.ts';
@@ -30,6 +40,8 @@ import type { FileWatch, OpenFile } from '../vfs/open-file.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
 const WRITABLE = POLLOUT | POLLWRNORM | POLLWRBAND;
+/** No readiness, but news: what si_band says then. */
+const MESSAGE = POLLIN | POLLRDNORM | POLLMSG;
 const LOWEST = -(2 ** 31);
 
 /** Who is told about a file, and how. */
@@ -63,6 +75,17 @@ export class FileOwner implements Waiter, FileWatch {
     this.uid = credentials.uid;
     this.euid = credentials.euid;
     return 0;
+  }
+
+  get hasTarget(): boolean {
+    return this.target !== null;
+  }
+
+  /** Makes the task's process the target. */
+  targetProcess(task: Task): void {
+    this.target = task.group;
+    this.uid = task.credentials.uid;
+    this.euid = task.credentials.euid;
   }
 
   get type(): number {
@@ -108,6 +131,16 @@ export class FileOwner implements Waiter, FileWatch {
     else if (target) for (const member of [...target.members]) this.send(member.leader, events);
   }
 
+  /** Tells the owner of something else than readiness: a lease to be given up, a change in a directory (POLL_MSG). */
+  message(): void {
+    this.wake(MESSAGE);
+  }
+
+  /** The descriptor number that signals tell of. */
+  set number(fd: Fd) {
+    this.fd = fd;
+  }
+
   fileReleased(): void {
     this.entry.queue?.remove(this.entry);
   }
@@ -125,6 +158,7 @@ export class FileOwner implements Waiter, FileWatch {
 }
 
 function reasonOf(events: number): number {
+  if (events === MESSAGE) return POLL_MSG;
   if (events & READABLE) return POLL_IN;
   if (events & WRITABLE) return POLL_OUT;
   if (events & POLLPRI) return POLL_PRI;
@@ -132,6 +166,7 @@ function reasonOf(events: number): number {
 }
 
 function bandOf(events: number): number {
+  if (events === MESSAGE) return MESSAGE;
   if (events & READABLE) return READABLE;
   if (events & WRITABLE) return WRITABLE;
   return events & (POLLPRI | POLLHUP | POLLERR);
@@ -145,6 +180,25 @@ function makeOwner(file: OpenFile): FileOwner {
   const owner = ownerOf(file) ?? new FileOwner(file);
   file.owner = owner;
   return owner;
+}
+
+/** Whoever sets a lease on a file, or a watch on a directory, becomes its owner unless there is one. */
+export function ensureOwner(task: Task, file: OpenFile, fd: Fd): void {
+  const known = ownerOf(file);
+  const owner = known ?? makeOwner(file);
+  owner.number = fd;
+  if (!owner.hasTarget) owner.targetProcess(task);
+}
+
+/** A file without a lease has neither owner nor signal any more. */
+export function disown(file: OpenFile): void {
+  ownerOf(file)?.fileReleased();
+  file.owner = null;
+}
+
+/** Signals the owner of a file, if there is one, about something that is not readiness. */
+export function tellOwner(file: OpenFile): void {
+  ownerOf(file)?.message();
 }
 
 /** O_ASYNC of a file was switched through descriptor `fd`: its owner is told from now on, or no more. */

@@ -1,6 +1,6 @@
 // Changing attributes: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), umask(2) and their forms.
 
-import { EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE } from '../abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -12,6 +12,7 @@ import {
   FALLOC_FL_UNSHARE_RANGE,
   FALLOC_FL_ZERO_RANGE,
   O_PATH,
+  O_WRONLY,
 } from '../abi/fcntl.ts';
 import { IN_MODIFY } from '../abi/misc.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
@@ -19,6 +20,7 @@ import { SI_KERNEL, SIGXFSZ } from '../abi/signal.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, UTIME_NOW, UTIME_OMIT } from '../abi/stat.ts';
 import { type Fd, NULL, type UserAddress } from '../base/brands.ts';
 import type { Timestamp } from '../base/clock.ts';
+import { breakLeases } from '../fs/leases.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
@@ -26,6 +28,7 @@ import { readS64 } from '../platform/arena.ts';
 import { changeMode, changeOwner, changeTimes, checkSizeLimit, currentTime, truncateInode } from '../vfs/attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { isAppendOnly, isFixed } from '../vfs/inode-flags.ts';
 import { notifyDentry, notifyFile } from '../vfs/notify.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
@@ -197,7 +200,8 @@ export function truncate(task: Task, path: UserAddress, length: number): number 
   if (length < 0) return -EINVAL;
   const found = find(task, CWD, path, 0);
   if (typeof found === 'number') return found;
-  const r = withinLimit(task, length);
+  let r = withinLimit(task, length);
+  if (r === 0) r = breakLeases(task, found.dentry.inode as Inode, O_WRONLY, false);
   return r < 0 ? r : truncateInode(task, found, found.dentry.inode as Inode, length);
 }
 
@@ -207,6 +211,7 @@ export function ftruncate(task: Task, fd: Fd, length: number): number {
   const file = task.files.get(fd);
   if (!file || file.flags & O_PATH) return -EBADF;
   if ((file.inode.mode & S_IFMT) !== S_IFREG || !file.writable) return -EINVAL;
+  if (isAppendOnly(file.inode)) return -EPERM;
   const r = withinLimit(task, length);
   if (r < 0) return r;
   const cut = file.truncate(length);
@@ -240,6 +245,7 @@ export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len:
   if (offset < 0 || len <= 0) return -EINVAL;
   if (!FALLOCATE_MODES.includes(mode)) return -EOPNOTSUPP;
   if (!file.writable) return -EBADF;
+  if (isFixed(file.inode) && (mode & ~FALLOC_FL_KEEP_SIZE || !isAppendOnly(file.inode))) return -EPERM;
   const type = file.inode.mode & S_IFMT;
   if (type === S_IFIFO) return -ESPIPE;
   if (type === S_IFDIR || type !== S_IFREG) return -ENODEV;

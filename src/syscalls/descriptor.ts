@@ -1,7 +1,7 @@
 // Descriptors and open file descriptions: dup(2), fcntl(2), flock(2), lseek(2), ioctl(2), fsync(2), fadvise(2).
 
 import { CAP_SYS_RESOURCE } from '../abi/capability.ts';
-import { EAGAIN, EBADF, EINVAL, ESPIPE } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, EPERM, ESPIPE } from '../abi/errno.ts';
 import {
   F_CREATED_QUERY,
   F_DUPFD,
@@ -12,15 +12,16 @@ import {
   F_GETLEASE,
   F_GETLK,
   F_GETPIPE_SZ,
+  F_NOTIFY,
   F_OFD_GETLK,
   F_OFD_SETLK,
   F_OFD_SETLKW,
   F_SETFD,
   F_SETFL,
+  F_SETLEASE,
   F_SETLK,
   F_SETLKW,
   F_SETPIPE_SZ,
-  F_UNLCK,
   FD_CLOEXEC,
   LOCK_EX,
   LOCK_NB,
@@ -51,16 +52,20 @@ import {
 } from '../abi/ioctl.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
-import { S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import { asyncChanged, ownerCommand, ownerIoctl } from '../fs/async-signals.ts';
+import { notifyOnDirectory } from '../fs/dnotify.ts';
+import { fileIoctl } from '../fs/file-ioctl.ts';
+import { getLease, setLease } from '../fs/leases.ts';
 import { getPipeSize, setPipeSize } from '../fs/pipe/pipe.ts';
 import { fcntlLock } from '../fs/record-locks.ts';
 import { block } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32 } from '../platform/arena.ts';
+import { isAppendOnly } from '../vfs/inode-flags.ts';
 import { lockQueue, setWholeLock } from '../vfs/locks.ts';
 import { drop, type OpenFile, retain } from '../vfs/open-file.ts';
 
@@ -130,7 +135,11 @@ export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
     case F_SETPIPE_SZ:
       return setPipeSize(file, arg, capable(task.credentials, CAP_SYS_RESOURCE));
     case F_GETLEASE:
-      return F_UNLCK;
+      return getLease(file);
+    case F_SETLEASE:
+      return setLease(task, file, fd, arg);
+    case F_NOTIFY:
+      return notifyOnDirectory(task, file, fd, arg);
     default:
       return ownerCommand(task, file, cmd, arg) ?? file.fcntl(task, cmd, arg);
   }
@@ -147,6 +156,7 @@ function duplicateFrom(task: Task, file: OpenFile, from: number, closeOnExec: bo
 function setFlags(file: OpenFile, fd: Fd, flags: number): number {
   if (flags & O_DIRECT && !file.seekable && (file.inode.mode & S_IFMT) !== S_IFIFO) return -EINVAL;
   const before = file.flags;
+  if (before & O_APPEND && !(flags & O_APPEND) && isAppendOnly(file.inode)) return -EPERM;
   file.flags = (before & ~SETTABLE_FLAGS) | (flags & SETTABLE_FLAGS);
   if ((file.flags ^ before) & O_ASYNC) asyncChanged(file, fd);
   file.flagsChanged();
@@ -175,7 +185,10 @@ export function ioctl(task: Task, fd: Fd, request: number, arg: number): number 
     case SIOCGPGRP:
       if ((file.inode.mode & S_IFMT) === S_IFSOCK) return ownerIoctl(task, file, request, arg as UserAddress);
   }
-  return file.ioctl(task, request, arg as UserAddress);
+  const type = file.inode.mode & S_IFMT;
+  const stored = type === S_IFREG || type === S_IFDIR;
+  const known = stored ? fileIoctl(task, file, request, arg as UserAddress) : null;
+  return known ?? file.ioctl(task, request, arg as UserAddress);
 }
 
 function setFlagFrom(task: Task, file: OpenFile, fd: Fd, address: UserAddress, flag: number): number {

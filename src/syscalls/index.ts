@@ -12,6 +12,7 @@ import * as epoll from './epoll.ts';
 import * as eventfd from './eventfd.ts';
 import * as fanotify from './fanotify.ts';
 import * as file from './file.ts';
+import * as fileAttributes from './file-attributes.ts';
 import * as fileHandle from './file-handle.ts';
 import * as filesystem from './filesystem.ts';
 import * as futex from './futex.ts';
@@ -65,6 +66,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...eventfd,
   ...fanotify,
   ...file,
+  ...fileAttributes,
   ...fileHandle,
   ...filesystem,
   ...futex,

@@ -23,6 +23,7 @@ import {
 import { CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
+import { breakLeases } from '../fs/leases.ts';
 import { fifoOpenPending } from '../fs/pipe/fifo.ts';
 import { block, WAIT } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
@@ -89,7 +90,7 @@ function openAndInstall(
     file = beginOpen(task, dirfd, text, flags, mode, walkFlags);
     if (typeof file === 'number') return file;
   }
-  const allowed = settle(task, file);
+  const allowed = settle(task, file, flags);
   if (allowed !== 0) return allowed;
   if (fifoOpenPending(file)) {
     task.pendingObject = file;
@@ -105,9 +106,12 @@ function openAndInstall(
 }
 
 /** Asks who may refuse the open file to the task: 0, WAIT until there is an answer, or -errno, and the file is dropped. */
-function settle(task: Task, file: OpenFile): number {
+function settle(task: Task, file: OpenFile, flags: number): number {
   if (file.flags & O_PATH) return 0;
-  const r = askPermission(task, file, FAN_OPEN_PERM);
+  let r = askPermission(task, file, FAN_OPEN_PERM);
+  if (r === 0 && file.inode.locks !== null && !file.created) {
+    r = breakLeases(task, file.inode, flags & O_TRUNC ? O_WRONLY : flags, file.nonblocking);
+  }
   if (r === WAIT) task.pendingObject = file;
   else if (r < 0) {
     task.pendingObject = null;

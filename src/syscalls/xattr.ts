@@ -18,8 +18,10 @@ import type { Fd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { readBytes, writeBytes } from '../platform/arena.ts';
+import { getAcl, isAclName, removeAcl, setAcl } from '../vfs/acl-attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
+import { isFixed } from '../vfs/inode-flags.ts';
 import { notifyDentry } from '../vfs/notify.ts';
 import { checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
 import { checkWritable, resolve, WALK_FOLLOW } from '../vfs/walk.ts';
@@ -126,6 +128,8 @@ function nameAt(task: Task, address: UserAddress): string | number {
 function checkName(task: Task, inode: Inode, name: string, write: boolean): number {
   const { credentials } = task;
   const type = inode.mode & S_IFMT;
+  if (isAclName(name)) return 0; // whoever owns it may: vfs/acl-attributes.ts
+  if (write && isFixed(inode)) return -EPERM;
   if (name.startsWith('user.')) {
     if (type !== S_IFREG && type !== S_IFDIR) return write ? -EPERM : -ENODATA;
     if (write && type === S_IFDIR && inode.mode & S_ISVTX && !isOwner(inode, credentials)) return -EPERM;
@@ -139,7 +143,7 @@ function checkName(task: Task, inode: Inode, name: string, write: boolean): numb
     if (!write) return 0;
     return capable(credentials, name === 'security.capability' ? CAP_SETFCAP : CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
-  return -EOPNOTSUPP; // system.posix_acl_* as well: access control lists are not kept
+  return -EOPNOTSUPP;
 }
 
 /** Passes on a result; when it is success, watchers are told. */
@@ -166,7 +170,10 @@ function set(
   if (r === 0) r = checkName(task, inode, key, true);
   if (r < 0) return r;
   const at = task.memory.in(value, size);
-  return at < 0 ? at : told(path, inode, inode.setxattr(key, readBytes(at, size), flags));
+  if (at < 0) return at;
+  const bytes = readBytes(at, size);
+  const result = isAclName(key) ? setAcl(inode, task.credentials, key, bytes) : inode.setxattr(key, bytes, flags);
+  return told(path, inode, result);
 }
 
 function get(task: Task, path: Path | number, name: UserAddress, value: UserAddress, size: number): number {
@@ -176,7 +183,7 @@ function get(task: Task, path: Path | number, name: UserAddress, value: UserAddr
   const inode = path.dentry.inode as Inode;
   const r = checkName(task, inode, key, false);
   if (r < 0) return r;
-  const text = inode.getxattr(key);
+  const text = isAclName(key) ? getAcl(inode, task.credentials, key) : inode.getxattr(key);
   return typeof text === 'number' ? text : give(task, text, value, size);
 }
 
@@ -206,5 +213,7 @@ function remove(task: Task, path: Path | number, name: UserAddress): number {
   const inode = path.dentry.inode as Inode;
   let r = checkWritable(path.mount);
   if (r === 0) r = checkName(task, inode, key, true);
-  return r < 0 ? r : told(path, inode, inode.removexattr(key));
+  if (r < 0) return r;
+  const result = isAclName(key) ? removeAcl(inode, task.credentials, key) : inode.removexattr(key);
+  return told(path, inode, result);
 }

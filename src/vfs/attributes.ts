@@ -10,6 +10,7 @@ import { idFrom } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
 import type { AttributeChange, Inode } from './inode.ts';
+import { isAppendOnly, isFixed } from './inode-flags.ts';
 import { notifyDentry } from './notify.ts';
 import { capableOver, checkAccess, isOwner, MAY_WRITE } from './permission.ts';
 import { checkWritable } from './walk.ts';
@@ -30,7 +31,7 @@ export function changeMode(task: Task, path: Path, inode: Inode, mode: number): 
   if (readonly < 0) return readonly;
   if ((inode.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
   const { credentials } = task;
-  if (!isOwner(inode, credentials)) return -EPERM;
+  if (isFixed(inode) || !isOwner(inode, credentials)) return -EPERM;
   let bits = mode & 0o7777;
   if (!inGroup(credentials, inode.gid) && !capableOver(inode, credentials, CAP_FSETID)) bits &= ~S_ISGID;
   return told(path, inode, inode.setattr({ mode: bits }), IN_ATTRIB);
@@ -45,6 +46,7 @@ export function changeOwner(task: Task, path: Path, inode: Inode, givenUid: numb
   const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   const { credentials } = task;
+  if (isFixed(inode)) return -EPERM;
   const change: AttributeChange = {};
   const privileged = capableOver(inode, credentials, CAP_CHOWN);
   if (uid !== KEEP) {
@@ -81,6 +83,7 @@ export function changeTimes(
   const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   if (!atime && !mtime) return 0;
+  if (isFixed(inode) && !(now && isAppendOnly(inode))) return -EPERM;
   if (!isOwner(inode, task.credentials)) {
     if (!now) return -EPERM;
     const r = checkAccess(inode, task.credentials, MAY_WRITE);
@@ -99,6 +102,7 @@ export function truncateInode(task: Task, path: Path, inode: Inode, length: numb
   const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   let r = checkAccess(inode, task.credentials, MAY_WRITE);
+  if (r === 0 && isAppendOnly(inode)) r = -EPERM;
   if (r === 0) r = mayWriteText(inode);
   return r < 0 ? r : told(path, inode, inode.setattr({ size: length }), IN_MODIFY);
 }

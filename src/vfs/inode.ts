@@ -9,6 +9,7 @@ import type { Timestamp } from '../base/clock.ts';
 import type { Credentials } from '../base/credentials.ts';
 import { initialUser } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
+import type { Acl } from './acl.ts';
 import type { Dentry, Path } from './dentry.ts';
 import type { FileLocks } from './locks.ts';
 import type { OpenFile } from './open-file.ts';
@@ -104,6 +105,8 @@ export abstract class Inode {
   writeCount = 0;
   /** Somebody watches it (vfs/notify.ts): its name stays cached, so that walks come by this very inode. */
   watched = false;
+  /** FS_*_FL of ioctl_iflags(2). */
+  flags = 0;
   /** Locks held on it (vfs/locks.ts), null while there are none. */
   locks: FileLocks | null = null;
 
@@ -129,6 +132,23 @@ export abstract class Inode {
   /** chmod, chown, truncate, utimens; permissions were checked. 0 or -errno. */
   setattr(_change: AttributeChange): number {
     return -EPERM;
+  }
+
+  /** The FS_*_FL that can be set on it; 0 where there are none. */
+  get settableFlags(): number {
+    return 0;
+  }
+  /** Sets its flags; who may was checked, and that they can be set. 0 or -errno. */
+  setFlags(_flags: number): number {
+    return -EOPNOTSUPP;
+  }
+  /** The access control list that says more than the mode (vfs/acl.ts), or null. */
+  accessList(): Acl | null {
+    return null;
+  }
+  /** Whether what is made in this directory gets its permissions from a default list, not from the umask. */
+  get hasDefaultList(): boolean {
+    return false;
   }
 
   // ---- directories ----

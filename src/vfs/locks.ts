@@ -27,9 +27,22 @@ export interface WholeLock {
   readonly exclusive: boolean;
 }
 
+/** A lease (fs/leases.ts). */
+export interface Lease {
+  readonly file: object;
+  /** Process that made it. */
+  readonly pid: Pid;
+  /** F_RDLCK or F_WRLCK. */
+  readonly type: number;
+  /** What it must become (F_RDLCK or F_UNLCK) by the deadline (monotonic, ns); null while nobody wants it gone. */
+  breaksTo: number | null;
+  deadline: number;
+}
+
 export class FileLocks {
   ranges: RangeLock[] = [];
   whole: WholeLock[] = [];
+  leases: Lease[] = [];
   readonly queue = new WaitQueue();
 }
 
@@ -148,6 +161,21 @@ export function setWholeLock(inode: Inode, file: object, pid: Pid, operation: nu
   return 0;
 }
 
+const NO_LEASES: readonly Lease[] = [];
+
+/** The leases on an inode. */
+export function leasesOn(inode: Inode): readonly Lease[] {
+  return inode.locks?.leases ?? NO_LEASES;
+}
+
+/** Replaces the lease of an open file, or with null takes it away. */
+export function changeLease(inode: Inode, file: object, lease: Lease | null): void {
+  const locks = locksOf(inode);
+  locks.leases = locks.leases.filter((one) => one.file !== file);
+  if (lease) locks.leases.push(lease);
+  released(inode);
+}
+
 /** Drops the POSIX locks of a descriptor table on an inode: it closed a descriptor for it. */
 export function releaseRangeLocks(inode: Inode, owner: object): void {
   const locks = inode.locks;
@@ -164,6 +192,7 @@ export function releaseFileLocks(inode: Inode, file: object): void {
   if (!locks) return;
   locks.whole = locks.whole.filter((lock) => lock.file !== file);
   locks.ranges = locks.ranges.filter((lock) => lock.owner !== file);
+  locks.leases = locks.leases.filter((lease) => lease.file !== file);
   released(inode);
 }
 
@@ -172,7 +201,7 @@ function released(inode: Inode): void {
   const locks = inode.locks;
   if (!locks) return;
   locks.queue.wake(POLLIN);
-  if (locks.ranges.length > 0 || locks.whole.length > 0 || !locks.queue.empty) return;
+  if (locks.ranges.length > 0 || locks.whole.length > 0 || locks.leases.length > 0 || !locks.queue.empty) return;
   inode.locks = null;
   locked.delete(inode);
 }

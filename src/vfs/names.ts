@@ -23,9 +23,18 @@ import type { Task } from '../kernel/task.ts';
 import type { Dentry } from './dentry.ts';
 import { exchangeDentries, moveDentry, unlinkDentry } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
+import { isFixed } from './inode-flags.ts';
 import { notifyCreated, notifyLinks, notifyMoved, notifyRemoved } from './notify.ts';
 import { checkMake } from './open.ts';
-import { checkAccess, checkDelete, isOwner, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
+import {
+  checkAccess,
+  checkDelete,
+  isOwner,
+  MAY_READ,
+  MAY_WRITE,
+  maskedMode,
+  withoutForeignSetgid,
+} from './permission.ts';
 import {
   checkWritable,
   instantiate,
@@ -60,7 +69,7 @@ function settle(parent: Parent, made: Inode | number): number {
 export function makeDirectory(task: Task, dirfd: Fd, path: string, mode: number): number {
   const parent = parentForNew(task, dirfd, path, true);
   if (typeof parent === 'number') return parent;
-  const bits = S_IFDIR | (mode & (0o777 | S_ISVTX) & ~task.fs.umask);
+  const bits = maskedMode(directoryOf(parent), S_IFDIR | (mode & (0o777 | S_ISVTX)), task.fs.umask);
   return settle(parent, directoryOf(parent).mkdir(parent.name, bits, task.credentials));
 }
 
@@ -87,7 +96,7 @@ export function makeNode(task: Task, dirfd: Fd, path: string, mode: number, rdev
 /** Makes a node where a walk found none: for mknod, and for bind(2) of a socket. */
 function makeNodeIn(task: Task, parent: Parent, mode: number, rdev: number): number {
   const directory = directoryOf(parent);
-  const bits = withoutForeignSetgid(directory, mode, task.credentials) & ~task.fs.umask;
+  const bits = maskedMode(directory, withoutForeignSetgid(directory, mode, task.credentials), task.fs.umask);
   if ((mode & S_IFMT) === S_IFREG) return settle(parent, directory.create(parent.name, bits, task.credentials));
   return settle(parent, directory.mknod(parent.name, bits, rdev, task.credentials));
 }
@@ -176,7 +185,7 @@ export function linkName(
   const parent = parentForNew(task, newDirfd, newPath, false);
   if (typeof parent === 'number') return parent;
   if (parent.mount !== source.mount) return -EXDEV;
-  if (inode.isDirectory) return -EPERM;
+  if (inode.isDirectory || isFixed(inode)) return -EPERM;
   if (inode.nlink === 0 && !inode.linkable) return -ENOENT;
   const allowed = checkLinkable(task, inode);
   if (allowed < 0) return allowed;

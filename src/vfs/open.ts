@@ -33,10 +33,19 @@ import type { Task } from '../kernel/task.ts';
 import { Dentry, type Path } from './dentry.ts';
 import { adoptInode } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
+import { isAppendOnly } from './inode-flags.ts';
 import { topmost } from './mount.ts';
 import { mayBeRefused, notifyCreated, notifyDentry, notifyFile } from './notify.ts';
 import { drop, type OpenFile } from './open-file.ts';
-import { checkAccess, isOwner, MAY_EXECUTE, MAY_READ, MAY_WRITE, withoutForeignSetgid } from './permission.ts';
+import {
+  checkAccess,
+  isOwner,
+  MAY_EXECUTE,
+  MAY_READ,
+  MAY_WRITE,
+  maskedMode,
+  withoutForeignSetgid,
+} from './permission.ts';
 import { PathFile } from './regular-file.ts';
 import {
   checkWritable,
@@ -137,7 +146,7 @@ function createIn(task: Task, parent: Parent, mode: number): Inode | number {
   const r = checkMake(task, parent);
   if (r < 0) return r;
   const allowed = withoutForeignSetgid(directory, mode & 0o7777, task.credentials);
-  return directory.create(parent.name, S_IFREG | (allowed & ~task.fs.umask), task.credentials);
+  return directory.create(parent.name, maskedMode(directory, S_IFREG | allowed, task.fs.umask), task.credentials);
 }
 
 /** Whether the task may add a name to a directory: 0, -EROFS, -ENOENT (it was removed) or -EACCES. */
@@ -164,7 +173,7 @@ function openTemporary(
   if (r === 0) r = checkAccess(directory, task.credentials, MAY_WRITE | MAY_EXECUTE);
   if (r < 0) return r;
   const allowed = withoutForeignSetgid(directory, mode & 0o7777, task.credentials);
-  const inode = directory.tmpfile(S_IFREG | (allowed & ~task.fs.umask), task.credentials);
+  const inode = directory.tmpfile(maskedMode(directory, S_IFREG | allowed, task.fs.umask), task.credentials);
   if (typeof inode === 'number') return inode;
   inode.linkable = (flags & O_EXCL) === 0;
   const dentry = new Dentry(`#${inode.ino}`, found.dentry, null);
@@ -195,6 +204,7 @@ export function openExisting(task: Task, path: Path, flags: number): OpenFile | 
   if (access === (O_WRONLY | O_RDWR)) want |= MAY_READ | MAY_WRITE;
   const allowed = checkAccess(inode, task.credentials, want);
   if (allowed < 0) return allowed;
+  if (isAppendOnly(inode) && (flags & O_TRUNC || (access !== O_RDONLY && !(flags & O_APPEND)))) return -EPERM;
   if (flags & O_NOATIME && !isOwner(inode, task.credentials)) return -EPERM;
   return openInode(task, path, inode, flags);
 }

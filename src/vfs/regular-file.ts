@@ -1,7 +1,7 @@
 // Open regular files of the filesystems that store data (host, tmpfs, overlay): positions and status flags here, the
 // data with the inode (Inode.readData and its companions), so that all who have it open see the same.
 
-import { EBADF, EINVAL, EISDIR, ENXIO } from '../abi/errno.ts';
+import { EACCES, EBADF, EINVAL, EISDIR, ENXIO } from '../abi/errno.ts';
 import {
   O_ACCMODE,
   O_APPEND,
@@ -20,6 +20,7 @@ import { MAP_PRIVATE, MAP_TYPE } from '../abi/mman.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
+import { isAppendOnly } from './inode-flags.ts';
 import { noteAccess } from './mount.ts';
 import { OpenFile } from './open-file.ts';
 
@@ -63,6 +64,7 @@ export class RegularFile extends OpenFile {
 
   override mapping(protection: number, flags: number): HostFd | number {
     const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
+    if (shared && this.writable && isAppendOnly(this.inode)) return -EACCES;
     return this.inode.mapData(protection, shared && (this.flags & O_ACCMODE) === O_RDWR);
   }
 

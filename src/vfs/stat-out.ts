@@ -31,7 +31,10 @@ import {
   STATFS_SIZE,
   STATFS_TYPE,
   STATX_ATIME_OFFSET,
+  STATX_ATTR_APPEND,
+  STATX_ATTR_IMMUTABLE,
   STATX_ATTR_MOUNT_ROOT,
+  STATX_ATTR_NODUMP,
   STATX_ATTRIBUTES_MASK_OFFSET,
   STATX_ATTRIBUTES_OFFSET,
   STATX_BASIC_STATS,
@@ -62,6 +65,8 @@ import type { Path } from './dentry.ts';
 import type { Inode, StatFs } from './inode.ts';
 
 const BLOCK_SIZE = 4096;
+/** Inode flags that are attributes of statx(2) by the same bits. */
+const FLAG_ATTRIBUTES = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP;
 
 /** Fills a struct stat (144 bytes), with owner and group as a user namespace has them. */
 export function putStat(at: number, inode: Inode, { uidMap, gidMap }: UserNamespace): void {
@@ -93,8 +98,10 @@ export function putStatx(at: number, path: Path, inode: Inode, mask: number, { u
   const unique = (mask & STATX_MNT_ID_UNIQUE) !== 0;
   u32[(at + STATX_MASK_OFFSET) >>> 2] = STATX_BASIC_STATS | (unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
   u32[(at + STATX_BLKSIZE_OFFSET) >>> 2] = BLOCK_SIZE;
-  writeU64(at + STATX_ATTRIBUTES_OFFSET, path.mount.root === path.dentry ? STATX_ATTR_MOUNT_ROOT : 0);
-  writeU64(at + STATX_ATTRIBUTES_MASK_OFFSET, STATX_ATTR_MOUNT_ROOT);
+  const attributes = (inode.flags & FLAG_ATTRIBUTES) | (path.mount.root === path.dentry ? STATX_ATTR_MOUNT_ROOT : 0);
+  writeU64(at + STATX_ATTRIBUTES_OFFSET, attributes);
+  const told = STATX_ATTR_MOUNT_ROOT | (inode.settableFlags & FLAG_ATTRIBUTES);
+  writeU64(at + STATX_ATTRIBUTES_MASK_OFFSET, told);
   u32[(at + STATX_NLINK_OFFSET) >>> 2] = inode.nlink;
   u32[(at + STATX_UID_OFFSET) >>> 2] = shownId(uidMap, inode.uid);
   u32[(at + STATX_GID_OFFSET) >>> 2] = shownId(gidMap, inode.gid);

@@ -2,6 +2,8 @@
 
 import { enosys, kernel, type SyscallEntry } from '../types.ts';
 
+const FLAGS = 'on filesystems in memory and overlays on such; not on directories of the host';
+
 export const FILE: readonly SyscallEntry[] = [
   kernel(2, 'open', { path: 'path', flags: 'flags(open)', mode: 'mode' }),
   kernel(4, 'stat', { path: 'path', statbuf: 'out(stat)' }),
@@ -117,17 +119,17 @@ export const FILE: readonly SyscallEntry[] = [
   enosys(464, 'getxattrat', xattrAt({ name: 'string', args: 'addr', size: 'size' }), 'newer form of getxattr'),
   enosys(465, 'listxattrat', xattrAt({ list: 'addr', size: 'size' }), 'newer form of listxattr'),
   enosys(466, 'removexattrat', xattrAt({ name: 'string' }), 'newer form of removexattr'),
-  enosys(
+  kernel(
     468,
     'file_getattr',
     { dirfd: 'dirfd', path: 'path', attr: 'addr', size: 'size', flags: 'flags(at)' },
-    'inode flags',
+    { note: FLAGS },
   ),
-  enosys(
+  kernel(
     469,
     'file_setattr',
     { dirfd: 'dirfd', path: 'path', attr: 'addr', size: 'size', flags: 'flags(at)' },
-    'inode flags',
+    { note: FLAGS },
   ),
 ];
 

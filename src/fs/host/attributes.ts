@@ -36,13 +36,20 @@ import {
   writeBytes,
   writeU64,
 } from '../../platform/arena.ts';
+import { ACL_ACCESS, ACL_DEFAULT, type Acl, parseAcl } from '../../vfs/acl.ts';
 import type { AttributeChange } from '../../vfs/inode.ts';
 import { HostData } from './data.ts';
 import { keepIdle } from './descriptors.ts';
 import { NONE } from './node.ts';
 import { inodeKey } from './superblock.ts';
 
+/** There is no list. */
+const NO_LIST = 'none';
+
 export abstract class HostAttributes extends HostData {
+  /** Access list as the host told it; null when it is not known. */
+  private list: Acl | typeof NO_LIST | null = null;
+  private hasDefault: boolean | null = null;
   /** Owner as the guest set it where the sentry may not: kept in memory only. */
   protected assigned: { uid: number; gid: number } | null = null;
 
@@ -60,6 +67,7 @@ export abstract class HostAttributes extends HostData {
     readTime(this.mtime, at + STAT_MTIME);
     readTime(this.ctime, at + STAT_CTIME);
     this.stale = false;
+    if (!this.superblock.tree.exclusive) this.forgetLists();
   }
 
   override refresh(): number {
@@ -82,6 +90,7 @@ export abstract class HostAttributes extends HostData {
   }
 
   override setattr(change: AttributeChange): number {
+    if (change.mode !== undefined) this.forgetLists();
     let r = 0;
     if (change.size !== undefined) r = this.resize(change.size);
     if (r === 0 && (change.uid !== undefined || change.gid !== undefined)) r = this.chown(change.uid, change.gid);
@@ -149,6 +158,34 @@ export abstract class HostAttributes extends HostData {
     return r;
   }
 
+  // ---- access control lists, which the host keeps ----
+
+  override accessList(): Acl | null {
+    this.list ??= this.readList(ACL_ACCESS);
+    return this.list === NO_LIST ? null : (this.list as Acl);
+  }
+
+  override get hasDefaultList(): boolean {
+    if (this.hasDefault === null || !this.superblock.tree.exclusive) {
+      this.hasDefault = this.readList(ACL_DEFAULT) !== NO_LIST;
+    }
+    return this.hasDefault;
+  }
+
+  private readList(name: string): Acl | typeof NO_LIST {
+    if (this.superblock.hasNoLists || this.isSymlink) return NO_LIST;
+    const bytes = this.getxattr(name);
+    if (bytes === -EOPNOTSUPP) this.superblock.hasNoLists = true;
+    const list = typeof bytes === 'number' ? null : parseAcl(bytes);
+    return list === null || typeof list === 'number' ? NO_LIST : list;
+  }
+
+  /** Lists may have changed. */
+  private forgetLists(): void {
+    this.list = null;
+    this.hasDefault = null;
+  }
+
   // ---- extended attributes ----
 
   override getxattr(name: string): string | number {
@@ -172,6 +209,7 @@ export abstract class HostAttributes extends HostData {
   }
 
   override setxattr(name: string, value: string, flags: number): number {
+    this.forgetLists();
     const mark = markScratch();
     const at = allocateScratch(value.length);
     if (at < 0) return at;
@@ -190,6 +228,7 @@ export abstract class HostAttributes extends HostData {
   }
 
   override removexattr(name: string): number {
+    this.forgetLists();
     this.stale = true;
     const fd = this.attributeFd();
     if (fd >= 0) return host.fremovexattr(fd, name);

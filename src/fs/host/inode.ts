@@ -122,7 +122,8 @@ export class HostInode extends HostAttributes {
     const gid = inheritedGroup(directory, owner);
     const foreign = this.uid !== owner.fsuid || this.gid !== gid;
     if (foreign) this.setattr({ uid: owner.fsuid, gid });
-    if ((this.mode & S_IFMT) !== S_IFLNK && ((this.mode ^ mode) & 0o7777) !== 0) this.setattr({ mode });
+    const settled = (this.mode & S_IFMT) === S_IFLNK || directory.hasDefaultList;
+    if (!settled && ((this.mode ^ mode) & 0o7777) !== 0) this.setattr({ mode });
     return this;
   }
 

@@ -66,6 +66,8 @@ export class HostSuperblock extends Superblock {
   readonly device: number;
   readonly typeName: string;
   readonly root: HostInode;
+  /** The host's filesystem keeps no access control lists. */
+  hasNoLists = false;
   /** Names the tree's root, for statfs and sync. */
   private readonly anchor: HostFd;
   /** Inodes in memory, by host inode number, for each host device. */

@@ -8,6 +8,7 @@ import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { type Credentials, ROOT } from '../../base/credentials.ts';
 import { allocateScratch, IO_CHUNK, markScratch, releaseScratch } from '../../platform/arena.ts';
+import type { Acl } from '../../vfs/acl.ts';
 import { unuseInode } from '../../vfs/dentry-cache.ts';
 import { type AttributeChange, Inode } from '../../vfs/inode.ts';
 import type { OverlaySuperblock } from './superblock.ts';
@@ -62,6 +63,7 @@ export abstract class OverlayLayers extends Inode {
     this.uid = source.uid;
     this.gid = source.gid;
     this.rdev = source.rdev;
+    this.flags = source.flags;
     if (!this.upper) this.nlink = Math.max(0, source.nlink - this.hiddenLinks);
     else this.nlink = this.lower && source.isDirectory && source.nlink > 0 ? 1 : source.nlink;
     const sized = this.dataBelow ? (this.lower as Inode) : source;
@@ -102,6 +104,19 @@ export abstract class OverlayLayers extends Inode {
     if (typeof present === 'number') return present;
     const r = this.copyUp(false);
     return r < 0 ? r : this.pulled((this.upper as Inode).removexattr(name));
+  }
+  override accessList(): Acl | null {
+    return this.source.accessList();
+  }
+  override get hasDefaultList(): boolean {
+    return this.source.hasDefaultList;
+  }
+  override get settableFlags(): number {
+    return this.superblock.upper.root.settableFlags;
+  }
+  override setFlags(flags: number): number {
+    const r = this.copyUp(false);
+    return r < 0 ? r : this.pulled((this.upper as Inode).setFlags(flags));
   }
   override listxattr(): string[] | number {
     const names = this.source.listxattr();

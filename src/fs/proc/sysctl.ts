@@ -203,11 +203,11 @@ function countFiles(): number {
 }
 
 const FS: Tree = {
+  ...changeable('fs', { 'lease-break-time': 45 }),
   ...settings('fs', {
     'file-max': FILE_MAX,
     'inode-nr': '0\t0',
     'inode-state': '0\t0\t0\t0\t0\t0\t0',
-    'lease-break-time': 45,
     'leases-enable': 1,
     'mount-max': 100000,
     nr_open: 1048576,

@@ -3,6 +3,7 @@
 
 import { EEXIST, EINVAL, EISDIR, ENODATA, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EOPNOTSUPP } from '../../abi/errno.ts';
 import { RENAME_EXCHANGE } from '../../abi/fcntl.ts';
+import { FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL } from '../../abi/ioctl.ts';
 import {
   S_IFBLK,
   S_IFCHR,
@@ -19,6 +20,17 @@ import { realtimeSeconds, stampNow, type Timestamp } from '../../base/clock.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { memoryTotal } from '../../platform/machine.ts';
+import {
+  ACL_ACCESS,
+  ACL_DEFAULT,
+  type Acl,
+  aclWithMode,
+  formatAcl,
+  inheritedAcl,
+  isMinimalAcl,
+  modeOfAcl,
+  parseAcl,
+} from '../../vfs/acl.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, type DirectorySink, Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
@@ -29,6 +41,8 @@ import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './optio
 import { PAGE, Storage } from './storage.ts';
 
 const DAY = 86400;
+const SETTABLE_FLAGS = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
+const INHERITED_FLAGS = FS_NODUMP_FL | FS_NOATIME_FL;
 const NAME_SIZE = 20; // what a directory entry adds to the directory's st_size, as on Linux
 
 /** What all files in memory together may take of the machine's memory: one tmpfs's usual share. */
@@ -113,6 +127,8 @@ export class TmpfsInode extends Inode {
   private storage: Storage | null = null;
   private target = '';
   private attributes: Map<string, string> | null = null;
+  /** What of `attributes` is its access list. */
+  private list: Acl | null = null;
   /** What of the superblock's size is charged to this file, in bytes. */
   private charged = 0;
 
@@ -141,7 +157,10 @@ export class TmpfsInode extends Inode {
       const r = this.resize(change.size);
       if (r < 0) return r;
     }
-    if (change.mode !== undefined) this.mode = (this.mode & S_IFMT) | (change.mode & 0o7777);
+    if (change.mode !== undefined) {
+      this.mode = (this.mode & S_IFMT) | (change.mode & 0o7777);
+      if (this.list) this.keepList(aclWithMode(this.list, change.mode));
+    }
     if (change.uid !== undefined) this.uid = change.uid;
     if (change.gid !== undefined) this.gid = change.gid;
     if (change.atime) copyTime(this.atime, change.atime);
@@ -158,14 +177,61 @@ export class TmpfsInode extends Inode {
     const exists = this.attributes?.has(name) ?? false;
     if (flags & XATTR_CREATE && exists) return -EEXIST;
     if (flags & XATTR_REPLACE && !exists) return -ENODATA;
-    this.attributes ??= new Map();
-    this.attributes.set(name, value);
+    const list = name === ACL_ACCESS ? parseAcl(value) : null;
+    if (list !== null && typeof list !== 'number') {
+      this.mode = (this.mode & ~0o777) | modeOfAcl(list);
+      this.keepList(list);
+    } else {
+      this.attributes ??= new Map();
+      this.attributes.set(name, value);
+    }
+    stampNow(this.ctime);
+    return 0;
+  }
+
+  /** Keeps an access list, unless the mode says it all. */
+  private keepList(list: Acl): void {
+    this.list = isMinimalAcl(list) ? null : list;
+    if (this.list) {
+      this.attributes ??= new Map();
+      this.attributes.set(ACL_ACCESS, formatAcl(list));
+    } else this.attributes?.delete(ACL_ACCESS);
+  }
+
+  override accessList(): Acl | null {
+    return this.list;
+  }
+
+  override get hasDefaultList(): boolean {
+    return this.attributes?.has(ACL_DEFAULT) ?? false;
+  }
+
+  /** Something made in this directory gets what its default list says. */
+  private inheritList(child: TmpfsInode): void {
+    const bytes = this.attributes?.get(ACL_DEFAULT);
+    const list = bytes === undefined || child.isSymlink ? null : parseAcl(bytes);
+    if (list === null || typeof list === 'number' || bytes === undefined) return;
+    const inherited = inheritedAcl(list, child.mode & 0o777);
+    child.mode = (child.mode & ~0o777) | modeOfAcl(inherited);
+    child.keepList(inherited);
+    if (!child.isDirectory) return;
+    child.attributes ??= new Map();
+    child.attributes.set(ACL_DEFAULT, bytes);
+  }
+
+  override get settableFlags(): number {
+    return SETTABLE_FLAGS;
+  }
+
+  override setFlags(flags: number): number {
+    this.flags = flags;
     stampNow(this.ctime);
     return 0;
   }
 
   override removexattr(name: string): number {
     if (!this.attributes?.delete(name)) return -ENODATA;
+    if (name === ACL_ACCESS) this.list = null;
     stampNow(this.ctime);
     return 0;
   }
@@ -310,6 +376,7 @@ export class TmpfsInode extends Inode {
 
   override touchAccess(strict: boolean): void {
     const { atime } = this;
+    if (this.flags & FS_NOATIME_FL) return;
     // relatime: the first read after a change is stamped, and one a day.
     const fresh = later(atime, this.mtime) && later(atime, this.ctime) && atime.seconds + DAY > realtimeSeconds();
     if (strict || !fresh) stampNow(atime);
@@ -394,7 +461,15 @@ export class TmpfsInode extends Inode {
   private make(mode: number, owner: Credentials): TmpfsInode | number {
     const { superblock } = this;
     if (superblock.inodesUsed >= superblock.limits.inodes) return -ENOSPC;
-    return new TmpfsInode(superblock, inheritedMode(this, mode, owner), owner.fsuid, inheritedGroup(this, owner));
+    const inode = new TmpfsInode(
+      superblock,
+      inheritedMode(this, mode, owner),
+      owner.fsuid,
+      inheritedGroup(this, owner),
+    );
+    inode.flags = this.flags & INHERITED_FLAGS;
+    this.inheritList(inode);
+    return inode;
   }
 
   private add(name: string, mode: number, owner: Credentials): TmpfsInode | number {
