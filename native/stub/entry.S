@@ -38,16 +38,25 @@ zero_user_fault:
   mov %rcx, %rax
   ret
 
-// u64 store_user(u64 *to, u64 value): 0, or 1 if it could not be stored. One store, seen whole or not at all.
-  .globl store_user, store_user_begin, store_user_end, store_user_fault
-store_user:
-  xor %eax, %eax
-store_user_begin:
-  mov %rsi, (%rdi)
-store_user_end:
+// u64 store16_user(u64 *to, const u64 *expected, const u64 *value): 0, or 1 if the aligned 16 bytes at `to` are not those
+// expected or cannot be written. One store, seen whole or not at all.
+  .globl store16_user, store16_user_begin, store16_user_end, store16_user_fault
+store16_user:
+  push %rbx
+  mov (%rdx), %rbx
+  mov 8(%rdx), %rcx
+  mov (%rsi), %rax
+  mov 8(%rsi), %rdx
+store16_user_begin:
+  lock cmpxchg16b (%rdi)
+store16_user_end:
+  setne %al
+  movzbl %al, %eax
+  pop %rbx
   ret
-store_user_fault:
+store16_user_fault:
   mov $1, %eax
+  pop %rbx
   ret
 
 // s64 copy_string(void *to, const void *from, u64 limit): length with the NUL, -EFAULT, or -ENAMETOOLONG.

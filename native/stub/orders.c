@@ -136,7 +136,7 @@ static long carry_out(struct thread *thread, struct ucontext *context, volatile 
   case ORDER_FRAME: return write_frame(context, order, slot);
   case ORDER_SIGRETURN: return read_frame(context);
   case ORDER_JUMP: set_entry(context, order[1], order[2]); return 0;
-  case ORDER_PATCH: patch_site(order[1], order[2], order[3], slot[H_SOLO]); return 0;
+  case ORDER_PATCH: patch_site(order[1], order[2], slot[H_NR], slot[H_SOLO]); return 0;
   case ORDER_TRAP_ALL: trap_all(order[1] != 0); return 0;
   case ORDER_CALL: return make_call(order);
   case ORDER_BASES: set_bases(thread, order[1], order[2]); return 0;

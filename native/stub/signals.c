@@ -9,7 +9,7 @@ static int fix_copy_fault(u64 *reg) {
   if (ip >= (u64)copy_user_begin && ip < (u64)copy_user_end) reg[RIP] = (u64)copy_user_fault;
   else if (ip >= (u64)zero_user_begin && ip < (u64)zero_user_end) reg[RIP] = (u64)zero_user_fault;
   else if (ip == (u64)patched_probe) reg[RIP] = (u64)patched_foreign;
-  else if (ip >= (u64)store_user_begin && ip < (u64)store_user_end) reg[RIP] = (u64)store_user_fault;
+  else if (ip >= (u64)store16_user_begin && ip < (u64)store16_user_end) reg[RIP] = (u64)store16_user_fault;
   else if (ip >= (u64)copy_string_begin && ip < (u64)copy_string_end) reg[RIP] = (u64)copy_string_fault;
   else return 0;
   return 1;

@@ -146,11 +146,11 @@ INLINE struct thread *self(void) {
 
 u64 copy_user(void *to, const void *from, u64 length);
 u64 zero_user(void *to, u64 length);
-u64 store_user(u64 *to, u64 value);
+u64 store16_user(u64 *to, const u64 *expected, const u64 *value);
 s64 copy_string(void *to, const void *from, u64 limit);
 extern char copy_user_begin[], copy_user_end[], copy_user_fault[];
 extern char zero_user_begin[], zero_user_end[], zero_user_fault[];
-extern char store_user_begin[], store_user_end[], store_user_fault[];
+extern char store16_user_begin[], store16_user_end[], store16_user_fault[];
 extern char copy_string_begin[], copy_string_end[], copy_string_fault[];
 extern char patched_entry[], patched_probe[], patched_foreign[], patched_check[], patched_end[];
 extern char call_check[], call_made[], call_interrupted[];

@@ -141,7 +141,7 @@ function considerPatch(task: Task, act: number): void {
   task.trappedAt = 0;
   if (act !== ACT_SET_RETURN || orderCount(task.memory.slot) > 0 || !task.mm.sites) return;
   const place = task.mm.sites.countTrap(next);
-  if (place >= 0) order(task.memory.slot, ORDER_PATCH, next, place, place === 0 ? 1 : 0);
+  if (place >= 0) order(task.memory.slot, ORDER_PATCH, next, place);
 }
 
 /** Answers together with the descriptor. A call that was taken without a ring has to ring first. */

@@ -378,8 +378,9 @@ export const patching = { enabled: true };
 
 /** The text of an image is where its call sites may be patched. */
 function noteText(mm: AddressSpace, image: ElfImage, base: number): void {
-  for (const { address, fileSize, protection } of image.segments) {
-    if (protection === TEXT) mm.sites?.addText(base + address, fileSize);
+  const { name } = image.file.path.dentry;
+  for (const { address, fileOffset, fileSize, protection } of image.segments) {
+    if (protection === TEXT) mm.sites?.addText(base + address, fileSize, name, fileOffset);
   }
 }
 

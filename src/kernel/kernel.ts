@@ -26,6 +26,8 @@ export interface Kernel {
   cpuCount: number;
   /** Calls served, by number, for --stats. */
   readonly callCounts: Float64Array;
+  /** How many of them came by a trap, and not from a patched site. */
+  traps: number;
   /** Tasks ever created (the "processes" line of /proc/stat). */
   forks: number;
 }
@@ -42,5 +44,6 @@ export const kernel: Kernel = {
   limits: { pids: null, memory: null, cpuQuota: null, cpuPeriod: 100_000 },
   cpuCount: 1,
   callCounts: new Float64Array(1024),
+  traps: 0,
   forks: 0,
 };

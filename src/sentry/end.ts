@@ -6,6 +6,7 @@ import type { SandboxSpec } from '../base/spec.ts';
 import { host } from '../host/calls.ts';
 import { setSandboxEndHook } from '../kernel/exit.ts';
 import { kernel } from '../kernel/kernel.ts';
+import { countSites, type SiteCount } from '../mm/call-sites.ts';
 import { countOwnAnswers } from '../platform/slots.ts';
 import type { SentryArguments } from './arguments.ts';
 import { setGuestsGoneHook } from './loop.ts';
@@ -18,8 +19,9 @@ export const endHooks: (() => void)[] = [];
 /** Arranges for the end. */
 export function prepareEnd(args: SentryArguments, spec: SandboxSpec): void {
   const hostCounts = spec.stats ? countHostCalls() : null;
+  const siteCounts = spec.stats ? countSites() : null;
   endHooks.push(() => {
-    if (hostCounts) writeSync(args.log, report(hostCounts));
+    if (hostCounts && siteCounts) writeSync(args.log, report(hostCounts, siteCounts));
   });
   setSandboxEndHook((status) => endSandbox(exitStatus(status)));
   setGuestsGoneHook(() => endSandbox(KILLED));
@@ -50,12 +52,25 @@ function countHostCalls(): Map<string, number> {
   return counts;
 }
 
-function report(hostCounts: Map<string, number>): string {
+/** Sites that trapped most, and no more than these. */
+const SITES_SHOWN = 12;
+
+/** How many calls trapped, and where: sites that could not be patched, or have not been called often enough. */
+function reportSites(counts: ReadonlyMap<string, SiteCount>): string {
+  const all = kernel.callCounts.reduce((sum, count) => sum + count, 0);
+  const share = all > 0 ? Math.round((100 * kernel.traps) / all) : 0;
+  const sites = [...counts.values()].sort((a, b) => b.traps - a.traps).slice(0, SITES_SHOWN);
+  const names = sites.map(({ name, nr, traps }) => `${TABLE[nr]?.name ?? nr} at ${name} ${traps}`);
+  return `cloister: of them by a trap: ${kernel.traps} (${share} %)\n  ${names.join(', ')}\n`;
+}
+
+function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string, SiteCount>): string {
   const served = TABLE.flatMap((entry): [string, number][] =>
     entry && kernel.callCounts[entry.nr] > 0 ? [[entry.name, kernel.callCounts[entry.nr]]] : [],
   );
   return (
     `cloister: guest system calls answered by the sentry: ${list(served)}` +
+    reportSites(siteCounts) +
     `cloister: calls that needed nobody, answered in the programs' own threads: ${countOwnAnswers()}\n` +
     `cloister: calls the sentry made on the host for them: ${list([...hostCounts])}`
   );

@@ -10,6 +10,7 @@ import { kernel } from '../kernel/kernel.ts';
 import { callArrived, continueTraced, setTracedCalls } from '../kernel/ptrace/stops.ts';
 import { captureCall, DATA_ARGS_WORD, enforceSeccomp, PASSES, seccompData } from '../kernel/seccomp.ts';
 import { BLOCKED, RESUMED, SERVING, type Task } from '../kernel/task.ts';
+import { noteTrap } from '../mm/call-sites.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
 import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, H_SPIN, SLOT_SIZE } from '../platform/layout.ts';
@@ -58,7 +59,7 @@ export function dispatchCall(task: Task): void {
   task.nr = nr;
   task.rip = u32[header + H_RIP] + u32[header + H_RIP + 1] * 4294967296;
   task.rsp = u32[header + H_RSP] + u32[header + H_RSP + 1] * 4294967296;
-  task.trappedAt = u32[header + H_FLAGS] === FLAG_PATCHED ? 0 : task.rip;
+  task.trappedAt = u32[header + H_FLAGS] & FLAG_PATCHED ? 0 : task.rip;
   if (task.tracing !== null && callArrived(task, task.tracing, task.trappedAt === 0)) return;
   serve(task);
 }
@@ -72,6 +73,7 @@ function serve(task: Task): void {
   task.pendingObject = null;
   task.deadline = Number.POSITIVE_INFINITY;
   if (nr < kernel.callCounts.length) kernel.callCounts[nr]++;
+  if (task.trappedAt !== 0 && ++kernel.traps) noteTrap(task.mm.sites, task.rip, nr);
   if (task.seccomp === null) {
     decodeArguments(task, u32, i32, header + H_ARGS, nr);
   } else {

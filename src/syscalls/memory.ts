@@ -149,7 +149,8 @@ function mapFile(
     task.sentDescriptorAs = FD_MAPPING;
     noteMapping(mm, hostFd as HostFd, file.path);
   }
-  if (flags & MAP_FIXED && protection === TEXT && !shared) mm.sites?.addText(address, length);
+  if (flags & MAP_FIXED && protection === TEXT && !shared)
+    mm.sites?.addText(address, length, file.path.dentry.name, offset);
   return callHost(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
 }
 

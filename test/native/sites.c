@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,10 +15,25 @@
 #define CALLS   5000
 
 long aligned_site(void), straddling_site(void), direct_jump(void);
-__asm__(".text\n"
-        ".balign 64\naligned_site: mov $111, %eax\n syscall\n ret\n"
-        ".balign 64\n .skip 62, 0x90\nstraddling_site: mov $111, %eax\n syscall\n ret\n"
-        ".balign 64\ndirect_jump: mov $111, %ecx\n mov %ecx, %eax\n jmp 2f\n nop\n1: mov $-1, %eax\n2: syscall\n ret\n");
+__asm__(
+    ".text\n"
+    ".balign 64\naligned_site: mov $111, %eax\n syscall\n ret\n"
+    ".balign 64\n .skip 62, 0x90\nstraddling_site: mov $111, %eax\n syscall\n ret\n"
+    ".balign 64\ndirect_jump: mov $111, %ecx\n mov %ecx, %eax\n jmp 2f\n nop\n1: mov $-1, %eax\n2: syscall\n ret\n");
+
+// Forms other than mov $number, %eax right before the syscall, and one that looks like it: mov $111, %r8d.
+long register_form(void), wide_form(void), stack_form(void), store_form(void), lookalike(void);
+__asm__(
+    ".text\n"
+    ".balign 64\nregister_form: mov $111, %eax\n mov $7, %edi\n syscall\n ret\n"
+    ".balign 64\nwide_form: mov $111, %ecx\n mov $111, %rax\n syscall\n ret\n"
+    ".balign 64\nstack_form: sub $16, %rsp\n movq $111, 8(%rsp)\n mov 8(%rsp), %rax\n syscall\n add $16, %rsp\n ret\n"
+    ".balign 64\nstore_form: sub $16, %rsp\n mov $111, %eax\n mov %r11, 8(%rsp)\n syscall\n add $16, %rsp\n ret\n"
+    ".balign 64\nlookalike: mov $111, %eax\n xor %r8d, %r8d\n mov $111, %r8d\n syscall\n"
+    " cmp $111, %r8\n je 1f\n mov $-1, %rax\n1: ret\n");
+
+long own_page(void);
+__asm__(".text\n .balign 4096\nown_page: mov $111, %eax\n syscall\n ret\n .balign 4096\n");
 
 static long expected;
 
@@ -68,6 +84,33 @@ static void own_gs(void) {
   wait(NULL);
 }
 
+/** Text of this file gives way to code that its program changes: the call's number stands in bytes that patching takes.
+ */
+static long (*replaced)(void);
+static void self_modified(void) {
+  static const unsigned char code[] = {0xb8, 111, 0, 0, 0, 0x0f, 0x05, 0xc3};
+  static const int numbers[] = {SYS_getpgrp, SYS_getppid, SYS_getuid};
+  const long answers[] = {getpgrp(), getppid(), getuid()};
+  unsigned char *page = (unsigned char *)((unsigned long)own_page & ~4095ul);
+  long wrong = 0;
+  for (int i = 0; i < 3; i++) wrong += own_page() != expected;
+  munmap(page, 4096);
+  if (mmap(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
+    return;
+  memcpy(page, code, sizeof code);
+  replaced = (long (*)(void))page;
+  for (int i = 0; i < 300; i++) {
+    memcpy(page + 1, &numbers[i % 3], 4);
+    wrong += replaced() != answers[i % 3];
+  }
+  // Written, and then made read-only: still not the file's.
+  memcpy(page, code, sizeof code);
+  mprotect(page, 4096, PROT_READ | PROT_EXEC);
+  for (int i = 0; i < 300; i++) wrong += replaced() != expected;
+  wrong += memcmp(page, code, sizeof code) != 0;
+  printf("self-modified: %ld wrong\n", wrong);
+}
+
 static void children(void) {
   int status, bad = 0;
   for (int i = 0; i < 50; i++) {
@@ -84,8 +127,14 @@ int main(void) {
   run("straddling", straddling_site);
   run("direct jump", direct_jump);
   run("generic", generic);
+  run("register form", register_form);
+  run("wide form", wide_form);
+  run("stack form", stack_form);
+  run("store form", store_form);
+  run("lookalike", lookalike);
   run("failing", failing);
   children();
   own_gs();
+  self_modified();
   return 0;
 }

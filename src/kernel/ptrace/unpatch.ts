@@ -10,9 +10,10 @@ import { native } from '../../platform/native.ts';
 
 const TRAMPOLINE_SIZE = 32;
 const WORD = 8;
-/** The jump and the system call behind it. */
-const SITE_LENGTH = 7;
+const SYSCALL_LENGTH = 2;
+/** The jump, and the longer of the instructions that give way to it (with two prefixes before it then). */
 const JUMP_LENGTH = 5;
+const LONGEST = 7;
 
 /** Puts the original instructions back wherever a site may have been patched. */
 export function unpatch(mm: AddressSpace): void {
@@ -24,18 +25,20 @@ export function unpatch(mm: AddressSpace): void {
 
 /** `next`: the instruction after the system call. The trampoline begins with the instruction that was replaced. */
 function restore(mm: AddressSpace, index: number, next: number): void {
-  const site = next - SITE_LENGTH;
+  const site = next - LONGEST - SYSCALL_LENGTH;
   const start = site - (site % WORD);
-  const length = Math.ceil((site + SITE_LENGTH - start) / WORD) * WORD;
+  const length = Math.ceil((next - start) / WORD) * WORD;
   const mark = markScratch();
   const code = allocateScratch(length);
-  const original = allocateScratch(WORD);
+  const original = allocateScratch(TRAMPOLINE_SIZE);
   const { memory } = [...mm.tasks][0] ?? {};
   if (memory && code >= 0 && original >= 0 && native.vmRead(mm.hostPid, start, code, length) === length) {
-    const at = code + (site - start);
+    const end = code + (next - start) - SYSCALL_LENGTH;
     const trampoline = TRAMPOLINES_ADDR + TRAMPOLINE_SIZE * index;
-    if (isJump(at, index) && native.vmRead(mm.hostPid, trampoline, original, JUMP_LENGTH) === JUMP_LENGTH) {
-      u8.copyWithin(at, original, original + JUMP_LENGTH);
+    const read = native.vmRead(mm.hostPid, trampoline, original, TRAMPOLINE_SIZE);
+    if (isJump(end - JUMP_LENGTH, index) && read === TRAMPOLINE_SIZE) {
+      const replaced = u8[original + LONGEST] === 0x49 && u8[original + LONGEST + 1] === 0xbb ? LONGEST : JUMP_LENGTH;
+      u8.copyWithin(end - replaced, original, original + replaced);
       writeForced(memory, start as UserAddress, code, length);
     }
   }
