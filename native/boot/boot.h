@@ -65,6 +65,7 @@ struct options {
   const char *rootfs, *stub, *node, *script, *hostname, *netns;
   const char *control_directory; // of the container's state, or NULL: there the sentry is asked for things
   const char *console_socket;    // who gets the master of the container's terminal, or NULL
+  bool hooks;                    // whoever makes the container runs hooks before the sandbox is built
   bool is_exec;                  // one more program in a running sandbox
   bool traced;                   // the sentry gets its calls by ptrace
   bool new_session;              // away from the caller's terminal and job
@@ -132,6 +133,14 @@ void enter_view(const struct options *options, const struct state *state, pid_t 
 // ---- kernel-log.c ----
 /** Says which host call the sentry's filter did not allow, if that can be found out. */
 void name_forbidden_call(void);
+
+// ---- hooks.c ----
+/** Namespaces of this process's own that hold nothing, where the host's would be found otherwise. */
+void own_namespaces(const struct options *options);
+/** Says that the namespaces are there, and waits until the hooks have run. */
+void wait_for_hooks(const struct options *options);
+/** PID DIRECTORY PROGRAM ARGUMENTS...: executes a program in the namespaces of a launcher. */
+void enter_and_execute(char **argv) __attribute__((noreturn));
 
 // ---- exec.c ----
 /** Has the sentry of a running container start a program, and stands for that program. */

@@ -116,6 +116,7 @@ static void parse_options(struct options *options, char **argv) {
     else if ((value = option_value(argv[i], "--cgroup")) && options->cgroups < MAX_CGROUPS)
       options->cgroup[options->cgroups++] = value;
     else if (!strcmp(argv[i], "--traced")) options->traced = true;
+    else if (!strcmp(argv[i], "--hooks")) options->hooks = true;
     else if (!strcmp(argv[i], "--exec")) options->is_exec = true;
     else if (!strcmp(argv[i], "--remove")) options->remove = true;
     else if (!strcmp(argv[i], "--new-session")) options->new_session = true;
@@ -123,6 +124,7 @@ static void parse_options(struct options *options, char **argv) {
       options->node_arg[options->node_args++] = value;
     else usage("unknown option", argv[i]);
   }
+  if (options->hooks && options->sync_fd < 0) usage("missing option", "--sync-fd");
   if (options->spec_fd < 0) usage("missing option", "--spec-fd");
   if (options->is_exec) {
     if (!options->control_directory) usage("missing option", "--control-directory");
@@ -353,7 +355,7 @@ static void remove_this_container(void) { remove_container(&options); }
 
 int main(int argc, char **argv) {
   static struct state state;
-  (void)argc;
+  if (argc > 1 && !strcmp(argv[1], "--enter")) enter_and_execute(argv + 2);
   fill_standard_descriptors();
   parse_options(&options, argv);
   close_strange_descriptors(&options);
@@ -368,9 +370,11 @@ int main(int argc, char **argv) {
   if (!options.remove) join_cgroups(&options, 0);
   default_maps(&options);
   open_all(&options, &state);
+  own_namespaces(&options);
+  unsigned long network = network_namespace(&options, &state);
+  wait_for_hooks(&options);
   // With the caller's own right to mount: an id map that leaves the caller out would close paths to the sandbox's root.
   if (can_mount()) take_trees(&options, &state);
-  unsigned long network = network_namespace(&options, &state);
   pid_t init = clone_init(network);
   if (!init) {
     before_death = NULL;

@@ -15,7 +15,7 @@ import { cgroupDirectories, makeCgroups, NO_CGROUPS, planCgroups, requireUnusedC
 import { type OciConfig, parseConfig } from './config.ts';
 import { type ConversionOptions, sandboxOfConfig } from './convert.ts';
 import { destroy } from './delete.ts';
-import { runHooks } from './hooks.ts';
+import { hasEarlyHooks, runEarlyHooks } from './hooks.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
@@ -149,7 +149,7 @@ export async function createContainer(
     limit(prepared);
     const launcher = startLauncher(dist, prepared, options, directory, inForeground);
     try {
-      return { state: await complete(launcher, state, options, directory), launcher };
+      return { state: await complete(dist, launcher, state, options, directory), launcher };
     } catch (error) {
       launcher.kill('SIGKILL');
       throw error;
@@ -171,37 +171,40 @@ function checkTerminal({ sandbox }: Prepared, { consoleSocket }: CreateOptions, 
 }
 
 async function complete(
+  dist: string,
   launcher: ChildProcess,
   state: ContainerState,
   { root, pidFile }: CreateOptions,
   directory: string,
 ): Promise<ContainerState> {
   const sync = launcher.stdio[3] as Socket;
-  const failure = await waitForSandbox(launcher, sync);
-  if (failure !== null) throw failure;
+  sync.setEncoding('utf8');
   const pid = launcher.pid as number;
   const complete = { ...state, pid, startTime: processStartTime(pid) };
-  saveState(directory, complete);
-  for (const name of ['prestart', 'createRuntime', 'createContainer'] as const) {
-    runHooks(root, complete, name, 'creating');
+  if (hasEarlyHooks(state)) {
+    await waitForLine(launcher, sync, 'namespaces');
+    saveState(directory, { ...complete, creating: true });
+    runEarlyHooks(dist, root, complete);
+    sync.write('go\n');
   }
+  await waitForLine(launcher, sync, 'created');
+  saveState(directory, complete);
   if (pidFile !== null) writeFileSync(pathOf(pidFile), String(pid));
   await new Promise<void>((resolve) => sync.end('ok\n', resolve));
   return complete;
 }
 
-/** Null when the sandbox is there, else why it is not. */
-async function waitForSandbox(launcher: ChildProcess, sync: Socket): Promise<LaunchError | null> {
+/** The launcher has come so far. Throws a LaunchError when it has not. */
+async function waitForLine(launcher: ChildProcess, sync: Socket, line: string): Promise<void> {
   let text = '';
-  sync.setEncoding('utf8');
   const failed = once(launcher, 'exit');
   for await (const data of sync.iterator({ destroyOnReturn: false })) {
     text += data;
-    if (text.endsWith('created\n')) return null;
+    if (text.endsWith(`${line}\n`)) return;
   }
   const [status, signal] = (await failed) as [number | null, string | null];
   const reason = text.trim().replace(/^cloister: /gm, '') || `the sandbox ended at its start (${signal ?? status})`;
-  return new LaunchError(reason, status === 126 || status === 127 ? status : null);
+  throw new LaunchError(reason, status === 126 || status === 127 ? status : null);
 }
 
 /** The sockets of a service manager, and what the caller wants to be passed on beside them. */
@@ -225,6 +228,7 @@ function startLauncher(
   const { spec } = sandbox;
   const args = bootArguments(dist, sandbox);
   args.push('--sync-fd=3', '--spec-fd=4', '--log-fd=5', `--control-directory=${directory}`);
+  if (hasEarlyHooks(state)) args.push('--hooks');
   if (!inForeground) args.push('--new-session');
   for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);
   if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);

@@ -13,6 +13,25 @@ import { publicState, stateDirectory } from './state.ts';
 
 const MAX_OUTPUT = 1 << 20;
 
+/** Whether there are hooks for the time between the container's namespaces and the sandbox. */
+export function hasEarlyHooks({ hooks }: ContainerState): boolean {
+  return [hooks.prestart, hooks.createRuntime, hooks.createContainer].some(
+    (list) => list !== undefined && list.length > 0,
+  );
+}
+
+/** Runs them. Throws a LaunchError at the first that fails. */
+export function runEarlyHooks(dist: string, root: string, state: ContainerState): void {
+  runHooks(root, state, 'prestart', 'creating');
+  runHooks(root, state, 'createRuntime', 'creating');
+  const input = JSON.stringify({ ...publicState(root, state), status: 'creating' });
+  for (const [index, hook] of (state.hooks.createContainer ?? []).entries()) {
+    const args = ['--enter', String(state.pid), state.rootfs, hook.path, ...(hook.args ?? [hook.path])];
+    const result = spawnSync(join(dist, 'boot'), args, { ...optionsFor(hook, input), env: environment(hook) });
+    check(hook, `createContainer hook #${index}`, result);
+  }
+}
+
 /** Runs the hooks of one kind in order. Throws a LaunchError at the first that fails. */
 export function runHooks(root: string, state: ContainerState, name: HookName, status: string): void {
   const input = JSON.stringify({ ...publicState(root, state), pid: status === 'stopped' ? 0 : state.pid, status });
@@ -68,8 +87,7 @@ function optionsFor(hook: Hook, input: string) {
 
 function runHook(hook: Hook, name: string, input: string): void {
   const [argv0 = hook.path, ...args] = hook.args ?? [];
-  const env = Object.fromEntries((hook.env ?? []).map(splitVariable));
-  check(hook, name, spawnSync(hook.path, args, { ...optionsFor(hook, input), argv0, env }));
+  check(hook, name, spawnSync(hook.path, args, { ...optionsFor(hook, input), argv0, env: environment(hook) }));
 }
 
 /** Throws a LaunchError when the hook has failed. */
@@ -88,6 +106,10 @@ function check(hook: Hook, name: string, result: SpawnSyncReturns<string>): void
 function said(stdout: string | null, stderr: string | null): string {
   const text = `${stdout ?? ''}${stderr ?? ''}`.trim();
   return text === '' ? '' : `: ${text}`;
+}
+
+function environment(hook: Hook): Record<string, string> {
+  return Object.fromEntries((hook.env ?? []).map(splitVariable));
 }
 
 function splitVariable(variable: string): [string, string] {

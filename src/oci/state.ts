@@ -37,6 +37,8 @@ export interface ContainerState {
   readonly pid: number;
   /** When it was started, in clock ticks since the machine's boot: pids are used again. */
   readonly startTime: number;
+  /** Its launcher waits for hooks. */
+  readonly creating?: true;
   readonly cgroups: CgroupState;
   readonly hooks: HookLists;
   /** What exec starts from. */
@@ -172,6 +174,7 @@ export function isAlive({ pid, startTime }: ContainerState): boolean {
 export function statusOf(root: string, state: ContainerState): Status {
   if (state.pid === 0) return 'creating';
   if (!isAlive(state)) return 'stopped';
+  if (state.creating) return 'creating';
   if (isFrozen(state.cgroups)) return 'paused';
   return statSync(createdMark(root, state.id), { throwIfNoEntry: false }) === undefined ? 'running' : 'created';
 }

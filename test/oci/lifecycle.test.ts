@@ -282,6 +282,24 @@ test('hooks: state on standard input; one that fails before the start undoes the
   assert.deepEqual(readdirSync(root), []);
 });
 
+test('hooks mount below the root by the namespaces that they are shown', {
+  skip: process.geteuid?.() !== 0 && 'mounts need root',
+}, () => {
+  const from = join(scratch, 'from');
+  const place = join(bundle, 'rootfs/mnt');
+  for (const directory of [from, place, join(bundle, 'rootfs/opt')]) mkdirSync(directory, { recursive: true });
+  writeFileSync(join(from, 'file'), 'mounted\n');
+  const shell = (script: string) => [
+    { path: '/bin/sh', args: ['sh', '-c', script], env: ['PATH=/usr/sbin:/usr/bin:/bin'] },
+  ];
+  const enter = `pid=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/'); nsenter -m -t $pid mount --bind ${from} ${place}`;
+  writeConfig(['cat', '/mnt/file', '/opt/file'], {
+    hooks: { createRuntime: shell(enter), createContainer: shell(`mount --bind ${from} opt`) },
+  });
+  assert.equal(succeed('run', '-b', bundle, 'mounting'), 'mounted\nmounted\n');
+  assert.deepEqual(readdirSync(place), []); // not on the host
+});
+
 test('whoever makes a container and dies leaves nothing that delete --force does not remove', async () => {
   writeConfig(['sleep', '100'], { hooks: { prestart: [{ path: '/bin/sleep', args: ['sleep', '100'] }] } });
   const script = `timeout -s KILL 1 ${CLOISTER} --root ${root} create -b ${bundle} torn`;
