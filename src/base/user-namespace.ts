@@ -8,7 +8,7 @@ import { Namespace } from './namespace.ts';
 export const NO_ID = 0xffffffff;
 /** What programs see of an id that their namespace does not map (/proc/sys/kernel/overflowuid). */
 export const OVERFLOW_ID = 65534;
-/** Nesting that Linux allows. */
+/** The deepest level that Linux lets another one be made in. */
 export const MAX_USER_LEVEL = 32;
 
 /** `count` ids from `first` on, as the namespace's programs see them, are the sandbox's from `kernel` on. */

@@ -20,6 +20,7 @@ import type { Pid } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { host } from '../host/calls.ts';
 import { kernel } from './kernel.ts';
+import type { TimeNamespace } from './namespaces.ts';
 import type { Task, ThreadGroup } from './task.ts';
 import { processCpuTime, processUserTime, threadCpuTime } from './usage.ts';
 
@@ -33,6 +34,8 @@ export interface Clock {
   readonly kind: number;
   /** Id on the host of a WALL clock. */
   readonly id: number;
+  /** What it is ahead of the host's (time_namespaces(7)), in ns. */
+  readonly offset: number;
   /** Process or thread of a CPU clock. */
   readonly group: ThreadGroup | null;
   readonly thread: Task | null;
@@ -52,7 +55,7 @@ const hostClocks: (Clock | null)[] = [
   CLOCK_BOOTTIME,
   CLOCK_TAI,
 ].reduce<(Clock | null)[]>((clocks, id) => {
-  clocks[id] = { kind: WALL, id, group: null, thread: null };
+  clocks[id] = { kind: WALL, id, offset: 0, group: null, thread: null };
   return clocks;
 }, []);
 
@@ -64,7 +67,29 @@ export function findClock(task: Task, id: number): Clock | number {
   if (id < 0) return findCpuClock(task, id);
   if (id === CLOCK_PROCESS_CPUTIME_ID) return cpuClock(PROCESS_CPU, task.group);
   if (id === CLOCK_THREAD_CPUTIME_ID) return threadClock(task);
-  return hostClocks[id] ?? -EINVAL;
+  const { time } = task.namespaces;
+  return (time.initial ? null : shiftedClock(time, id)) ?? hostClocks[id] ?? -EINVAL;
+}
+
+/** A clock of a time namespace that is not the host's; null for those that all have in common. */
+function shiftedClock(time: TimeNamespace, id: number): Clock | null {
+  const offset = clockOffset(time, id);
+  return offset === 0 ? null : { kind: WALL, id, offset, group: null, thread: null };
+}
+
+/** What a clock is ahead of the host's in a time namespace, in ns. */
+export function clockOffset({ monotonic, boottime }: TimeNamespace, id: number): number {
+  switch (id) {
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+      return monotonic;
+    case CLOCK_BOOTTIME:
+    case CLOCK_BOOTTIME_ALARM:
+      return boottime;
+    default:
+      return 0;
+  }
 }
 
 /** A clock that can time something: -EOPNOTSUPP for those that can only be read. */
@@ -96,16 +121,16 @@ function findCpuClock(task: Task, id: number): Clock | number {
 }
 
 function cpuClock(kind: number, group: ThreadGroup): Clock {
-  return { kind, id: -1, group, thread: null };
+  return { kind, id: -1, offset: 0, group, thread: null };
 }
 
 function threadClock(thread: Task): Clock {
-  return { kind: THREAD_CPU, id: -1, group: thread.group, thread };
+  return { kind: THREAD_CPU, id: -1, offset: 0, group: thread.group, thread };
 }
 
 /** A clock's time in ns. */
 export function readClock(clock: Clock): number {
-  if (clock.kind === WALL) return host.clock_gettime(clock.id);
+  if (clock.kind === WALL) return host.clock_gettime(clock.id) + clock.offset;
   if (clock.kind === THREAD_CPU) return threadCpuTime(clock.thread as Task);
   return clock.kind === PROCESS_USER
     ? processUserTime(clock.group as ThreadGroup)

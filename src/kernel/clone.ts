@@ -54,6 +54,7 @@ import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
 import { stopForVfork } from './ptrace/stops.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
+import { tellShiftedTime } from './time-namespaces.ts';
 
 export interface CloneArguments {
   flags: number;
@@ -292,6 +293,7 @@ export function childSaidHello(child: Task): void {
     order(child.memory.slot, ORDER_SYSCALL, SYS_ARCH_PRCTL, ARCH_SET_FS, child.initialTls);
     child.initialTls = 0;
   }
+  tellShiftedTime(child);
   complete(child, 0, 0);
 }
 

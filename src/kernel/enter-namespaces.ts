@@ -25,6 +25,7 @@ import {
 } from './namespaces.ts';
 import { PidNamespace } from './pid-namespaces.ts';
 import type { Task } from './task.ts';
+import { tellShiftedTime } from './time-namespaces.ts';
 import { credentialsIn, newUserCredentials } from './user-namespaces.ts';
 
 /** What CLONE_NEW* flags ask for: credentials (the task's own without CLONE_NEWUSER) and a set, null for no change. */
@@ -49,6 +50,16 @@ export function changeNamespaces(task: Task, set: NamespaceSet): void {
   const old = task.namespaces;
   task.namespaces = useNamespaces(namespaceSet(set));
   leaveNamespaces(old);
+}
+
+/** A program that is executed is in the time namespace that was meant for children (time_namespaces(7)). */
+export function enterTimeOfChildren(task: Task): void {
+  const { namespaces } = task;
+  if (namespaces.time !== namespaces.timeForChildren) {
+    namespaces.timeForChildren.frozen = true;
+    changeNamespaces(task, { ...namespaces, time: namespaces.timeForChildren });
+  }
+  tellShiftedTime(task);
 }
 
 /** unshare(2) of namespaces; the task's view of filesystems is its own already where it must be. 0 or -errno. */
@@ -92,6 +103,7 @@ export function enterNamespaces(task: Task, targets: readonly Namespace[]): numb
     set = next;
   }
   if (set !== task.namespaces) changeNamespaces(task, set);
+  tellShiftedTime(task);
   if (mounts) enterMounts(task, mounts);
   if (credentials !== task.credentials) commitCredentials(task, credentials);
   return 0;

@@ -49,6 +49,7 @@ import { RunningText } from '../vfs/write-access.ts';
 import { buryAddressSpace, buryThread, watchAddressSpace } from './address-spaces.ts';
 import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
+import { enterTimeOfChildren } from './enter-namespaces.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
 import { enlist, strike } from './pid-namespaces.ts';
 import { afterExec, noteExec } from './ptrace/events.ts';
@@ -235,6 +236,7 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   const isThere = joinAddressSpace(task, mm, blank);
   describeProgram(task, mm, prepared);
   resetForProgram(task, prepared);
+  enterTimeOfChildren(task);
   orderProgram(task, prepared);
   noteMapping(mm, installed as HostFd, program.path);
   const { interpreter } = program;
@@ -321,6 +323,7 @@ function describeProgram(task: Task, mm: AddressSpace, { program, stack, placeme
   mm.envEnd = stack.envEnd;
   mm.startStack = stack.stackPointer;
   mm.auxv = stack.auxv;
+  mm.vdso = u32[H_VDSO] + u32[H_VDSO + 1] * 4294967296;
   mm.startCode = base + image.low;
   mm.endCode = base + image.high;
   mm.startData = base + image.low;

@@ -32,7 +32,7 @@ class IntervalTimer implements TimerTarget {
     this.which = which;
     this.group = group;
     const kind = which === ITIMER_REAL ? WALL : which === ITIMER_VIRTUAL ? PROCESS_USER : PROCESS_CPU;
-    this.clock = { kind, id: CLOCK_MONOTONIC, group, thread: null };
+    this.clock = { kind, id: CLOCK_MONOTONIC, offset: 0, group, thread: null };
   }
 
   /** Time left in ns, 0 when it is off; one that is due still has a microsecond. */
@@ -86,7 +86,7 @@ class CpuLimit implements TimerTarget {
 
   constructor(group: ThreadGroup) {
     this.group = group;
-    this.clock = { kind: PROCESS_CPU, id: -1, group, thread: null };
+    this.clock = { kind: PROCESS_CPU, id: -1, offset: 0, group, thread: null };
   }
 
   expire(): void {

@@ -24,7 +24,7 @@ const MAP_MAX = 340;
 /** Credentials in a new user namespace, for the task or its child; -ENOSPC or -EPERM. */
 export function newUserCredentials(task: Task): Credentials | number {
   const old = task.credentials;
-  if (old.user.level >= MAX_USER_LEVEL) return -ENOSPC;
+  if (old.user.level > MAX_USER_LEVEL) return -ENOSPC;
   if (isChrooted(task)) return -EPERM;
   const unknown = idInto(old.user.uidMap, old.euid) === NO_ID || idInto(old.user.gidMap, old.egid) === NO_ID;
   if (unknown) return -EPERM;

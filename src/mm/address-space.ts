@@ -65,6 +65,10 @@ export class AddressSpace {
   startData = 0;
   endData = 0;
   auxv: Uint8Array = new Uint8Array(0);
+  /** Where the host's vDSO lies. */
+  vdso = 0;
+  /** Its clocks are told by the sentry (mm/vdso.ts). */
+  divertedClocks = false;
 
   /** The state of an address space copied by fork. */
   copy(): AddressSpace {
@@ -87,6 +91,8 @@ export class AddressSpace {
     copy.startData = this.startData;
     copy.endData = this.endData;
     copy.auxv = this.auxv;
+    copy.vdso = this.vdso;
+    copy.divertedClocks = this.divertedClocks;
     return copy;
   }
 }

@@ -71,7 +71,9 @@ function setDeadline(task: Task, address: UserAddress, realTime: boolean): numbe
   if (task.resumed) return 0;
   const time = readTimeout(task, address);
   if (time < 0) return time;
-  task.deadline = realTime ? monotonicNow() + time - host.clock_gettime(CLOCK_REALTIME) : time;
+  task.deadline = realTime
+    ? monotonicNow() + time - host.clock_gettime(CLOCK_REALTIME)
+    : time - task.namespaces.time.monotonic;
   return 0;
 }
 

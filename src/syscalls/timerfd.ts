@@ -17,6 +17,7 @@ import {
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import { TimerFile } from '../fs/timerfd/timerfd.ts';
+import { clockOffset } from '../kernel/clocks.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
 import { readS64, writeU64 } from '../platform/arena.ts';
@@ -50,7 +51,7 @@ export function timerfd_settime(
     const failed = report(task, file, old_value);
     if (failed < 0) return failed;
   }
-  file.set(value, interval, flags);
+  file.set(value, interval, flags, clockOffset(task.namespaces.time, file.clock));
   return 0;
 }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ECONNREFUSED, ENODEV, EOPNOTSUPP, EPERM } from '../../src/abi/errno.ts';
+import { ECONNREFUSED, EEXIST, ENODEV, EOPNOTSUPP, EPERM } from '../../src/abi/errno.ts';
 import { SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFINDEX, SIOCSIFMTU } from '../../src/abi/ioctl.ts';
 import { AF_INET, AF_NETLINK, MSG_DONTWAIT, SOCK_DGRAM, SOCK_RAW } from '../../src/abi/socket.ts';
 import type { Fd, UserAddress } from '../../src/base/brands.ts';
@@ -48,10 +48,13 @@ test('dumps', () => {
 test('refusals', () => {
   const task = newTask();
   const fd = call(task, sockets.socket, AF_NETLINK, SOCK_DGRAM, 0);
-  const change = ask(task, fd, 20, 5, '\0'.repeat(16));
+  const change = ask(task, fd, 24, 5, '\0'.repeat(16));
   assert.deepEqual([change[0].readUInt16LE(4), change[0].readInt32LE(16)], [2, -EPERM]);
   const up = ask(task, fd, 16, 5, `\0\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0`);
   assert.equal(up[0].readInt32LE(16), 0, 'it is up already');
+  const address = `\x02\x08\0\0\x01\0\0\0\x08\0\x02\0\x7f\0\0\x01`;
+  assert.equal(ask(task, fd, 20, 5, address)[0].readInt32LE(16), -EEXIST, 'the loopback has its address');
+  assert.equal(ask(task, fd, 20, 5, address.replace('\x7f', '\x0a'))[0].readInt32LE(16), -EOPNOTSUPP);
   const absent = ask(task, fd, RTM_GETLINK, 1, `\0\0\0\0\x09${'\0'.repeat(11)}`);
   assert.equal(absent[0].readInt32LE(16), -ENODEV);
   const elsewhere = task.memory.put(`\x10\0\0\0\x05\0\0\0\0\0\0\0`);

@@ -8,6 +8,7 @@ import { capable } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { DEAD, ID_UNSET, RUNNING, type Task } from '../../kernel/task.ts';
+import { offsetsText, writeOffsets } from '../../kernel/time-namespaces.ts';
 import { mapText, writeMap, writeSetgroups } from '../../kernel/user-namespaces.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
@@ -291,6 +292,14 @@ export const PROCESS_FILES: Readonly<Record<string, TextSource<Task>>> = {
   ...COMMON,
   mountstats: closed(mountStatsText),
   stat: open((task, pids) => statText(task, pids, true)),
+  timens_offsets: {
+    mode: 0o644,
+    read: (task) => (isGone(task) ? -ESRCH : offsetsText(task)),
+    write: (task, text) => {
+      if (isGone(task)) return -ESRCH;
+      return kernel.current ? writeOffsets(task, kernel.current, text) : -EPERM;
+    },
+  },
   timerslack_ns: {
     mode: 0o666,
     read: (task) => (isGone(task) ? -ESRCH : `${task.scheduling.timerSlack}\n`),

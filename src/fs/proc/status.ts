@@ -118,7 +118,7 @@ export function statText(task: Task, pids: PidNamespace, whole: boolean): string
     task.scheduling.nice,
     group.threads.size,
     0,
-    ticks(Math.max(0, task.startTime - kernel.bootTime)),
+    ticks(Math.max(0, task.startTime - kernel.bootTime + (kernel.current?.namespaces.time.boottime ?? 0))),
     peek ? Math.max(0, Number(number(23)) - hidden) : 0,
     peek ? number(24) : 0,
     Number.isFinite(rssLimit) ? rssLimit : INFINITY,

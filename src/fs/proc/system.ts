@@ -98,9 +98,10 @@ export function cpuField(cpu: number, name: string, otherwise: number): number {
   return line ? Number.parseInt(line.slice(line.indexOf(':') + 1), 10) : otherwise;
 }
 
-/** Seconds that the sandbox has been up. */
+/** Seconds that the sandbox has been up, for the reader. */
 export function uptime(): number {
-  return Math.max(0, monotonicNow() - kernel.bootTime) / NS;
+  const ahead = kernel.current?.namespaces.time.boottime ?? 0;
+  return Math.max(0, monotonicNow() - kernel.bootTime + ahead) / NS;
 }
 
 function countRunning(): number {

@@ -47,8 +47,8 @@ export class TimerFile extends OpenFile implements TimerTarget {
     this.clock = clock;
   }
 
-  /** Arms the timer: `value` (0 disarms) and `interval` in ns, TFD_TIMER_* flags. */
-  set(value: number, interval: number, flags: number): void {
+  /** Arms the timer: `value` (0 disarms) and `interval` in ns, TFD_TIMER_* flags; `ahead`: what the caller's clock is. */
+  set(value: number, interval: number, flags: number, ahead: number): void {
     cancelTimer(this.timer);
     this.expired = false;
     this.ticks = 0;
@@ -59,7 +59,7 @@ export class TimerFile extends OpenFile implements TimerTarget {
       return;
     }
     const now = monotonicNow();
-    const delay = flags & TFD_TIMER_ABSTIME ? value - this.clockNow(now) : value;
+    const delay = flags & TFD_TIMER_ABSTIME ? value - ahead - this.clockNow(now) : value;
     this.deadline = now + Math.max(0, delay);
     armTimer(this.timer, this.deadline);
   }

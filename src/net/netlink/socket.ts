@@ -3,8 +3,10 @@
 
 import { CAP_NET_ADMIN } from '../../abi/capability.ts';
 import {
+  EADDRNOTAVAIL,
   EAGAIN,
   ECONNREFUSED,
+  EEXIST,
   EINVAL,
   EMSGSIZE,
   ENETUNREACH,
@@ -14,13 +16,25 @@ import {
   EPERM,
 } from '../../abi/errno.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
-import { AF_INET6, AF_NETLINK, MSG_OOB, MSG_PEEK, MSG_TRUNC, SOCKADDR_NL_SIZE, SOL_NETLINK } from '../../abi/socket.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_NETLINK,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  SOCKADDR_NL_SIZE,
+  SOL_NETLINK,
+} from '../../abi/socket.ts';
 import { capableIn } from '../../base/credentials.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
+import { LOOPBACK4 } from '../inet/address.ts';
 import {
   addresses,
+  IFA_ADDRESS,
+  IFA_LOCAL,
   IFF_UP,
   IFLA_IFNAME,
   LOOPBACK_INDEX,
@@ -46,10 +60,12 @@ import {
   NLMSG_HEADER,
   netlinkMessage,
   objectBody,
+  RTM_DELADDR,
   RTM_GETADDR,
   RTM_GETLINK,
   RTM_GETNEIGH,
   RTM_GETROUTE,
+  RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_SETLINK,
   u32Bytes,
@@ -241,6 +257,7 @@ export class NetlinkSocket extends Socket {
     if (type === RTM_GETROUTE) return dump ? routes(this.network, family) : this.findRoute(family, request);
     if (dump && type === RTM_GETNEIGH) return neighbours(this.network, family);
     if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.changeLink(request);
+    if (type === RTM_NEWADDR || type === RTM_DELADDR) return this.changeAddress(request, type === RTM_NEWADDR);
     // Requests to read have numbers of the form 4n + 2; all others would change something.
     return (type & 3) === 2 ? -EOPNOTSUPP : -EPERM;
   }
@@ -276,6 +293,22 @@ export class NetlinkSocket extends Socket {
     if (request.length !== NLMSG_HEADER + 16 || (flags ^ loopbackFlags(this.network)) & change & ~IFF_UP)
       return -EOPNOTSUPP;
     if (change & IFF_UP) this.network.setLoopback((flags & IFF_UP) !== 0);
+    return [];
+  }
+
+  /** As "ip addr add 127.0.0.1/8 dev lo" asks; the loopback has no other address, and others are not set up here. */
+  private changeAddress(request: Buffer, add: boolean): RouteObject[] | number {
+    const task = kernel.current;
+    const { network } = this;
+    if (!task || !capableIn(network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
+    if (request.length < NLMSG_HEADER + 8) return -EINVAL;
+    const [family, prefix] = [request[NLMSG_HEADER], request[NLMSG_HEADER + 1]];
+    if (request.readInt32LE(NLMSG_HEADER + 4) !== LOOPBACK_INDEX) return -ENODEV;
+    const address =
+      attributeOf(request, NLMSG_HEADER + 8, IFA_LOCAL) ?? attributeOf(request, NLMSG_HEADER + 8, IFA_ADDRESS);
+    if (family !== AF_INET || prefix !== 8 || address !== LOOPBACK4) return -EOPNOTSUPP;
+    if (add === network.loopbackHasAddress) return add ? -EEXIST : -EADDRNOTAVAIL;
+    network.loopbackHasAddress = add;
     return [];
   }
 
