@@ -9,7 +9,8 @@ import { kernel } from '../kernel/kernel.ts';
 import { countSites, type SiteCount } from '../mm/call-sites.ts';
 import { countOwnAnswers } from '../platform/slots.ts';
 import type { SentryArguments } from './arguments.ts';
-import { setGuestsGoneHook } from './loop.ts';
+import { measureTurns, setGuestsGoneHook } from './loop.ts';
+import { Turns } from './turns.ts';
 
 const KILLED = 137;
 
@@ -20,8 +21,10 @@ export const endHooks: (() => void)[] = [];
 export function prepareEnd(args: SentryArguments, spec: SandboxSpec): void {
   const hostCounts = spec.stats ? countHostCalls() : null;
   const siteCounts = spec.stats ? countSites() : null;
+  const turns = new Turns();
+  if (spec.stats) measureTurns(turns);
   endHooks.push(() => {
-    if (hostCounts && siteCounts) writeSync(args.log, report(hostCounts, siteCounts));
+    if (hostCounts && siteCounts) writeSync(args.log, report(hostCounts, siteCounts, turns));
   });
   setSandboxEndHook((status) => endSandbox(exitStatus(status)));
   setGuestsGoneHook(() => endSandbox(KILLED));
@@ -64,7 +67,7 @@ function reportSites(counts: ReadonlyMap<string, SiteCount>): string {
   return `cloister: of them by a trap: ${kernel.traps} (${share} %)\n  ${names.join(', ')}\n`;
 }
 
-function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string, SiteCount>): string {
+function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string, SiteCount>, turns: Turns): string {
   const served = TABLE.flatMap((entry): [string, number][] =>
     entry && kernel.callCounts[entry.nr] > 0 ? [[entry.name, kernel.callCounts[entry.nr]]] : [],
   );
@@ -72,7 +75,8 @@ function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string,
     `cloister: guest system calls answered by the sentry: ${list(served)}` +
     reportSites(siteCounts) +
     `cloister: calls that needed nobody, answered in the programs' own threads: ${countOwnAnswers()}\n` +
-    `cloister: calls the sentry made on the host for them: ${list([...hostCounts])}`
+    `cloister: calls the sentry made on the host for them: ${list([...hostCounts])}` +
+    `cloister: longest turns of the sentry's loop, ms: ${turns.report()}\n`
   );
 }
 

@@ -12,6 +12,7 @@ import { prepareSlots, slotsPrepared } from '../platform/slots.ts';
 import { blanksMissing, refillBlanks } from '../platform/zygote.ts';
 import { retryCall } from '../syscalls/dispatch.ts';
 import { serveRing } from './rings.ts';
+import { callName, ringName, type Turns } from './turns.ts';
 
 const FOREVER = -1;
 const NOW = 0;
@@ -20,6 +21,13 @@ const MILLISECOND = 1e6;
 
 let libuvReady = false;
 let onGuestsGone: () => void = () => {};
+
+/** For --stats: measures every piece of work. */
+let turns: Turns | null = null;
+
+export function measureTurns(value: Turns): void {
+  turns = value;
+}
 
 /** What is to happen when no guest process is left although init has not ended. */
 export function setGuestsGoneHook(hook: () => void): void {
@@ -52,14 +60,24 @@ function turn(): void {
 /** One wait and what it brings. False when libuv's timer is due. */
 function step(libuvDeadline: number): boolean {
   const slot = native.next(takeUnsent(), timeoutUntil(libuvDeadline));
-  if (slot >= 0) serveRing(slot);
+  if (turns) measuredStep(turns, slot);
+  else if (slot >= 0) serveRing(slot);
   else if (slot === NEXT_EVENTS) deliverHostEvents();
   else if (slot === NEXT_GONE) onGuestsGone();
   const now = native.clock[0];
-  if (nextDeadline() <= now) fireTimers(now);
+  if (nextDeadline() <= now) {
+    if (turns) turns.measure('timers', () => fireTimers(now));
+    else fireTimers(now);
+  }
   if (hasRunnable()) retryRunnable();
   if (slot === NEXT_TIMEOUT || slot === NEXT_STRANGER) maintain();
   return now < libuvDeadline;
+}
+
+function measuredStep(measure: Turns, slot: number): void {
+  if (slot >= 0) measure.measure(ringName(slot), () => serveRing(slot));
+  else if (slot === NEXT_EVENTS) measure.measure('host events', deliverHostEvents);
+  else if (slot === NEXT_GONE) onGuestsGone();
 }
 
 /** Nanoseconds the wait may last. Idle work that is still to be done makes it return at once, after all rings. */
@@ -79,6 +97,9 @@ function maintain(): void {
 
 function retryRunnable(): void {
   for (let rounds = 0; hasRunnable() && rounds < 64; rounds++) {
-    for (const task of takeRunnable()) retryCall(task);
+    for (const task of takeRunnable()) {
+      if (turns) turns.measure(`${callName(task.nr)} again`, () => retryCall(task));
+      else retryCall(task);
+    }
   }
 }
