@@ -11,6 +11,7 @@ import { block, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { allocateScratch, IO_CHUNK } from '../platform/arena.ts';
 import { askPermission, notifyFile } from '../vfs/notify.ts';
@@ -48,6 +49,7 @@ export function pump(task: Task, job: Pumping): number {
     if (written < 0) return stop(task, job, to, POLLOUT, written, done);
     if (from instanceof PipeFile) from.read(at, written);
     done += written;
+    if (done < length && turnIsOver()) return yieldTurn(task, done);
   }
   if (done > 0) {
     notifyFile(from, IN_ACCESS);

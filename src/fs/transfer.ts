@@ -27,6 +27,7 @@ import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
 import { askPermission, notifyDentry, notifyFile } from '../vfs/notify.ts';
@@ -105,10 +106,10 @@ export function withAppend(file: OpenFile, flags: number, run: () => number): nu
  */
 export function readLoaded(task: Task, file: OpenFile, offset: number, again = false): number {
   const own = offset === AT_POSITION && file.seekable;
-  const start = own ? file.position : Math.max(offset, 0);
+  const start = startOf(task, own ? file.position : Math.max(offset, 0));
   const allowed = askPermission(task, file, FAN_ACCESS_PERM);
   if (allowed !== 0) return allowed;
-  const n = total <= IO_CHUNK ? readOnce(task, file, start) : readPieces(task, file, start);
+  const n = total <= IO_CHUNK ? readOnce(task, file, start) : readInTurns(task, file, start);
   if (n === -EAGAIN) return wait(task, file, POLLIN, 0, again);
   if (n > 0) {
     if (own) file.position = start + n;
@@ -119,7 +120,7 @@ export function readLoaded(task: Task, file: OpenFile, offset: number, again = f
 
 /** The same without waiting, and what was read is in the guest's memory when this returns. */
 export function readLoadedNow(task: Task, file: OpenFile, offset: number): number {
-  const n = readPieces(task, file, offset);
+  const n = readPieces(task, file, offset, 0, false);
   if (n > 0) notifyFile(file, IN_ACCESS);
   return n;
 }
@@ -140,13 +141,27 @@ function readOnce(task: Task, file: OpenFile, offset: number): number {
   return n;
 }
 
-/** Big reads go through scratch, buffer by buffer, and are written to the guest at once. */
-function readPieces(task: Task, file: OpenFile, offset: number): number {
+/** A turn of a big read: bytes in all when it is done, -errno, or WAIT. */
+function readInTurns(task: Task, file: OpenFile, offset: number): number {
+  const before = task.resumed ? task.progress : 0;
+  const n = readPieces(task, file, offset, before, true);
+  return n === MORE ? yieldTurn(task, piecesDone) : n;
+}
+
+/** What readPieces() returns when there is more to read, and how much it has read then. */
+const MORE = -65600;
+let piecesDone = 0;
+
+/**
+ * Big reads go through scratch, buffer by buffer, and are written to the guest at once; the first `before` bytes have been
+ * read already. With `inTurns` it stops when its turn is over.
+ */
+function readPieces(task: Task, file: OpenFile, offset: number, before: number, inTurns: boolean): number {
   const at = allocateScratch(IO_CHUNK);
   if (at < 0) return at;
-  let done = 0;
-  for (let i = 0; i < count; i++) {
-    for (let filled = 0; filled < lengths[i]; ) {
+  let done = before;
+  for (let i = 0, passed = 0; i < count; passed += lengths[i++]) {
+    for (let filled = Math.max(0, done - passed); filled < lengths[i]; ) {
       const length = Math.min(IO_CHUNK, lengths[i] - filled);
       const n = file.read(at, length, offset + done);
       if (n <= 0) return done > 0 ? done : n;
@@ -155,9 +170,18 @@ function readPieces(task: Task, file: OpenFile, offset: number): number {
       done += n;
       filled += n;
       if (n < length) return done;
+      if (!inTurns || done >= total || !turnIsOver()) continue;
+      piecesDone = done;
+      return MORE;
     }
   }
   return done;
+}
+
+/** Where a transfer began, also when others have moved the file's position since. */
+function startOf(task: Task, position: number): number {
+  if (!task.resumed || task.progress === 0) task.transferStart = position;
+  return task.transferStart;
 }
 
 // ---- writing ----
@@ -167,7 +191,7 @@ function readPieces(task: Task, file: OpenFile, offset: number): number {
  */
 export function writeLoaded(task: Task, file: OpenFile, offset: number, again = false): number {
   const own = offset === AT_POSITION && file.seekable;
-  const start = own ? file.position : Math.max(offset, 0);
+  const start = startOf(task, own ? file.position : Math.max(offset, 0));
   const room = checkRegular(task, file, start);
   if (room < 0) return room;
   const n = writePieces(task, file, start, Math.min(total, room), again);
@@ -203,6 +227,7 @@ function writePieces(task: Task, file: OpenFile, offset: number, length: number,
     }
     done += n;
     if (n === 0 || !file.takesParts) break;
+    if (done < length && turnIsOver()) return yieldTurn(task, done);
   } while (done < length);
   return done;
 }
@@ -231,7 +256,8 @@ function checkRegular(task: Task, file: OpenFile, offset: number): number {
   const limit = task.group.limits.soft[RLIMIT_FSIZE];
   // NaN: a file of the host that keeps its position there (hostio), and whose limit is the host's.
   if (limit === Infinity || total === 0 || Number.isNaN(offset)) return RW_MAX;
-  const room = limit - (file.flags & O_APPEND ? inode.size : offset);
+  const before = task.resumed ? task.progress : 0;
+  const room = limit - (file.flags & O_APPEND ? inode.size - before : offset);
   if (room > 0) return room;
   sendSignalToTask(task, signalInfo(SIGXFSZ, SI_KERNEL));
   return -EFBIG;

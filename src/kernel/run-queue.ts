@@ -7,6 +7,8 @@ const BLOCKED = 2;
 const RESUMED = 7;
 let queue: Task[] = [];
 let spare: Task[] = [];
+let later: Task[] = [];
+let spareLater: Task[] = [];
 
 /** Queues a blocked task for a retry of its call, or one that its tracer lets go. Harmless when it is neither, or queued. */
 export function makeRunnable(task: Task): void {
@@ -25,5 +27,24 @@ export function takeRunnable(): readonly Task[] {
   queue = spare;
   queue.length = 0;
   spare = taken;
+  return taken;
+}
+
+/** Queues a blocked task whose call is to go on when others have had a turn. */
+export function makeRunnableLater(task: Task): void {
+  task.queued = true;
+  later.push(task);
+}
+
+export function hasLater(): boolean {
+  return later.length > 0;
+}
+
+/** Takes those whose calls are to go on now. */
+export function takeLater(): readonly Task[] {
+  const taken = later;
+  later = spareLater;
+  later.length = 0;
+  spareLater = taken;
   return taken;
 }

@@ -97,6 +97,8 @@ export class Task implements Waiter {
   /** A host descriptor that travels with the next answer, and the number it gets in the guest's process; -1 for none. */
   sentDescriptor = -1;
   sentDescriptorAs = -1;
+  /** Where in the file a long transfer began. */
+  transferStart = 0;
   /** Where the pending call trapped (the instruction after it), 0 if it came from a patched site. */
   trappedAt = 0;
   /** Answer withheld while the group is stopped. */

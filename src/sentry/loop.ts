@@ -3,7 +3,8 @@
 
 import { POLLIN } from '../abi/poll.ts';
 import { monotonicNow } from '../base/clock.ts';
-import { hasRunnable, takeRunnable } from '../kernel/run-queue.ts';
+import { hasLater, hasRunnable, takeLater, takeRunnable } from '../kernel/run-queue.ts';
+import type { Task } from '../kernel/task.ts';
 import { fireTimers, nextDeadline } from '../kernel/timers.ts';
 import { flushAnswers, takeUnsent } from '../platform/answer.ts';
 import { deliverHostEvents, watchHostFd } from '../platform/host-events.ts';
@@ -70,6 +71,7 @@ function step(libuvDeadline: number): boolean {
     else fireTimers(now);
   }
   if (hasRunnable()) retryRunnable();
+  if (hasLater()) for (const task of takeLater()) retry(task, ' on');
   if (slot === NEXT_TIMEOUT || slot === NEXT_STRANGER) maintain();
   return now < libuvDeadline;
 }
@@ -82,7 +84,7 @@ function measuredStep(measure: Turns, slot: number): void {
 
 /** Nanoseconds the wait may last. Idle work that is still to be done makes it return at once, after all rings. */
 function timeoutUntil(libuvDeadline: number): number {
-  if (hasRunnable() || blanksMissing() || !slotsPrepared()) return NOW;
+  if (hasRunnable() || hasLater() || blanksMissing() || !slotsPrepared()) return NOW;
   const deadline = Math.min(nextDeadline(), libuvDeadline);
   if (deadline === Number.POSITIVE_INFINITY) return FOREVER;
   // The clock as the last wait read it: a host call less per call served, for a few microseconds of lateness.
@@ -97,9 +99,11 @@ function maintain(): void {
 
 function retryRunnable(): void {
   for (let rounds = 0; hasRunnable() && rounds < 64; rounds++) {
-    for (const task of takeRunnable()) {
-      if (turns) turns.measure(`${callName(task.nr)} again`, () => retryCall(task));
-      else retryCall(task);
-    }
+    for (const task of takeRunnable()) retry(task, ' again');
   }
+}
+
+function retry(task: Task, how: string): void {
+  if (turns) turns.measure(callName(task.nr) + how, () => retryCall(task));
+  else retryCall(task);
 }

@@ -1,6 +1,6 @@
 // Changing attributes: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), umask(2) and their forms.
 
-import { EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE } from '../abi/errno.ts';
+import { EBADF, EFBIG, EINTR, EINVAL, ENODEV, ENOSPC, EOPNOTSUPP, EPERM, ESPIPE } from '../abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -21,15 +21,18 @@ import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, UTIME_NOW, UTIME_OMIT } from '../abi
 import { type Fd, NULL, type UserAddress } from '../base/brands.ts';
 import type { Timestamp } from '../base/clock.ts';
 import { breakLeases } from '../fs/leases.ts';
+import { WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { readS64 } from '../platform/arena.ts';
 import { changeMode, changeOwner, changeTimes, checkSizeLimit, currentTime, truncateInode } from '../vfs/attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
-import type { Inode } from '../vfs/inode.ts';
+import type { Inode, StatFs } from '../vfs/inode.ts';
 import { isAppendOnly, isFixed } from '../vfs/inode-flags.ts';
 import { notifyDentry, notifyFile } from '../vfs/notify.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const CWD = AT_FDCWD as Fd;
@@ -214,9 +217,22 @@ export function ftruncate(task: Task, fd: Fd, length: number): number {
   if (isAppendOnly(file.inode)) return -EPERM;
   const r = withinLimit(task, length);
   if (r < 0) return r;
-  const cut = file.truncate(length);
+  const cut = shrinkInTurns(task, file, length);
   if (cut === 0) notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
   return cut;
+}
+
+/** Bytes that are cut off before others are looked after, at the least; of a file that is mostly a hole, more. */
+const SHRINK_PIECE = 8 << 20;
+const SHRINK_PART = 128;
+
+function shrinkInTurns(task: Task, file: OpenFile, length: number): number {
+  for (;;) {
+    const surplus = file.inode.size - length;
+    const r = file.truncate(length + Math.max(0, surplus - Math.max(SHRINK_PIECE, Math.floor(surplus / SHRINK_PART))));
+    if (r < 0 || surplus <= SHRINK_PIECE) return r;
+    if (turnIsOver() && yieldTurn(task, 0) === WAIT) return WAIT;
+  }
 }
 
 /** A file may grow to this length; beyond RLIMIT_FSIZE -EFBIG, and SIGXFSZ is sent. */
@@ -254,7 +270,53 @@ export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len:
     const r = withinLimit(task, offset + len);
     if (r < 0) return r;
   }
-  const allocated = file.allocate(mode, offset, len);
+  const allocated = MOVING_MODES.includes(mode)
+    ? file.allocate(mode, offset, len)
+    : inTurns(task, file, mode, offset, len);
   if (allocated === 0) notifyFile(file, IN_MODIFY);
   return allocated;
+}
+
+const space: StatFs = {
+  type: 0,
+  blockSize: 0,
+  blocks: 0,
+  blocksFree: 0,
+  blocksAvailable: 0,
+  files: 0,
+  filesFree: 0,
+  nameMax: 0,
+  flags: 0,
+};
+
+/** Bytes that the file's file system has left; Infinity where it does not say. */
+function freeSpace(file: OpenFile): number {
+  const r = file.inode.superblock.statfs(space);
+  return r < 0 || space.blocks === 0 ? Number.POSITIVE_INFINITY : space.blocksFree * space.blockSize;
+}
+
+/** Modes that move what comes after: not to be done by halves. */
+const MOVING_MODES = [FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE];
+
+/** Bytes that are allocated before others are looked after. */
+const ALLOCATE_PIECE = 2 << 20;
+
+function inTurns(task: Task, file: OpenFile, mode: number, offset: number, length: number): number {
+  let done = task.resumed ? task.progress : 0;
+  // Refused as a whole rather than when everything that there is has been taken.
+  if (done === 0 && !(mode & FALLOC_FL_PUNCH_HOLE) && offset + length - file.inode.size > freeSpace(file))
+    return -ENOSPC;
+  while (done < length) {
+    const least =
+      mode & FALLOC_FL_PUNCH_HOLE ? Math.max(SHRINK_PIECE, Math.floor(length / SHRINK_PART)) : ALLOCATE_PIECE;
+    const piece = Math.min(length - done, least);
+    const r = file.allocate(mode, offset + done, piece);
+    if (r < 0) return r;
+    done += piece;
+    if (done < length && turnIsOver()) {
+      const n = yieldTurn(task, done);
+      return n === WAIT ? WAIT : -EINTR;
+    }
+  }
+  return 0;
 }

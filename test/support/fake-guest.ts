@@ -20,6 +20,7 @@ import { fireTimers } from '../../src/kernel/timers.ts';
 import type { AddressSpace } from '../../src/mm/address-space.ts';
 import { UserMemory } from '../../src/mm/user-memory.ts';
 import { bindArena, resetScratch, SCRATCH, SCRATCH_SIZE, u8 } from '../../src/platform/arena.ts';
+import { native } from '../../src/platform/native.ts';
 import type { FsContext } from '../../src/vfs/dentry.ts';
 import { FdTable } from '../../src/vfs/fd-table.ts';
 
@@ -31,6 +32,8 @@ export function setUp(): void {
   if (u8.length > 0) return;
   bindArena(new ArrayBuffer(SCRATCH + SCRATCH_SIZE));
   loadAddon(join(import.meta.dirname, '../../dist/cloister.node'));
+  // No loop has waited yet: a turn lasts as long as a handler likes.
+  native.clock[0] = Number.POSITIVE_INFINITY;
 }
 
 /** Guest memory from address 0x1000 to 4 MiB, as an array. */

@@ -34,6 +34,8 @@ export function setUpHost(): void {
   if (u8.length > 0) return;
   loadAddon(join(import.meta.dirname, '../../dist/cloister.node'));
   bindArena(native.arenaCreate());
+  // No loop has waited yet: a turn lasts as long as a handler likes.
+  native.clock[0] = Number.POSITIVE_INFINITY;
   process.umask(0);
 }
 

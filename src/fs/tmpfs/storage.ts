@@ -15,6 +15,7 @@ import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import { allocateScratch, buffer, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
 import { reopenReadonly } from '../../platform/host-proc.ts';
+import { giveBack } from './give-back.ts';
 
 const LARGE = 64 << 10;
 /** What a buffer may hold when there is no memfd to be had. */
@@ -38,6 +39,8 @@ export class Storage {
   private bytes: Buffer | null = null;
   /** Parts were skipped or cut out, so that pages cannot be told from the size. */
   private sparse = false;
+  /** A guest may have it mapped. */
+  private lent = false;
 
   read(at: number, length: number, offset: number): number {
     const n = Math.min(length, this.size - offset);
@@ -141,9 +144,16 @@ export class Storage {
     return this.fd < 0 || host.fcntl(this.fd, F_ADD_SEALS, F_SEAL_WRITE) !== -EBUSY;
   }
 
+  /** A descriptor for guests to map. From then on the pages live as long as a mapping does. */
+  lend(mayWrite: boolean): HostFd | number {
+    this.lent = true;
+    return mayWrite ? this.descriptor() : this.readonlyDescriptor();
+  }
+
   free(): void {
     if (this.fd >= 0) {
-      host.close(this.fd);
+      if (this.lent) host.close(this.fd);
+      else giveBack(this.fd, this.size);
       memfds--;
     }
     if (this.readonlyFd >= 0) host.close(this.readonlyFd);

@@ -407,7 +407,7 @@ export class TmpfsInode extends Inode {
 
   override mapData(_protection: number, mayWrite: boolean): HostFd | number {
     if (!this.storage) return -EOPNOTSUPP;
-    return mayWrite ? this.storage.descriptor() : this.storage.readonlyDescriptor();
+    return this.storage.lend(mayWrite);
   }
 
   /** Has the host refuse writes, as the last word on what is mapped; false while it is mapped for writing. */
