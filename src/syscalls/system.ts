@@ -79,7 +79,10 @@ export function sysinfo(task: Task, address: UserAddress): number {
   if (at < 0) return at;
   const r = host.sysinfo(at);
   if (r < 0) return r;
-  writeU64(at + SYSINFO_UPTIME, Math.max(0, Math.ceil((monotonicNow() - kernel.bootTime + task.namespaces.time.boottime) / 1e9)));
+  writeU64(
+    at + SYSINFO_UPTIME,
+    Math.max(0, Math.ceil((monotonicNow() - kernel.bootTime + task.namespaces.time.boottime) / 1e9)),
+  );
   u16[(at + SYSINFO_PROCS) >>> 1] = kernel.tasks.size;
   return 0;
 }
