@@ -237,12 +237,9 @@ function awaitsOthers(init: ThreadGroup): boolean {
   for (const other of [...pidNamespace.groups.values()]) {
     if (other !== init && other.status < 0) killGroup(other, SIGKILL, null);
   }
-  return init.status >= 0 || hasLiving(pidNamespace, init);
-}
-
-function hasLiving({ groups }: PidNamespace, init: ThreadGroup): boolean {
-  for (const group of groups.values()) if (group !== init && group.status < 0) return true;
-  return false;
+  // What it has not waited for goes now; a zombie with its parent outside is still to be waited for there.
+  for (const child of [...init.children]) if (child.status >= 0) reap(child);
+  return init.status >= 0 || pidNamespace.groups.size > 1;
 }
 
 function finishGroup(group: ThreadGroup): void {
@@ -253,11 +250,6 @@ function finishGroup(group: ThreadGroup): void {
   hangUpOrphans(group);
   group.exitQueue.wake(1);
   notifyParent(group);
-  for (let at: PidNamespace | null = group.pidNamespace; at !== null; at = at.parent) {
-    const { init } = at;
-    const waits = at.closed && init !== null && init.status < 0 && init.threads.size === 0;
-    if (waits && !hasLiving(at, init)) finishGroup(init);
-  }
 }
 
 /** Children go to the nearest subreaper of the pid namespace, else to its init; their parent-death signals are sent. */
@@ -337,4 +329,9 @@ export function reap(group: ThreadGroup): void {
   const { session } = group.processGroup;
   if (!session.groups.has(group.processGroup.id)) strike('processGroups', group.processGroup);
   if (session.groups.size === 0) strike('sessions', session);
+  for (let at: PidNamespace | null = group.pidNamespace; at !== null; at = at.parent) {
+    const { init } = at;
+    const waits = at.closed && init !== null && init.status < 0 && init.threads.size === 0;
+    if (waits && at.groups.size === 1) finishGroup(init);
+  }
 }

@@ -2,6 +2,7 @@
 // long as somebody has it open or has mounted it, and holds the namespace meanwhile.
 
 import { EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY } from '../abi/fcntl.ts';
 import {
   NS_GET_ID,
   NS_GET_MNTNS_ID,
@@ -83,7 +84,7 @@ export class NamespaceInode extends Inode {
   }
 
   override open(path: Path, flags: number): OpenFile | number {
-    return new NamespaceFile(path, this, flags);
+    return (flags & O_ACCMODE) === O_RDONLY ? new NamespaceFile(path, this, flags) : -EPERM;
   }
 
   override setattr(): number {

@@ -16,6 +16,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
+  namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
 };
 

@@ -219,7 +219,7 @@ export function statusText(task: Task, pids: PidNamespace): string {
     `Uid:\t${ids(uidMap, credentials.uid, credentials.euid, credentials.suid, credentials.fsuid)}\n` +
     `Gid:\t${ids(gidMap, credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid)}\n` +
     `FDSize:\t${task.state === DEAD ? 0 : tableSize(task)}\n` +
-    `Groups:\t${credentials.groups.map((gid) => `${shownId(gidMap, gid)} `).join('')}\n` +
+    `Groups:\t${credentials.groups.map((gid) => shownId(gidMap, gid)).join(' ')} \n` +
     `NStgid:\t${inward(group)}\nNSpid:\t${inward(task)}\nNSpgid:\t${inward(group.processGroup)}\nNSsid:\t${inward(session)}\nKthread:\t0\n` +
     memoryLines(task) +
     (task.state === DEAD ? '' : 'CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n') +

@@ -158,7 +158,9 @@ export abstract class InetSocket extends Socket {
     if (typeof wanted === 'number') return wanted;
     if (this.localPort !== 0) return -EINVAL;
     if (!this.speaks(wanted.host)) return -EINVAL;
-    const admitted = isAny(wanted.host) || this.isHere(wanted.host) || this.outside?.admitsBind(wanted.host);
+    // 127.0.0.0/8 is this machine's even while nothing gets there.
+    const own = isLoopback(wanted.host) && wanted.host.length === 4;
+    const admitted = isAny(wanted.host) || own || this.isHere(wanted.host) || this.outside?.admitsBind(wanted.host);
     if (!admitted) return -EADDRNOTAVAIL;
     const low = wanted.port > 0 && wanted.port < FIRST_FREE_PORT;
     if (low && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
