@@ -82,7 +82,7 @@ static void transfers(void) {
   rv = prepare(IOCB_CMD_FSYNC, fd, NULL, 0, 0);
   wv = prepare(IOCB_CMD_FDSYNC, fd, NULL, 0, 0);
   SAY(submit(&rv, &wv));
-  SAY(events(0, 8, 0));
+  SAY(events(3, 8, -1));
   wv = prepare(IOCB_CMD_PWRITE, fd, out, 1, 0);
   wv.aio_rw_flags = RWF_APPEND;
   SAY(submit(&wv, NULL));

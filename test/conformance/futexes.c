@@ -278,8 +278,9 @@ static void several(void) {
   SAY(waitv(waiters, 3, &soon, CLOCK_REALTIME));
   ualarm(0, 0);
   pthread_create(&thread, NULL, newer, NULL);
-  SAY(syscall(455, &words[3], 0ul, 2ul, 2, NULL, 0));
+  long woken = syscall(455, &words[3], 0ul, 2ul, 2, NULL, 0);
   pthread_join(thread, NULL);
+  SAY(woken);
   SAY(syscall(455, &words[3], 1ul, 2ul, 2, NULL, 0));
   SAY(syscall(455, &words[3], 0ul, 0ul, 2, NULL, 0));
   SAY(syscall(456, waiters, 0, 1, 1));
