@@ -44,6 +44,7 @@ import { changeNamespaces, type PreparedNamespaces, prepareNamespaces } from './
 import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { kernel } from './kernel.ts';
+import { inheritKeys } from './keys/keyrings.ts';
 import { exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
 import type { NamespaceSet } from './namespaces.ts';
@@ -207,6 +208,7 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, { identi
   child.inherit(parent);
   const set = childNamespaces(parent, namespaces.set, flags);
   if (set) changeNamespaces(child, set);
+  inheritKeys(child, parent);
   // A thread starts without an alternate stack; a process (also one made by vfork) keeps its parent's.
   if (!sharesMemory || flags & CLONE_VFORK) {
     child.altstackBase = parent.altstackBase;

@@ -51,6 +51,7 @@ import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
 import { enterTimeOfChildren } from './enter-namespaces.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
+import { dropOwnKeyrings } from './keys/keyrings.ts';
 import { enlist, strike } from './pid-namespaces.ts';
 import { afterExec, noteExec } from './ptrace/events.ts';
 import { tracedByWeaker, unlink } from './ptrace/tracing.ts';
@@ -353,6 +354,7 @@ function resetForProgram(task: Task, { program, credentials, readable }: Prepare
   for (const file of closing) file.flush(task);
   dropAll(closing);
   group.hasExecuted = true;
+  dropOwnKeyrings(task);
   commitExecCredentials(task, credentials, readable);
   task.robustList = 0 as UserAddress;
   task.name = program.name.slice(program.name.lastIndexOf('/') + 1).slice(0, COMM_LENGTH);

@@ -10,6 +10,8 @@ import { UserMemory } from '../mm/user-memory.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { IntervalTimers } from './interval-timers.ts';
+import type { Key } from './keys/key.ts';
+import type { ThreadKeys } from './keys/keyrings.ts';
 import type { Limits } from './limits.ts';
 import { initialNamespaces, leaveNamespaces, type Namespaces, useNamespaces } from './namespaces.ts';
 import type { Numbered, PidNamespace } from './pid-namespaces.ts';
@@ -124,6 +126,8 @@ export class Task implements Waiter {
   robustList = 0 as UserAddress;
   /** Its wait for a futex with priority inheritance (kernel/pi-futex.ts), else null. */
   piWait: object | null = null;
+  /** Its keyrings (kernel/keys/keyrings.ts). */
+  readonly keys: ThreadKeys = { thread: null, session: null, requestDefault: 0 };
   /** TLS base that a forked child starts with, when it is not its parent's; 0 otherwise. */
   initialTls = 0;
   /** The vfork parent that waits until this task gives its address space back. */
@@ -244,6 +248,8 @@ export class ThreadGroup {
   /** /proc/PID/oom_score_adj: -1000 to 1000. */
   oomScoreAdjust = 0;
   parentDeathSignal = 0;
+  /** The process's keyring, as `thread` of the same. */
+  readonly keys: { thread: Key | null } = { thread: null };
   /** What it has used in host processes that it left, by exec or by its end. */
   readonly pastUsage = new Usage();
   /** It has ended: `pastUsage` is all there will be. */

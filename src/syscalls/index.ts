@@ -19,6 +19,7 @@ import * as futex from './futex.ts';
 import * as inotify from './inotify.ts';
 import * as inspect from './inspect.ts';
 import * as intervalTimer from './interval-timer.ts';
+import * as keys from './keys.ts';
 import * as limits from './limits.ts';
 import * as lsm from './lsm.ts';
 import * as memory from './memory.ts';
@@ -73,6 +74,7 @@ export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...inotify,
   ...inspect,
   ...intervalTimer,
+  ...keys,
   ...limits,
   ...memory,
   ...memoryLock,

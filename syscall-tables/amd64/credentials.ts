@@ -1,8 +1,8 @@
 // Calls on user and group ids, capabilities and keys.
 
-import { enosys, kernel, type SyscallEntry } from '../types.ts';
+import { kernel, type SyscallEntry } from '../types.ts';
 
-const KEYS = 'as on a kernel without CONFIG_KEYS';
+const KEYS = 'types keyring, user, logon, big_key; no helper that makes keys on request';
 const LSM = 'no security module has attributes here';
 
 export const CREDENTIALS: readonly SyscallEntry[] = [
@@ -24,19 +24,24 @@ export const CREDENTIALS: readonly SyscallEntry[] = [
   kernel(123, 'setfsgid', { fsgid: 'gid' }),
   kernel(125, 'capget', { header: 'inout(cap_header)', data: 'out(cap_data)' }),
   kernel(126, 'capset', { header: 'inout(cap_header)', data: 'in(cap_data)' }),
-  enosys(
+  kernel(
     248,
     'add_key',
     { type: 'string', description: 'string', payload: 'addr', plen: 'size', keyring: 'int' },
-    KEYS,
+    { note: KEYS },
   ),
-  enosys(
+  kernel(
     249,
     'request_key',
     { type: 'string', description: 'string', callout_info: 'addr', dest_keyring: 'int' },
-    KEYS,
+    { note: KEYS },
   ),
-  enosys(250, 'keyctl', { cmd: 'int', arg2: 'ulong', arg3: 'ulong', arg4: 'ulong', arg5: 'ulong' }, KEYS),
+  kernel(
+    250,
+    'keyctl',
+    { cmd: 'int', arg2: 'arg', arg3: 'arg', arg4: 'arg', arg5: 'arg' },
+    { note: 'no asymmetric keys (DH_COMPUTE, PKEY_*), no WATCH_KEY: EOPNOTSUPP' },
+  ),
   kernel(459, 'lsm_get_self_attr', { attr: 'uint', ctx: 'addr', size: 'addr', flags: 'hex' }, { note: LSM }),
   kernel(460, 'lsm_set_self_attr', { attr: 'uint', ctx: 'addr', size: 'uint', flags: 'hex' }, { note: LSM }),
   kernel(461, 'lsm_list_modules', { ids: 'addr', size: 'addr', flags: 'hex' }),

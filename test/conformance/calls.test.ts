@@ -15,6 +15,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
+  keys: ['adding', 'special', 'rights', 'linking', 'dying'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
   namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],

@@ -11,6 +11,7 @@ import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
+import { KEY_FILES } from './keys.ts';
 import { netFiles } from './net.ts';
 import { taskIno } from './numbers.ts';
 import { SETTINGS } from './sysctl.ts';
@@ -74,6 +75,7 @@ class ProcRoot extends VirtualDirectory {
     this.fixed.add('mounts', new VirtualSymlink(superblock, superblock.nextIno(), 'self/mounts'));
     this.fixed.add('net', new VirtualSymlink(superblock, superblock.nextIno(), 'self/net'));
     grow(this.fixed, SYSTEM_FILES);
+    grow(this.fixed, KEY_FILES);
     grow(this.fixed, {
       sys: SETTINGS,
       fs: {},

@@ -18,6 +18,7 @@ import { POOL_BITS } from '../dev/memory-devices.ts';
 import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE } from '../pipe/pipe.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
+import { KEY_SETTINGS } from './keys.ts';
 import { text } from './system.ts';
 
 /** What the spec has set, by dotted name. */
@@ -154,6 +155,7 @@ const KERNEL: Tree = {
   cap_last_cap: text(() => `${CAP_LAST_CAP}\n`),
   domainname: utsName('domainname'),
   hostname: utsName('hostname'),
+  keys: KEY_SETTINGS,
   ns_last_pid: text(() => `${(kernel.current?.pidNamespace ?? initialPids).lastPid}\n`),
   osrelease: text(() => `${OS_RELEASE}\n`),
   ostype: text(() => `${OS_TYPE}\n`),
