@@ -57,6 +57,7 @@ export function pivotRoot(fs: FsContext, target: Path, old: Path): number {
   if (target.mount === root.mount || old.mount === root.mount) return -EBUSY;
   if (root.dentry !== root.mount.root || target.dentry !== target.mount.root) return -EINVAL;
   if (target.mount.parent === null || target.mount.locked) return -EINVAL;
+  if (old.mount.peers || target.mount.parent.peers || root.mount.parent?.peers) return -EINVAL;
   if (!isReachable(old, target) || !isReachable(target, root)) return -EINVAL;
   moveRoot(namespace, root.mount, target.mount, old);
   const before = root;

@@ -41,8 +41,10 @@ import {
   MS_PRIVATE,
   MS_RDONLY,
   MS_RELATIME,
+  MS_SHARED,
   MS_SLAVE,
   MS_STRICTATIME,
+  MS_UNBINDABLE,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from '../abi/mount.ts';
@@ -57,12 +59,15 @@ import { readU64, u8 } from '../platform/arena.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { cloneTree, MountNamespace, moveMount, placeBeneath, placeMount } from '../vfs/mount.ts';
+import { setPropagation } from '../vfs/propagation.ts';
 import { PathFile } from '../vfs/regular-file.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const PAGE = 4096;
+/** What mount_setattr(2) can make of a mount; 0 leaves it. */
+const PROPAGATIONS: readonly number[] = [0, MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE];
 const KEY_MAX = 256;
-/** All but MOVE_MOUNT_SET_GROUP: nothing is shared here. */
+/** All but MOVE_MOUNT_SET_GROUP. */
 const MOVE_MOUNT_FLAGS = 0x277;
 const MOVE_MOUNT_BENEATH = 0x200;
 
@@ -206,6 +211,7 @@ export function open_tree(task: Task, dirfd: Fd, path: UserAddress, flags: numbe
     return installFile(task, new PathFile(found, found.dentry.inode as Inode, O_PATH), closeOnExec);
   }
   if (found.mount.namespace === null) return -EINVAL;
+  if (found.mount.unbindable) return -EINVAL;
   const copy = cloneTree(found, (flags & AT_RECURSIVE) !== 0);
   return typeof copy === 'number' ? copy : installFile(task, new DetachedMount(copy), closeOnExec);
 }
@@ -225,7 +231,7 @@ export function open_tree_attr(
   const fd = open_tree(task, dirfd, path, flags);
   const file = fd < 0 || wanted === null ? null : task.files.get(fd as Fd);
   if (!file || wanted === null) return fd;
-  const r = change(file.path.mount, wanted.set, wanted.clear, (flags & AT_RECURSIVE) !== 0);
+  const r = change(file.path.mount, wanted, (flags & AT_RECURSIVE) !== 0);
   if (r < 0) uninstallFile(task, fd as Fd);
   return r < 0 ? r : fd;
 }
@@ -280,12 +286,14 @@ export function mount_setattr(
   const found = find(task, dirfd, path, walk);
   if (typeof found === 'number') return found;
   if (found.dentry !== found.mount.root || found.mount.namespace === null) return -EINVAL;
-  return change(found.mount, wanted.set, wanted.clear, (flags & AT_RECURSIVE) !== 0);
+  return change(found.mount, wanted, (flags & AT_RECURSIVE) !== 0);
 }
 
 interface AttributeSets {
   readonly set: number;
   readonly clear: number;
+  /** MS_SHARED and its like, or 0 for what it is. */
+  readonly propagation: number;
 }
 
 /** Reads a struct mount_attr, which may grow. */
@@ -297,13 +305,11 @@ function readAttributes(task: Task, attr: UserAddress, size: number): AttributeS
   if (u8.subarray(at + MOUNT_ATTR_SIZE_VER0, at + size).some((byte) => byte !== 0)) return -E2BIG;
   const [set, clear, propagation] = [readU64(at), readU64(at + 8), readU64(at + 16)];
   if (set > KNOWN_ATTRIBUTES || clear > KNOWN_ATTRIBUTES || (set | clear) & ~KNOWN_ATTRIBUTES) return -EINVAL;
-  // Every mount is private already, so that a slave would be one too.
-  const known = propagation === 0 || propagation === MS_PRIVATE || propagation === MS_SLAVE;
-  return known ? { set, clear } : -EINVAL;
+  return PROPAGATIONS.includes(propagation) ? { set, clear, propagation } : -EINVAL;
 }
 
 /** All or nothing: what cannot be changed is found before anything is. */
-function change(mount: Mount, set: number, clear: number, recursive: boolean): number {
+function change(mount: Mount, { set, clear, propagation }: AttributeSets, recursive: boolean): number {
   const mounts = recursive ? tree(mount) : [mount];
   for (const one of mounts) {
     const flags = withAttributes(one.flags | MS_RELATIME, set, clear);
@@ -314,6 +320,7 @@ function change(mount: Mount, set: number, clear: number, recursive: boolean): n
   for (const one of mounts) {
     const keepsTimes = ((set | clear) & MOUNT_ATTR__ATIME) === 0;
     const flags = withAttributes(one.flags | MS_RELATIME, set, clear);
+    if (propagation !== 0) setPropagation(one, propagation);
     one.flags = keepsTimes ? (flags & ~TIME_FLAGS) | (one.flags & TIME_FLAGS) : flags;
   }
   return 0;

@@ -1,5 +1,5 @@
 // mount(2) and umount2(2): new filesystems, bind mounts, moves, remounts. What programs mount is made by the sentry
-// (fs/filesystems.ts); mounts are private, so asking for one to be shared is refused.
+// (fs/filesystems.ts).
 
 import { EAGAIN, EBUSY, EFAULT, EINVAL, EPERM } from '../abi/errno.ts';
 import { AT_FDCWD } from '../abi/fcntl.ts';
@@ -38,7 +38,8 @@ import { NamespaceInode } from '../kernel/namespace-files.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
-import { bindMount, MountNamespace, mountAt, moveMount, unmount } from '../vfs/mount.ts';
+import { bindMount, expiring, isBusy, MountNamespace, mountAt, moveMount, unmountEverywhere } from '../vfs/mount.ts';
+import { setPropagation } from '../vfs/propagation.ts';
 import { resolve, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const CWD = AT_FDCWD as Fd;
@@ -80,18 +81,25 @@ export function mount(
 /** umount2(2) */
 export function umount2(task: Task, target: UserAddress, flags: number): number {
   if (flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) return -EINVAL;
+  const marked = [...expiring];
   const path = resolveString(task, target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW);
+  // Looking for what is to be unmounted is no use of it.
+  for (const one of marked) expiring.add(one);
   if (typeof path === 'number') return path;
   if (!mayMount(task)) return -EPERM;
   const { mount } = path;
   if (path.dentry !== mount.root || mount.namespace === null || mount.parent === null || mount.locked) return -EINVAL;
   if (flags & MNT_EXPIRE && flags & (MNT_FORCE | MNT_DETACH)) return -EINVAL;
-  if (!(flags & MNT_DETACH) && (mount.children.length > 0 || mountInUse(mount))) return -EBUSY;
-  if (flags & MNT_EXPIRE && !mount.expiring) {
-    mount.expiring = true;
+  // A root directory cannot be taken away from whoever asks: its filesystem becomes read-only.
+  if (mount === task.fs.root.mount && !(flags & (MNT_DETACH | MNT_EXPIRE))) {
+    return remountFilesystem(mount, MS_RDONLY, []);
+  }
+  if (!(flags & MNT_DETACH) && isBusy(mount, mountInUse)) return -EBUSY;
+  if (flags & MNT_EXPIRE && !expiring.has(mount)) {
+    expiring.add(mount);
     return -EAGAIN;
   }
-  unmount(mount, mountInUse);
+  unmountEverywhere(mount, mountInUse);
   return 0;
 }
 
@@ -168,11 +176,17 @@ function remountFilesystem(mount: Mount, flags: number, options: readonly string
   return r;
 }
 
-/** Every mount is private already, so that a slave would be one too. */
 function changePropagation(path: Path, flags: number): number {
   const type = flags & ~(MS_REC | MS_SILENT);
+  if (type !== MS_SHARED && type !== MS_PRIVATE && type !== MS_SLAVE && type !== MS_UNBINDABLE) return -EINVAL;
   if (path.dentry !== path.mount.root) return -EINVAL;
-  return type === MS_PRIVATE || type === MS_SLAVE ? 0 : -EINVAL;
+  changeTree(path.mount, type, (flags & MS_REC) !== 0);
+  return 0;
+}
+
+function changeTree(mount: Mount, type: number, recursive: boolean): void {
+  setPropagation(mount, type);
+  if (recursive) for (const child of mount.children) changeTree(child, type, true);
 }
 
 function move(task: Task, source: string, target: Path): number {

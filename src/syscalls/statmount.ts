@@ -19,7 +19,6 @@ import {
   MS_NOEXEC,
   MS_NOSUID,
   MS_NOSYMFOLLOW,
-  MS_PRIVATE,
   MS_RDONLY,
   MS_STRICTATIME,
   SM_FS_TYPE,
@@ -29,8 +28,10 @@ import {
   SM_MNT_ID_OLD,
   SM_MNT_NS_ID,
   SM_MNT_OPTS,
+  SM_MNT_PEER_GROUP,
   SM_MNT_POINT,
   SM_MNT_ROOT,
+  SM_PROPAGATE_FROM,
   SM_SB_DEV_MAJOR,
   SM_SB_FLAGS,
   SM_SB_MAGIC,
@@ -54,7 +55,9 @@ import type { Task } from '../kernel/task.ts';
 import { readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
 import { isReachable } from '../vfs/mount.ts';
+import { dominating } from '../vfs/mount-info.ts';
 import { dentryName, pathName } from '../vfs/path-name.ts';
+import { propagationOf } from '../vfs/propagation.ts';
 
 const PAGE = 4096;
 /** Most identifiers one call may ask for. */
@@ -141,7 +144,7 @@ export function statmount(task: Task, request: UserAddress, buffer: UserAddress,
   task.memory.commit(buffer, at, Math.min(size, STATMOUNT_SIZE + text.length));
   u8.fill(0, at, at + STATMOUNT_SIZE);
   u32[at >>> 2] = STATMOUNT_SIZE + text.length;
-  putNumbers(at, mount, mask);
+  putNumbers(at, mount, mask, task.fs.root);
   let offset = 0;
   for (const [field, value] of strings) {
     u32[(at + field) >>> 2] = offset;
@@ -163,7 +166,7 @@ function stringsOf(task: Task, mount: Mount, mask: number): (readonly [field: nu
   return found;
 }
 
-function putNumbers(at: number, mount: Mount, mask: number): void {
+function putNumbers(at: number, mount: Mount, mask: number, root: Path): void {
   const { superblock } = mount;
   const known =
     STATMOUNT_SB_BASIC |
@@ -190,8 +193,11 @@ function putNumbers(at: number, mount: Mount, mask: number): void {
     u32[(at + SM_MNT_ID_OLD + 4) >>> 2] = parent.id;
     const attributes = ATTRIBUTES.reduce((sum, [flag, attribute]) => sum | (mount.flags & flag ? attribute : 0), 0);
     writeU64(at + SM_MNT_ATTR, attributes);
-    writeU64(at + SM_MNT_ATTR + 8, MS_PRIVATE);
+    writeU64(at + SM_MNT_ATTR + 8, propagationOf(mount));
+    writeU64(at + SM_MNT_PEER_GROUP, mount.peers?.id ?? 0);
+    writeU64(at + SM_MNT_PEER_GROUP + 8, mount.master?.id ?? 0);
   }
+  if (mask & STATMOUNT_PROPAGATE_FROM) writeU64(at + SM_PROPAGATE_FROM, dominating(mount, root)?.id ?? 0);
   if (mask & STATMOUNT_MNT_NS_ID) writeU64(at + SM_MNT_NS_ID, mount.namespace ? mountNamespaceId(mount.namespace) : 0);
 }
 

@@ -5,6 +5,7 @@
 import { unpinDentry } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
 import type { MountNamespace } from './mount.ts';
+import type { PeerGroup } from './propagation.ts';
 
 export class Dentry {
   name: string;
@@ -52,8 +53,10 @@ export class Mount {
   namespace: MountNamespace | null = null;
   /** Made when the sandbox started: neither to be unmounted nor to be relieved of restrictions from within. */
   locked = false;
-  /** umount2(2) with MNT_EXPIRE has come by and nobody has used it since. */
-  expiring = false;
+  /** Those it shares what is mounted on it with, those it receives it from (propagation.ts); nobody binds it. */
+  peers: PeerGroup | null = null;
+  master: PeerGroup | null = null;
+  unbindable = false;
   /** MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, … */
   flags: number;
 

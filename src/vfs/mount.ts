@@ -1,20 +1,8 @@
 // The mount tree of a sandbox: which superblock is joined to which name, with which flags. It starts with what the spec
-// says and changes by mount(2) and its kin; /proc/PID/mounts and mountinfo read it through `listMounts`. Mounts are
-// private: nothing propagates between them.
+// says and changes by mount(2) and its kin. Who receives what is mounted where is propagation.ts's.
 
-import { ELOOP, ENOENT, ENOSPC, ENOTDIR } from '../abi/errno.ts';
-import {
-  MS_NOATIME,
-  MS_NODEV,
-  MS_NODIRATIME,
-  MS_NOEXEC,
-  MS_NOSUID,
-  MS_NOSYMFOLLOW,
-  MS_RDONLY,
-  MS_RELATIME,
-  MS_STRICTATIME,
-  MS_SYNCHRONOUS,
-} from '../abi/mount.ts';
+import { EINVAL, ELOOP, ENOENT, ENOSPC, ENOTDIR } from '../abi/errno.ts';
+import { MS_NOATIME, MS_NODIRATIME, MS_RDONLY, MS_SHARED, MS_STRICTATIME } from '../abi/mount.ts';
 import { makeDevice, PROC_SUPER_MAGIC } from '../abi/stat.ts';
 import { Namespace } from '../base/namespace.ts';
 import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
@@ -22,7 +10,7 @@ import { Dentry, Mount, type Path } from './dentry.ts';
 import { adoptInode, forgetTree, unpinDentry } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
 import { notifyMountGone, notifyUnmounted } from './notify.ts';
-import { dentryName, pathName } from './path-name.ts';
+import { forgetPropagation, inheritPropagation, type PeerGroup, receivers, setPropagation } from './propagation.ts';
 
 let lastMinor = 20;
 
@@ -84,14 +72,74 @@ export function mountAt(
 ): Mount | number {
   const r = checkMountpoint(path, root);
   if (r < 0) return r;
-  if (mountCount >= MOUNTS_MAX) return -ENOSPC;
-  mountCount++;
-  const mount = new Mount(++lastId, superblock, root, flags);
+  if (!hasRoom(1, path)) return -ENOSPC;
+  const mount = makeMount(superblock, root, flags);
   mount.namespace = namespace;
+  place(mount, path);
+  return mount;
+}
+
+function makeMount(superblock: Superblock, root: Dentry, flags: number): Mount {
+  mountCount++;
   superblock.mounts++;
   superblock.mounted(root);
+  return new Mount(++lastId, superblock, root, flags);
+}
+
+/** Whether a tree of `size` mounts may be put on a path, and on all others that receive it. */
+function hasRoom(size: number, path: Path): boolean {
+  return mountCount + size * (1 + receivers(path.mount, path.dentry).length) <= MOUNTS_MAX;
+}
+
+/** Attaches a tree to a path, and copies of it to all paths that receive what is mounted there. */
+function place(mount: Mount, path: Path): void {
+  if (path.mount.peers) share(mount);
+  // What is being placed is no place itself, though it may be a peer of where it goes.
+  const places = receivers(path.mount, path.dentry).filter((receiver) => !isWithin(receiver.mount, mount));
   attach(mount, path);
-  return mount;
+  // By group, the tree that the group's mounts have: what is a slave's has that of its master's group as its master.
+  const trees = new Map<PeerGroup, Mount>();
+  if (path.mount.peers) trees.set(path.mount.peers, mount);
+  for (const { mount: receiver, group, from } of places) {
+    const peer = group && trees.get(group);
+    const copy = copyOf(peer ?? trees.get(from) ?? mount, !peer, receiver.namespace);
+    if (group && !peer) {
+      share(copy);
+      trees.set(group, copy);
+    }
+    tuck(copy, { mount: receiver, dentry: path.dentry });
+  }
+}
+
+function isWithin(mount: Mount, tree: Mount): boolean {
+  for (let at: Mount | null = mount; at; at = at.parent) if (at === tree) return true;
+  return false;
+}
+
+function share(mount: Mount): void {
+  setPropagation(mount, MS_SHARED);
+  for (const child of mount.children) share(child);
+}
+
+/** Attaches a tree below whatever is mounted on the path already. */
+function tuck(mount: Mount, path: Path): void {
+  const above = mountedOn(path.mount, path.dentry);
+  if (above) detach(above);
+  attach(mount, path);
+  if (above) attach(above, { mount, dentry: mount.root });
+}
+
+/** A copy of a tree for another namespace or another place, without what cannot be bound. */
+function copyOf(from: Mount, asSlave: boolean, namespace: MountNamespace | null): Mount {
+  const copy = makeMount(from.superblock, from.root, from.flags);
+  copy.namespace = namespace;
+  copy.locked = from.locked || from.namespace?.owner !== namespace?.owner;
+  inheritPropagation(copy, from, asSlave);
+  for (const child of from.children) {
+    if (!child.unbindable)
+      attach(copyOf(child, asSlave, namespace), { mount: copy, dentry: child.mountpoint as Dentry });
+  }
+  return copy;
 }
 
 function checkMountpoint(path: Path, root: Dentry): number {
@@ -125,26 +173,28 @@ function detach(mount: Mount): void {
 export function bindMount(source: Path, target: Path, recursive: boolean): number {
   const r = checkMountpoint(target, source.dentry);
   if (r < 0) return r;
+  if (source.mount.unbindable) return -EINVAL;
   // The copy is complete before it is put anywhere: the place may lie within what is copied.
   const copy = cloneTree(source, recursive);
-  return typeof copy === 'number' ? copy : placeMount(copy, target);
+  if (typeof copy === 'number') return copy;
+  const placed = placeMount(copy, target);
+  if (placed < 0) unmount(copy, () => false);
+  return placed;
 }
 
 /** Copies a mount and those on it onto the same name of `parent`; `copies` gets old and new. */
-function copyTree(
-  mount: Mount,
-  parent: Mount,
-  namespace: MountNamespace,
-  copies: Map<Mount, Mount> | null,
-  lock = false,
-): void {
-  const path = { mount: parent, dentry: mount.mountpoint as Dentry };
+function copyTree(mount: Mount, parent: Mount, namespace: MountNamespace, copies: Map<Mount, Mount> | null): void {
   const children = [...mount.children];
-  const copy = mountAt(namespace, path, mount.superblock, mount.flags, mount.root);
-  if (typeof copy === 'number') return;
-  copy.locked = mount.locked || lock;
+  const copy = makeMount(mount.superblock, mount.root, mount.flags);
+  const foreign = copies !== null && mount.namespace?.owner !== namespace.owner;
+  copy.namespace = namespace;
+  copy.locked = mount.locked || foreign;
+  copy.unbindable = mount.unbindable;
+  inheritPropagation(copy, mount, foreign);
+  attach(copy, { mount: parent, dentry: mount.mountpoint as Dentry });
   copies?.set(mount, copy);
-  for (const child of children) copyTree(child, copy, namespace, copies, lock);
+  // A bind leaves out what cannot be bound, a copy of the namespace does not.
+  for (const child of children) if (copies || !child.unbindable) copyTree(child, copy, namespace, copies);
 }
 
 function treeSize(mount: Mount): number {
@@ -162,7 +212,8 @@ export function copyNamespace(from: MountNamespace, owner: UserNamespace): Map<M
   const lock = owner !== from.owner;
   namespace.root.locked = lock;
   const copies = new Map([[root, namespace.root]]);
-  for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies, lock);
+  inheritPropagation(namespace.root, root, lock);
+  for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies);
   return copies;
 }
 
@@ -194,9 +245,11 @@ export function cloneTree(path: Path, recursive: boolean): Mount | number {
   const { superblock, flags, children } = path.mount;
   if (mountCount + (recursive ? treeSize(path.mount) : 1) > MOUNTS_MAX) return -ENOSPC;
   const namespace = new MountNamespace(superblock, flags, path.dentry, path.mount.namespace?.owner);
+  inheritPropagation(namespace.root, path.mount, false);
   if (recursive) {
     for (const child of children) {
-      if (isBelow(child.mountpoint as Dentry, path.dentry)) copyTree(child, namespace.root, namespace, null);
+      if (!child.unbindable && isBelow(child.mountpoint as Dentry, path.dentry))
+        copyTree(child, namespace.root, namespace, null);
     }
   }
   return namespace.root;
@@ -206,9 +259,15 @@ export function cloneTree(path: Path, recursive: boolean): Mount | number {
 export function placeMount(mount: Mount, target: Path): number {
   const r = checkMountpoint(target, mount.root);
   if (r < 0) return r;
+  if (!hasRoom(treeSize(mount), target)) return -ENOSPC;
+  if (target.mount.peers && hasUnbindable(mount)) return -EINVAL;
   setNamespace(mount, target.mount.namespace);
-  attach(mount, target);
+  place(mount, target);
   return 0;
+}
+
+function hasUnbindable(mount: Mount): boolean {
+  return mount.unbindable || mount.children.some(hasUnbindable);
 }
 
 /** As `placeMount`, but under a mount that is there, which is on top of it from now on (MOVE_MOUNT_BENEATH). */
@@ -216,9 +275,10 @@ export function placeBeneath(mount: Mount, top: Mount): number {
   const target = { mount: top.parent as Mount, dentry: top.mountpoint as Dentry };
   const r = checkMountpoint(target, mount.root);
   if (r < 0) return r;
+  if (!hasRoom(treeSize(mount), target)) return -ENOSPC;
   detach(top);
   setNamespace(mount, target.mount.namespace);
-  attach(mount, target);
+  place(mount, target);
   attach(top, { mount, dentry: mount.root });
   return 0;
 }
@@ -230,12 +290,42 @@ function setNamespace(mount: Mount, namespace: MountNamespace | null): void {
 
 /** Moves a mount to another place of its namespace. 0, -ELOOP into itself, or -errno as `mountAt`. */
 export function moveMount(mount: Mount, target: Path): number {
-  for (let at: Mount | null = target.mount; at; at = at.parent) if (at === mount) return -ELOOP;
+  if (isWithin(target.mount, mount)) return -ELOOP;
   const r = checkMountpoint(target, mount.root);
   if (r < 0) return r;
+  if (mount.parent?.peers || (target.mount.peers && hasUnbindable(mount))) return -EINVAL;
+  if (!hasRoom(treeSize(mount), target)) return -ENOSPC;
   detach(mount);
-  attach(mount, target);
+  place(mount, target);
   return 0;
+}
+
+/** The mounts that are taken off because this one is: on the mounts that receive what is done to its parent. */
+function followers(mount: Mount): Mount[] {
+  const { parent, mountpoint } = mount;
+  if (!parent || !mountpoint) return [];
+  return receivers(parent, mountpoint).flatMap((receiver) => mountedOn(receiver.mount, mountpoint) ?? []);
+}
+
+/** Whether a mount, or what would be taken off with it, is in use. */
+export function isBusy(mount: Mount, inUse: (mount: Mount) => boolean): boolean {
+  if (mount.children.length > 0 || inUse(mount)) return true;
+  return followers(mount).some((follower) => follower.children.length === 0 && inUse(follower));
+}
+
+/** As `unmount`, and everywhere that receives it. What carries other mounts stays where it is. */
+export function unmountEverywhere(mount: Mount, inUse: (mount: Mount) => boolean): void {
+  for (const child of [...mount.children]) unmountEverywhere(child, inUse);
+  for (const follower of followers(mount)) {
+    const above = follower.children.length === 1 ? follower.children[0] : null;
+    const path = { mount: follower.parent as Mount, dentry: follower.mountpoint as Dentry };
+    if (above?.mountpoint === follower.root) {
+      detach(above);
+      unmount(follower, inUse);
+      attach(above, path);
+    } else if (follower.children.length === 0 && follower !== mount) unmount(follower, inUse);
+  }
+  unmount(mount, inUse);
 }
 
 /**
@@ -245,6 +335,8 @@ export function moveMount(mount: Mount, target: Path): number {
 export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   for (const child of [...mount.children]) unmount(child, inUse);
   detach(mount);
+  forgetPropagation(mount);
+  expiring.delete(mount);
   mount.namespace = null;
   mount.superblock.unmounted(mount.root);
   mountCount--;
@@ -262,6 +354,9 @@ function isBelow(dentry: Dentry, ancestor: Dentry): boolean {
   for (let at: Dentry | null = dentry; at; at = at.parent) if (at === ancestor) return true;
   return false;
 }
+
+/** Mounts for which umount2(2) with MNT_EXPIRE has come by and that nobody has entered since. */
+export const expiring = new Set<Mount>();
 
 /** The mount whose mountpoint is the dentry as seen on `mount`, or null. The youngest one covers the others. */
 export function mountedOn(mount: Mount, dentry: Dentry): Mount | null {
@@ -285,74 +380,9 @@ export function topmost(path: Path): Path {
   }
 }
 
-export interface MountInfo {
-  readonly mount: Mount;
-  readonly id: number;
-  readonly parentId: number;
-  readonly device: number;
-  /** Subtree of the superblock that is mounted, `/` for all of it. */
-  readonly root: string;
-  /** Where it is mounted, seen from the given root. */
-  readonly mountpoint: string;
-  /** Per-mount options: `rw,nosuid,relatime`. */
-  readonly options: string;
-  readonly type: string;
-  readonly source: string;
-  /** Options of the superblock: `rw,size=65536k`. */
-  readonly superOptions: string;
-}
-
-/** The mounts that can be reached from `root` (a task's root directory), in the order they were made. */
-export function listMounts(root: Path): MountInfo[] {
-  const found: MountInfo[] = [];
-  collect(root.mount, root, found);
-  return found.sort((a, b) => a.id - b.id);
-}
-
-function collect(mount: Mount, root: Path, into: MountInfo[]): void {
-  const here = { mount, dentry: mount.root };
-  const name = mount === root.mount ? '/' : pathName(here, root);
-  if (!name.startsWith('(')) into.push(describe(mount, name));
-  for (const child of mount.children) collect(child, root, into);
-}
-
-function describe(mount: Mount, mountpoint: string): MountInfo {
-  const block = mount.superblock;
-  return {
-    mount,
-    id: mount.id,
-    parentId: mount.parent ? mount.parent.id : mount.id,
-    device: block.device,
-    root: rootName(block.origin, dentryName(mount.root)),
-    mountpoint,
-    options: mountOptions(mount.flags),
-    type: block.typeName,
-    source: block.source,
-    superOptions: (block.readonly ? 'ro' : 'rw') + (block.options ? `,${block.options}` : ''),
-  };
-}
-
-function rootName(origin: string, name: string): string {
-  return origin !== '' && name === '/' ? origin : `${origin}${name}`;
-}
-
 /** Something was read through a mount: its time of access follows, if the mount keeps one. */
 export function noteAccess(mount: Mount, inode: Inode): void {
   const { flags } = mount;
   if (flags & (MS_NOATIME | MS_RDONLY) || (flags & MS_NODIRATIME && inode.isDirectory)) return;
   inode.touchAccess((flags & MS_STRICTATIME) !== 0);
-}
-
-/** Mount flags as /proc/mounts spells them. */
-export function mountOptions(flags: number): string {
-  let text = flags & MS_RDONLY ? 'ro' : 'rw';
-  if (flags & MS_NOSUID) text += ',nosuid';
-  if (flags & MS_NODEV) text += ',nodev';
-  if (flags & MS_NOEXEC) text += ',noexec';
-  if (flags & MS_SYNCHRONOUS) text += ',sync';
-  if (flags & MS_NOATIME) text += ',noatime';
-  if (flags & MS_NODIRATIME) text += ',nodiratime';
-  if (flags & MS_RELATIME) text += ',relatime';
-  if (flags & MS_NOSYMFOLLOW) text += ',nosymfollow';
-  return text;
 }

@@ -19,7 +19,7 @@ import type { Task } from '../kernel/task.ts';
 import { Dentry, type Mount, type Path } from './dentry.ts';
 import { addDentry, adoptInode, unlinkDentry } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
-import { mountedOn } from './mount.ts';
+import { expiring, mountedOn } from './mount.ts';
 import { checkAccess, MAY_EXECUTE } from './permission.ts';
 
 // Flags of `resolve` and `resolveParent`; RESOLVE_* of openat2 may be added.
@@ -237,6 +237,7 @@ function stepDown(flags: number): number {
     if (flags & RESOLVE_NO_XDEV) return -EXDEV;
     mount = covering;
     dentry = covering.root;
+    if (expiring.size > 0) expiring.delete(covering);
   }
 }
 

@@ -13,7 +13,7 @@ import { mapText, writeMap, writeSetgroups } from '../../kernel/user-namespaces.
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Superblock } from '../../vfs/inode.ts';
-import { listMounts, type MountInfo } from '../../vfs/mount.ts';
+import { listMounts, type MountInfo } from '../../vfs/mount-info.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
 import { mapsText, smapsRollupText, smapsText } from './maps.ts';
@@ -136,7 +136,7 @@ function mountInfoText(task: Task): string {
   for (const info of mountsOf(task)) {
     const device = `${deviceMajor(info.device)}:${deviceMinor(info.device)}`;
     const where = `${info.id} ${info.parentId} ${device} ${mangle(info.root)} ${mangle(info.mountpoint)}`;
-    text += `${where} ${info.options} - ${info.type} ${mangle(info.source)} ${info.superOptions}\n`;
+    text += `${where} ${info.options}${info.propagation && ` ${info.propagation}`} - ${info.type} ${mangle(info.source)} ${info.superOptions}\n`;
   }
   return text;
 }
