@@ -61,3 +61,12 @@ p run -d --name j1 --network none box sleep 30 >/dev/null; run --network contain
 section 'joined pid namespace'; p run --rm --network none --pid container:j1 box sh -c 'ps | grep -c "sleep 30"' 2>&1 | tail -1
 p rm -f -t 0 j1 >/dev/null
 section 'preserved descriptors'; p run --rm --network none --preserve-fds 1 box sh -c 'cat <&3' 3<"$SCRATCH/from"; status
+
+section 'bridge network'
+run_in_bridge() { p run --rm "$@"; }
+p run -d --name n1 -p 127.0.0.1:18081:80 box sh -c 'mkdir /w; echo served >/w/index.html; exec httpd -f -p 80 -h /w' >/dev/null
+eventually 'wget -q -O - http://127.0.0.1:18081/'
+p exec n1 wget -q -O - http://localhost/
+run_in_bridge box wget -q -O - "http://$(p inspect -f '{{.NetworkSettings.IPAddress}}' n1)/"
+p rm -f -t 0 n1 >/dev/null
+section 'host network'; p run --rm --network host box ip -o link | wc -l | grep -cx "$(ip -o link | wc -l)"

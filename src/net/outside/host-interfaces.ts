@@ -37,7 +37,7 @@ interface Layout {
 const LAYOUTS: ReadonlyMap<number, Layout> = new Map([
   // struct ifinfomsg; address, broadcast, name, mtu, link, qdisc, statistics, tx queue, operstate, mode, group,
   // statistics in 64 bits, promiscuity, queues, carrier.
-  [RTM_GETLINK, { head: 16, attributes: [1, 2, 3, 4, 5, 6, 7, 13, 16, 17, 23, 27, 30, 31, 32, 33, 35, 50, 51] }],
+  [RTM_GETLINK, { head: 16, attributes: [1, 2, 3, 4, 5, 6, 7, 13, 16, 17, 23, 27, 30, 31, 32, 33, 35, 37, 50, 51] }],
   // struct ifaddrmsg; address, local, label, broadcast, anycast, cache, flags, protocol.
   [RTM_GETADDR, { head: 8, attributes: [1, 2, 3, 4, 5, 6, 8, 11] }],
   // struct rtmsg; destination, source, interfaces, gateway, priority, preferred source, metrics, cache, table, preference.
