@@ -294,7 +294,8 @@ static s64 trace_addfd(u64 id, u32 index, int fd, int new_fd, bool send) {
   }
   for (int signal = 1; signal < 64; signal++)
     if (signals >> signal & 1) syscall(SYS_tkill, tid, signal);
-  if (send && (result >= 0 || result == -ESRCH)) trace_answer(id, 0, false);
+  // A process that has closed its socket goes without: what it was to do with the descriptor fails there.
+  if (send) trace_answer(id, 0, false);
   return result == -ESRCH ? -ENOENT : result;
 }
 
