@@ -18,6 +18,7 @@ import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
 import { mapsText, smapsRollupText, smapsText } from './maps.ts';
 import type { ProcSuperblock } from './proc.ts';
+import { mapsIoctl } from './procmap-query.ts';
 import { statmText, statText, statusText } from './status.ts';
 
 const COMM_MAX = 15;
@@ -253,10 +254,13 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   gid_map: idMap('gidMap'),
   limits: open(limitsText),
   loginuid: { ...open((task) => String(task.loginUid)), mode: 0o644, write: writeLoginUid },
-  maps: closed(
-    livingMaps((task) => mapsText(task.mm, readerRoot(task))),
-    0o444,
-  ),
+  maps: {
+    ...closed(
+      livingMaps((task) => mapsText(task.mm, readerRoot(task))),
+      0o444,
+    ),
+    ioctl: mapsIoctl,
+  },
   mountinfo: open(mountInfoText),
   mounts: open(mountsText),
   oom_score: open((task) => `${Math.max(0, 666 + Math.floor((task.group.oomScoreAdjust * 2) / 3))}\n`),

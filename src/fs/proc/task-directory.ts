@@ -19,6 +19,7 @@ import { GeneratedFile, GeneratedLink, type LinkSource, seekPosition, VirtualIno
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
 import { FdDirectory, FdInfoDirectory } from './descriptors.ts';
 import { DIRECTORY_INO, FILE_INO, taskIno } from './numbers.ts';
+import { PagemapInode } from './pagemap.ts';
 import type { ProcSuperblock } from './proc.ts';
 import { PROCESS_FILES, THREAD_FILES } from './process-files.ts';
 
@@ -90,6 +91,7 @@ export class TaskDirectory extends VirtualDirectory {
     if (name === 'fd') return new FdDirectory(superblock, other, task);
     if (name === 'fdinfo') return new FdInfoDirectory(superblock, other + 1, task);
     if (name === 'mem') return new MemoryInode(superblock, other + 2, task);
+    if (name === 'pagemap') return new PagemapInode(superblock, other + 5, task);
     if (name === 'net') return (superblock as ProcSuperblock).netOf(task);
     if (name === 'ns') return new NamespaceDirectory(superblock, other + 3, task);
     if (name === 'task' && this.whole) return new ThreadsDirectory(superblock, other + 4, task);
@@ -105,6 +107,7 @@ export class TaskDirectory extends VirtualDirectory {
       ...Object.keys(LINKS).map((name): [string, number] => [name, DT_LNK]),
       ...files.map((name): [string, number] => [name, DT_REG]),
       ['mem', DT_REG],
+      ['pagemap', DT_REG],
     ];
     for (let i = 0; i < entries.length; i++) {
       const [name, type] = entries[i];

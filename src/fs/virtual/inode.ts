@@ -3,10 +3,12 @@
 // inode holds nothing but references to kernel objects. The text is made when a reader starts at offset 0 and is then
 // read by position, as seq_file does it: a reader that stays within one pass sees one consistent text.
 
-import { EACCES, EINVAL, EPERM } from '../../abi/errno.ts';
+import { EACCES, EINVAL, ENOTTY, EPERM } from '../../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFLNK, S_IFREG } from '../../abi/stat.ts';
+import type { UserAddress } from '../../base/brands.ts';
 import { stampNow } from '../../base/clock.ts';
+import type { Task } from '../../kernel/task.ts';
 import { readBytes, writeBytes } from '../../platform/arena.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, Inode, type Superblock } from '../../vfs/inode.ts';
@@ -43,6 +45,8 @@ export interface TextSource<Subject> {
   readonly read?: (subject: Subject, superblock: Superblock) => string | number;
   /** Takes what one write(2) brought. 0 or -errno. */
   readonly write?: (subject: Subject, text: string) => number;
+  /** ioctl(2) by `task`; -ENOTTY without it. */
+  readonly ioctl?: (subject: Subject, task: Task, command: number, argument: UserAddress) => number;
   /** Checks beyond the permission bits, when it is opened. 0 or -errno. */
   readonly open?: (subject: Subject) => number;
 }
@@ -96,6 +100,11 @@ class GeneratedOpenFile<Subject> extends OpenFile {
 
   override truncate(_length: number): number {
     return 0;
+  }
+
+  override ioctl(task: Task, command: number, argument: UserAddress): number {
+    const { source, subject } = this.inode;
+    return source.ioctl?.(subject, task, command, argument) ?? -ENOTTY;
   }
 }
 
