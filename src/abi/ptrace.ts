@@ -108,8 +108,8 @@ export const REG_ES = 24;
 export const REG_FS = 25;
 export const REG_GS = 26;
 
-/** sizeof(struct user), and where its debug registers lie. */
-export const USER_SIZE = 912;
+/** The kernel's sizeof(struct user), which has two words more than the C library's, and where its debug registers lie. */
+export const USER_SIZE = 928;
 export const USER_DEBUGREG = 848;
 
 /** struct user_fpregs_struct: the FXSAVE area. */

@@ -83,7 +83,6 @@ import {
 import {
   attach,
   detach,
-  interrupt,
   KNOWN_OPTIONS,
   link,
   resume,
@@ -93,6 +92,7 @@ import {
   STOP_SECCOMP,
   type Tracing,
   tracerOf,
+  trapSeized,
 } from '../kernel/ptrace/tracing.ts';
 import { parseSiginfo, writeSiginfo } from '../kernel/signal-delivery.ts';
 import { sanitizeMaskLow, signalInfo } from '../kernel/signal-state.ts';
@@ -103,6 +103,8 @@ import { allocateScratch, i32, readU64, u8, u32, writeU64 } from '../platform/ar
 import { H_ARGS, SLOT_SIZE } from '../platform/layout.ts';
 
 const WORD = 8;
+/** si_code of a stop at a call: SIGTRAP with the flag of PTRACE_O_TRACESYSGOOD. */
+const CALL_STOP = 0x85;
 const NSIG = 64;
 const SIGINFO_SIZE = 128;
 const IOVEC_SIZE = 16;
@@ -120,7 +122,7 @@ export function ptrace(task: Task, request: number, pid: number, address: UserAd
   if (request === PTRACE_KILL) return kill(target);
   if (request === PTRACE_INTERRUPT) {
     if (!tracing.seized) return -EIO;
-    interrupt(target);
+    trapSeized(target, tracing);
     return 0;
   }
   // Everything else is asked of a stopped thread.
@@ -260,7 +262,7 @@ function registerRequest(
     case PTRACE_SETREGS:
       return setGeneral(task, registers, data, USER_REGS * WORD);
     case PTRACE_GETFPREGS:
-      return getFloating(task, target, registers, data, FPREGS_SIZE, false);
+      return Math.min(0, getFloating(task, target, registers, data, FPREGS_SIZE, false));
     case PTRACE_SETFPREGS:
       return setFloating(task, target, registers, data, FPREGS_SIZE, false);
     case PTRACE_GETREGSET:
@@ -273,7 +275,7 @@ function registerRequest(
   }
 }
 
-/** At most `length` bytes of struct user_regs_struct; how many, or -EFAULT. */
+/** `length` bytes of struct user_regs_struct: 0 or -errno. */
 function getGeneral(task: Task, registers: Registers, to: UserAddress, length: number): number {
   const at = task.memory.reserve(USER_REGS * WORD);
   if (at < 0) return at;
@@ -287,6 +289,7 @@ function setGeneral(task: Task, registers: Registers, from: UserAddress, length:
   return at < 0 ? at : registersIn(registers, at, 0, Math.floor(length / WORD));
 }
 
+/** At most `length` bytes of the floating point state; how many there were, or -errno. */
 function getFloating(
   task: Task,
   target: Task,
@@ -475,10 +478,12 @@ function otherRequest(
   }
 }
 
-function callOperation({ stop }: Tracing): number {
+/** Stops at calls are told from others only by what PTRACE_O_TRACESYSGOOD adds. */
+function callOperation({ stop, info }: Tracing): number {
+  if (stop === STOP_SECCOMP) return PTRACE_SYSCALL_INFO_SECCOMP;
+  if (info === null || info.code !== CALL_STOP) return PTRACE_SYSCALL_INFO_NONE;
   if (stop === STOP_ENTER) return PTRACE_SYSCALL_INFO_ENTRY;
-  if (stop === STOP_EXIT) return PTRACE_SYSCALL_INFO_EXIT;
-  return stop === STOP_SECCOMP ? PTRACE_SYSCALL_INFO_SECCOMP : PTRACE_SYSCALL_INFO_NONE;
+  return stop === STOP_EXIT ? PTRACE_SYSCALL_INFO_EXIT : PTRACE_SYSCALL_INFO_NONE;
 }
 
 const MAX_ERRNO = 4095n;

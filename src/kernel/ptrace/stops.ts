@@ -21,8 +21,6 @@ import {
   PTRACE_EVENTMSG_SYSCALL_EXIT,
   PTRACE_O_TRACEEXIT,
   PTRACE_SYSCALL,
-  PTRACE_SYSEMU,
-  PTRACE_SYSEMU_SINGLESTEP,
   REG_FS_BASE,
   REG_GS_BASE,
   REG_ORIG_RAX,
@@ -181,6 +179,7 @@ export function callArrived(task: Task, tracing: Tracing, patched: boolean): boo
 }
 
 function stopAtEntry(task: Task, tracing: Tracing, nr: number): void {
+  tracing.emulated = tracing.mode !== PTRACE_SYSCALL;
   const { words } = tracing.registers;
   words[REG_ORIG_RAX] = BigInt(nr);
   words[REG_RAX] = BigInt.asUintN(64, BigInt(-ENOSYS));
@@ -209,8 +208,7 @@ function continueCall(task: Task, tracing: Tracing): void {
   const { registers } = tracing;
   const nr = Number(BigInt.asIntN(32, registers.get(REG_ORIG_RAX)));
   if (tracing.stop === STOP_ENTER) inject(task, tracing);
-  const emulated =
-    tracing.stop === STOP_ENTER && (tracing.mode === PTRACE_SYSEMU || tracing.mode === PTRACE_SYSEMU_SINGLESTEP);
+  const emulated = tracing.stop === STOP_ENTER && tracing.emulated;
   const changed = registers.dirty;
   if (tracing.restarting && !changed && nr !== -1) return retry(task, tracing);
   tracing.restarting = false;

@@ -97,6 +97,8 @@ export class Tracing {
   settled = false;
   /** The stub was sent to carry out orders, and comes back with KIND_ORDERS. */
   awaiting = false;
+  /** The call that is entered is the tracer's to make (PTRACE_SYSEMU). */
+  emulated = false;
   /** The call goes on after a signal: it is entered a second time. */
   restarting = false;
   /** The filters have already sent this call to the tracer. */
@@ -205,17 +207,10 @@ export function attach(tracer: Task, task: Task, request: number, options: numbe
   return 0;
 }
 
-/** PTRACE_INTERRUPT of a seized thread. */
-export function interrupt(task: Task): void {
-  const { tracing } = task;
-  if (tracing === null) return;
-  if (task.state === TRACED && !tracing.listening) return;
-  tracing.trap = true;
-  if (task.state === TRACED) resume(task, tracing.mode, 0);
-  else notifyTask(task);
-}
-
-/** SIGCONT was sent: a seized thread stops to tell of it; one that only listens does so at once. */
+/**
+ * PTRACE_INTERRUPT, or SIGCONT was sent: a seized thread stops to tell of it, after the stop that it may be in; one that
+ * only listens does so at once.
+ */
 export function trapSeized(task: Task, tracing: Tracing): void {
   if (tracing.tracer === null || !tracing.seized) return;
   tracing.trap = true;

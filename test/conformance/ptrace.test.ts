@@ -1,0 +1,56 @@
+// Tracing (ptrace(2)): what a tracer sees is the same natively and in a sandbox, and no thread of a busy process is lost
+// to a tracer that comes and goes.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { cloister } from '../cli/cloister.ts';
+
+const PARTS = [
+  'calls',
+  'changes',
+  'emulation',
+  'signals',
+  'siginfo',
+  'steps',
+  'vectors',
+  'events',
+  'seize',
+  'attach',
+  'restarts',
+  'ends',
+  'errors',
+  'filters',
+  'status',
+];
+
+describe('tracing', () => {
+  let directory = '';
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'ptrace-'));
+    for (const name of ['ptrace', 'tracer-storm']) {
+      const source = join(import.meta.dirname, `${name}.c`);
+      execFileSync('cc', ['-O1', '-pthread', '-o', join(directory, name), source]);
+    }
+  });
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  for (const part of PARTS) {
+    test(part, () => {
+      const program = join(directory, 'ptrace');
+      const native = execFileSync(program, [part], { encoding: 'utf8' });
+      // Not as the first process: that one gets no signals from others that it does not handle.
+      const inside = cloister(['do', '--', 'sh', '-c', '"$0" "$1"; exit $?', program, part]);
+      assert.deepEqual(inside.stdout.split('\n'), native.split('\n'), inside.stderr);
+      assert.equal(inside.status, 0);
+    });
+  }
+
+  test('storm', () => {
+    const inside = cloister(['do', '--', join(directory, 'tracer-storm'), '8']);
+    assert.match(inside.stdout, /^(?:thread \d works\n){7}8 rounds, then 9\n$/, inside.stderr);
+  });
+});
