@@ -20,6 +20,7 @@ import { dropAll } from '../vfs/fd-table.ts';
 import { buryAddressSpace, buryThread, expectEnd, killAddressSpace } from './address-spaces.ts';
 import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
+import { groupExitHooks, taskExitHooks } from './exit-hooks.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
 import { leaveNamespaces } from './namespaces.ts';
@@ -42,11 +43,6 @@ const CLOCK_TICK = 1e7;
 const SYS_FUTEX = 202;
 const FUTEX_WAKE = 1;
 const MAX_WAKES = MAX_ORDERS - 1;
-
-/** Run for each group that has just ended: timers, locks and the like clean up after it. */
-export const groupExitHooks: ((group: ThreadGroup) => void)[] = [];
-/** Run for each thread that ends. */
-export const taskExitHooks: ((task: Task) => void)[] = [];
 
 let onSandboxEnd: (status: number) => void = () => {};
 /** The sandbox ends with its first process; `status` is a wait status. */

@@ -13,7 +13,7 @@ import type { AddressSpace } from '../mm/address-space.ts';
 import { allocateScratch, u32 } from '../platform/arena.ts';
 import { hostProcLines } from '../platform/host-proc.ts';
 import { block, timedOut, WAIT } from './block.ts';
-import { taskExitHooks } from './exit.ts';
+import { taskExitHooks } from './exit-hooks.ts';
 import { askHost, hostAnswer } from './host-memory.ts';
 import { makeRunnable } from './run-queue.ts';
 import type { Task } from './task.ts';

@@ -8,7 +8,7 @@ import { POLLHUP, POLLIN, POLLRDNORM } from '../../abi/poll.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { shownId } from '../../base/user-namespace.ts';
 import type { WaitQueue } from '../../base/wait-queue.ts';
-import { taskExitHooks } from '../../kernel/exit.ts';
+import { taskExitHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import { DEAD, type Task, type ThreadGroup } from '../../kernel/task.ts';

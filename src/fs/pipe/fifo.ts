@@ -13,7 +13,7 @@
 import { ENXIO } from '../../abi/errno.ts';
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
 import { POLLIN, POLLOUT } from '../../abi/poll.ts';
-import { taskExitHooks } from '../../kernel/exit.ts';
+import { taskExitHooks } from '../../kernel/exit-hooks.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { drop, type OpenFile } from '../../vfs/open-file.ts';

@@ -1,7 +1,7 @@
 // The objects of one ipc namespace (ipc_namespaces(7)): System V message queues, semaphores and shared memory, and the
 // names of POSIX message queues. With the namespace go all that nobody has open or attached.
 
-import { groupExitHooks } from '../exit.ts';
+import { groupExitHooks } from '../exit-hooks.ts';
 import type { IpcNamespace, IpcObjects } from '../namespaces.ts';
 import type { Task, ThreadGroup } from '../task.ts';
 import { IpcTable } from './ids.ts';

@@ -32,7 +32,7 @@ import {
 } from '../../abi/keys.ts';
 import { monotonicNow } from '../../base/clock.ts';
 import { shownId } from '../../base/user-namespace.ts';
-import { groupExitHooks, taskExitHooks } from '../exit.ts';
+import { groupExitHooks, taskExitHooks } from '../exit-hooks.ts';
 import type { Task, ThreadGroup } from '../task.ts';
 import { allKeys, indexOf, KEYRING, Key, type KeyType, keyUser, linkKey, mayUse, NO_GROUP } from './key.ts';
 
