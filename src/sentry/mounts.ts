@@ -14,7 +14,7 @@ import {
   MS_STRICTATIME,
   MS_SYNCHRONOUS,
 } from '../abi/mount.ts';
-import { makeDevice, S_IFBLK, S_IFCHR, S_IFIFO } from '../abi/stat.ts';
+import { makeDevice, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT } from '../abi/stat.ts';
 import type { Fd } from '../base/brands.ts';
 import type { MountSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
 import { makeNode, populateDev } from '../fs/dev/populate.ts';
@@ -233,5 +233,9 @@ function mask(mounts: Mounts, task: Task, name: string): void {
   }
   const device = resolve(task, AT_FDCWD as Fd, '/dev/null', WALK_FOLLOW);
   if (typeof device === 'number') throw new StartError(`cannot mask ${name}: there is no /dev/null`, CANNOT_START);
+  // An image may have anything under that name, a link to what is to be masked among it.
+  const inode = device.dentry.inode;
+  if (((inode?.mode ?? 0) & S_IFMT) !== S_IFCHR || inode?.rdev !== makeDevice(1, 3))
+    throw new StartError(`cannot mask ${name}: /dev/null is not the device`, CANNOT_START);
   lock(mountAt(mounts.namespace, path, device.mount.superblock, device.mount.flags, device.dentry));
 }
