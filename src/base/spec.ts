@@ -34,6 +34,8 @@ export interface SandboxSpec {
   readonly limits: LimitsSpec;
   /** The user namespace the sentry runs in: which ids of it exist on the host. */
   readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] };
+  /** What the sandbox's clocks are ahead of the machine's, ns. */
+  readonly timeOffsets: { readonly monotonic: number; readonly boottime: number };
   /** Where strace(1)-like lines go, or null for no tracing. */
   readonly strace: StraceSpec | null;
   /** Call sites that trap often are patched to jump into the stub (--no-patch). */
@@ -152,8 +154,29 @@ export interface ProcessSpec {
   readonly noNewPrivileges: boolean;
   /** /proc/PID/oom_score_adj at the start. */
   readonly oomScoreAdj: number;
+  /** Null: as every program starts. */
+  readonly scheduling: SchedulingSpec | null;
+  /** ioprio_set(2): class and level; 0: none. */
+  readonly ioPriority: number;
+  /** CPUs it may run on; null: all. */
+  readonly cpus: readonly number[] | null;
+  /** personality(2) */
+  readonly personality: number;
   /** A filter over its calls (seccomp(2)): base64 of struct sock_filter instructions; null for none. */
   readonly seccomp: string | null;
+}
+
+/** sched_setattr(2): SCHED_* and its attributes; times in ns. */
+export interface SchedulingSpec {
+  readonly policy: number;
+  readonly nice: number;
+  readonly priority: number;
+  readonly resetOnFork: boolean;
+  readonly runtime: number;
+  readonly deadline: number;
+  readonly period: number;
+  /** SCHED_FLAG_RECLAIM, SCHED_FLAG_DL_OVERRUN */
+  readonly flags: number;
 }
 
 /** Each set as /proc/PID/status prints it: 16 hexadecimal digits. */

@@ -133,6 +133,7 @@ function sandboxOf(args: readonly string[], options: DoOptions, egress: readonly
       egress,
     },
     limits: NO_LIMITS,
+    timeOffsets: { monotonic: 0, boottime: 0 },
     process: processOf(args, options, rootPath),
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
     ...traceSpec(options, dist),
@@ -172,6 +173,10 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
     rlimits: inheritedLimits(),
     noNewPrivileges: false,
     oomScoreAdj: 0,
+    scheduling: null,
+    ioPriority: 0,
+    cpus: null,
+    personality: 0,
     seccomp: null,
   };
 }

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import { bytesOfText, pathOf } from '../oci/bytes.ts';
 import { LaunchError } from '../oci/launch-error.ts';
-import { listIds, loadState, publicState, requireState, statusOf } from '../oci/state.ts';
+import { type ContainerState, listIds, loadState, publicState, requireState, statusOf } from '../oci/state.ts';
 import { callerDirectory, print } from './caller.ts';
 import { stateRoot } from './globals.ts';
 
@@ -49,6 +49,31 @@ function table(rows: readonly (readonly string[])[]): string {
           .trimEnd()}\n`,
     )
     .join('');
+}
+
+async function printStatistics({ id, cgroups }: ContainerState): Promise<void> {
+  const { cgroupStatistics } = await import('../oci/statistics.ts');
+  printText(`${JSON.stringify({ type: 'stats', id, data: cgroupStatistics(cgroups) })}\n`);
+}
+
+/** How often we look whether memory has run out, seconds. */
+const OOM_INTERVAL = 0.1;
+
+/** Until the container is gone. */
+async function printEvents(state: ContainerState, interval: number): Promise<void> {
+  const { oomKills } = await import('../oci/statistics.ts');
+  let kills = oomKills(state.cgroups);
+  for (let left = 0; statusOf(stateRoot(), state) !== 'stopped'; left -= OOM_INTERVAL) {
+    if (left <= 0) {
+      await printStatistics(state);
+      left = interval;
+    }
+    const pause = Math.min(OOM_INTERVAL, interval) * 1000;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    const now = oomKills(state.cgroups);
+    if (now > kills) printText(`${JSON.stringify({ type: 'oom', id: state.id })}\n`);
+    kills = now;
+  }
 }
 
 export function addInspectCommands(program: Command): void {
@@ -106,18 +131,10 @@ export function addInspectCommands(program: Command): void {
     .option('--interval <seconds>', 'between statistics', parseInterval, 5)
     .option('--stats', 'print statistics once')
     .action(async (id: string, options: { readonly interval: number; readonly stats?: true }) => {
-      const { cgroupStatistics } = await import('../oci/statistics.ts');
-      const root = stateRoot();
-      for (;;) {
-        const state = requireState(root, id);
-        if (statusOf(root, state) === 'stopped') {
-          if (options.stats) throw new LaunchError('container is not running');
-          return;
-        }
-        printText(`${JSON.stringify({ type: 'stats', id, data: cgroupStatistics(state.cgroups) })}\n`);
-        if (options.stats) return;
-        await new Promise((resolve) => setTimeout(resolve, options.interval * 1000));
-      }
+      const state = requireState(stateRoot(), id);
+      if (statusOf(stateRoot(), state) === 'stopped') throw new LaunchError('container is not running');
+      if (options.stats) return printStatistics(state);
+      await printEvents(state, options.interval);
     });
 
   program

@@ -1,10 +1,10 @@
 // linux.resources on the host: what each field becomes in the files of cgroup version 1 and 2. Rules about devices are
 // not among them: no device node of the host is ever in a sandbox, so whatever they forbid cannot be reached.
 
-import { statSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OciLinux } from './config.ts';
-import { LaunchError } from './launch-error.ts';
+import { isLaunchError, LaunchError } from './launch-error.ts';
 import type { CgroupState } from './state.ts';
 
 export type Resources = NonNullable<OciLinux['resources']>;
@@ -29,11 +29,25 @@ function withMinimum(resources: Resources): Resources {
   return { ...resources, memory: { ...memory, limit: raise(memory.limit), swap: raise(memory.swap) } };
 }
 
-/** Sets the limits. Throws a LaunchError that names the field that cannot be honoured. */
+/**
+ * Sets the limits. Some must keep within others (a quota in its period, memory in memory and swap), so what is refused
+ * is tried once more when the others are set. Throws a LaunchError that names the field that cannot be honoured.
+ */
 export function applyResources(cgroups: CgroupState, resources: Resources): void {
   const raised = withMinimum(resources);
   const settings = cgroups.version === 2 ? unifiedSettings(raised) : legacySettings(raised);
-  for (const setting of settings) apply(cgroups, setting);
+  const refused = settings.filter((setting) => !tryApply(cgroups, setting));
+  for (const setting of refused) apply(cgroups, setting);
+}
+
+function tryApply(cgroups: CgroupState, setting: Setting): boolean {
+  try {
+    apply(cgroups, setting);
+    return true;
+  } catch (error) {
+    if (isLaunchError(error)) return false;
+    throw error;
+  }
 }
 
 /** Where the BFQ scheduler keeps the weights of version 1 when there is no CFQ. */
@@ -226,23 +240,4 @@ function addRdma(settings: Settings, resources: Resources): void {
     const objects = hcaObjects === undefined ? '' : ` hca_object=${hcaObjects}`;
     settings.add('rdma', 'rdma.max', `${device}${handles}${objects}`, 'rdma');
   }
-}
-
-/** Sets new memory limits of version 1 in the order that keeps memory below memory and swap all the time. */
-export function updateResources(cgroups: CgroupState, resources: Resources): void {
-  const { memory } = resources;
-  const directory = cgroups.directories.memory;
-  const both = cgroups.version === 1 && memory?.limit !== undefined && memory.swap !== undefined;
-  if (
-    both &&
-    directory !== undefined &&
-    statSync(join(directory, 'memory.memsw.limit_in_bytes'), { throwIfNoEntry: false })
-  ) {
-    try {
-      applyResources(cgroups, { memory: { swap: memory?.swap } });
-    } catch {
-      // Below the present memory limit: then it goes after it.
-    }
-  }
-  applyResources(cgroups, resources);
 }

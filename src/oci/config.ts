@@ -286,7 +286,8 @@ const linux = z.object({
   timeOffsets: z.object({ boottime: timeOffset.optional(), monotonic: timeOffset.optional() }).optional(),
 });
 
-const configSchema = z.object({
+/** For tests: the whole document. */
+export const configSchema = z.object({
   ociVersion: z.string().regex(/^1\./, { error: 'only version 1 of the runtime specification is known' }),
   process: process.optional(),
   root: z.object({ path: cString.min(1), readonly: z.boolean().optional() }).optional(),

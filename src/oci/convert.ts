@@ -3,6 +3,7 @@
 // the host's or a label is missing, it is warned about. Both name the field.
 
 import { statSync } from 'node:fs';
+import { uptime } from 'node:os';
 import { posix } from 'node:path';
 import type {
   CapabilitySets,
@@ -28,6 +29,7 @@ import { defaultIdentity, mappedIdentity } from './identity.ts';
 import { type Bind, HOST_NETWORK, type Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { parseMountOptions } from './mount-options.ts';
+import { convertIoPriority, convertPersonality, convertScheduler } from './scheduling.ts';
 import { compileSeccomp } from './seccomp.ts';
 
 const EGRESS_ANNOTATION = 'dev.cloister.egress';
@@ -85,8 +87,10 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     process: {
       ...convertProcess(process, options.warn),
       seccomp: linux.seccomp ? compileSeccomp(linux.seccomp) : null,
+      personality: convertPersonality(linux.personality),
     },
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
+    timeOffsets: { monotonic: offsetOf(linux, 'monotonic'), boottime: offsetOf(linux, 'boottime') },
     strace: options.strace,
     stats: options.stats,
     debug: options.debug,
@@ -132,6 +136,17 @@ function namespacePath(linux: OciLinux, type: string): string | null {
   return path === undefined || path === '' ? null : bytesOfText(path);
 }
 
+/** linux.timeOffsets in ns. */
+function offsetOf({ timeOffsets }: OciLinux, clock: 'monotonic' | 'boottime'): number {
+  const { secs = 0, nanosecs = 0 } = timeOffsets?.[clock] ?? {};
+  if (nanosecs >= 1e9) refuse(`linux.timeOffsets.${clock}.nanosecs`, 'must be below 1000000000');
+  // As far as the kernel goes, and no clock of ours before zero.
+  if (Math.abs(secs) > 2 ** 33 || (secs < 0 && uptime() + secs < 0)) {
+    refuse(`linux.timeOffsets.${clock}.secs`, `${secs} leads out of the clock's range`);
+  }
+  return secs * 1e9 + nanosecs;
+}
+
 function refuseUnsupported(linux: OciLinux): void {
   const seen = new Set<string>();
   for (const [index, { type, path }] of (linux.namespaces ?? []).entries()) {
@@ -140,26 +155,21 @@ function refuseUnsupported(linux: OciLinux): void {
     seen.add(type);
     const joined = path !== undefined && path !== '';
     if (joined && type !== 'network') refuse(`${field}.path`, `joining a ${type} namespace is not supported`);
-    if (type === 'time') refuse(field, 'time namespaces are not supported');
   }
-  if (linux.timeOffsets !== undefined) refuse('linux.timeOffsets', 'time namespaces are not supported');
   if (Object.keys(linux.netDevices ?? {}).length > 0) refuse('linux.netDevices', 'moving devices is not supported');
-  if (linux.personality?.domain.endsWith('LINUX32')) refuse('linux.personality.domain', 'only LINUX is supported');
+  if (linux.timeOffsets !== undefined && !seen.has('time')) refuse('linux.timeOffsets', 'needs a time namespace');
+  if (linux.intelRdt !== undefined) refuse('linux.intelRdt', 'is not supported: a sandbox has no resctrl group');
 }
 
 function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: string) => void): void {
   const ignored: string[] = [];
   const memory = linux.resources?.memory?.limit ?? 0;
   if (memory > 0 && memory < 64 << 20) warn('config.json: linux.resources.memory.limit: raised to 64 MiB on the host');
-  if (linux.intelRdt !== undefined) ignored.push('linux.intelRdt');
   if (linux.memoryPolicy !== undefined) ignored.push('linux.memoryPolicy');
   if (linux.mountLabel) ignored.push('linux.mountLabel');
   if (linux.rootfsPropagation?.includes('shared')) ignored.push('linux.rootfsPropagation');
   if (process.apparmorProfile) ignored.push('process.apparmorProfile');
   if (process.selinuxLabel) ignored.push('process.selinuxLabel');
-  if (process.ioPriority !== undefined) ignored.push('process.ioPriority');
-  if (process.scheduler !== undefined) ignored.push('process.scheduler');
-  if (process.execCPUAffinity !== undefined) ignored.push('process.execCPUAffinity');
   for (const field of ignored) warn(`config.json: ${field} has no effect yet`);
   const named = new Set((linux.namespaces ?? []).map(({ type }) => type));
   for (const type of ['mount', 'pid', 'uts', 'ipc'] as const) {
@@ -210,6 +220,10 @@ export function convertProcess(process: OciProcess, warn: (message: string) => v
     rlimits: convertLimits(process),
     noNewPrivileges: process.noNewPrivileges ?? false,
     oomScoreAdj: process.oomScoreAdj ?? 0,
+    scheduling: convertScheduler(process.scheduler),
+    ioPriority: convertIoPriority(process.ioPriority),
+    cpus: null,
+    personality: 0,
     seccomp: null,
   };
 }

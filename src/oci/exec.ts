@@ -17,6 +17,7 @@ import { convertProcess } from './convert.ts';
 import { anonymousFile, keepOpen } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { openDescriptors } from './passed.ts';
+import { convertAffinity } from './scheduling.ts';
 import { type ContainerState, requireState, stateDirectory, statusOf } from './state.ts';
 
 export interface ExecOptions {
@@ -67,8 +68,10 @@ export async function execInContainer(dist: string, options: ExecOptions): Promi
 
 function processOf(state: ContainerState, options: ExecOptions): ProcessSpec {
   if (options.process !== null) {
-    const { seccomp } = state.process;
-    const process = { ...convertProcess(parseProcess(readProcess(options.process)), options.warn), seccomp };
+    const { seccomp, personality } = state.process;
+    const wanted = parseProcess(readProcess(options.process));
+    const cpus = convertAffinity(wanted.execCPUAffinity);
+    const process = { ...convertProcess(wanted, options.warn), seccomp, personality, cpus };
     return options.terminal === null ? process : { ...process, terminal: options.terminal };
   }
   if (options.args.length === 0) throw new LaunchError('no command to execute');

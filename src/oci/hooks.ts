@@ -3,6 +3,7 @@
 
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { ControlRequest } from '../base/control.ts';
 import { bytesOfText } from './bytes.ts';
@@ -97,6 +98,8 @@ function check(hook: Hook, name: string, result: SpawnSyncReturns<string>): void
   const error = code === 'EPIPE' ? undefined : result.error;
   if (result.status === 0 && error === undefined) return;
   let reason = `exit status ${result.status}`;
+  // Of a hook in the sandbox: as shells report signals.
+  if (result.status === 128 + constants.signals.SIGSYS) reason += ' (bad system call)';
   if (code === 'ETIMEDOUT') reason = `timed out after ${hook.timeout} s`;
   else if (error !== undefined) reason = error.message;
   else if (result.signal !== null) reason = `killed by ${result.signal}`;

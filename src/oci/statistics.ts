@@ -8,6 +8,12 @@ export function cgroupStatistics(cgroups: CgroupState): object {
   return cgroups.version === 2 ? unified(cgroups.directories[''] ?? '') : legacy(cgroups.directories);
 }
 
+/** How many processes were killed because the container's memory had run out. */
+export function oomKills({ version, directories }: CgroupState): number {
+  const file = version === 2 ? 'memory.events' : 'memory.oom_control';
+  return table(read(version === 2 ? directories[''] : directories.memory, file)).oom_kill ?? 0;
+}
+
 function read(directory: string | undefined, file: string): string | null {
   if (directory === undefined) return null;
   try {

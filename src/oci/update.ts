@@ -1,6 +1,6 @@
 // New limits for a container that runs: on the host, and in what the sandbox shows of them.
 
-import { type Resources, updateResources } from './cgroup-resources.ts';
+import { applyResources, type Resources } from './cgroup-resources.ts';
 import { ask } from './control.ts';
 import { convertResources } from './convert.ts';
 import { type ContainerState, stateDirectory, statusOf } from './state.ts';
@@ -10,7 +10,7 @@ import { type ContainerState, stateDirectory, statusOf } from './state.ts';
  * it goes on showing the old ones.
  */
 export async function updateContainer(root: string, state: ContainerState, resources: Resources): Promise<void> {
-  updateResources(state.cgroups, resources);
+  applyResources(state.cgroups, resources);
   if (statusOf(root, state) === 'paused') return;
   await ask(stateDirectory(root, state.id), { verb: 'limit', limits: convertResources(resources) });
 }

@@ -18,6 +18,7 @@ import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
 import { allocateNumbers, enlist, initialPids, type Numbered } from '../kernel/pid-namespaces.ts';
+import { allCpus } from '../kernel/scheduling.ts';
 import { addSeccompFilter } from '../kernel/seccomp.ts';
 import { parseSeccompProgram } from '../kernel/seccomp-program.ts';
 import { startSession } from '../kernel/sessions.ts';
@@ -92,6 +93,7 @@ export function makeProcess(process: ProcessSpec, root: Path): Task {
   group.threads.add(task);
   group.actions = new SignalActions();
   group.oomScoreAdjust = process.oomScoreAdj;
+  setScheduling(task, process);
   group.limits = Limits.defaults();
   for (const { resource, soft, hard } of process.rlimits) group.limits.set(resource, limit(soft), limit(hard));
   watchCpuLimit(group);
@@ -99,6 +101,25 @@ export function makeProcess(process: ProcessSpec, root: Path): Task {
   enlist('groups', group);
   startSession(group);
   return task;
+}
+
+/** As the kernel would have set it for root: the configuration was checked for what can be. */
+function setScheduling(task: Task, { scheduling, ioPriority, cpus, personality }: ProcessSpec): void {
+  const own = task.scheduling;
+  own.ioPriority = ioPriority;
+  task.personality = personality;
+  if (cpus !== null) own.affinity = allCpus().map((word, index) => word & cpuWord(cpus, index));
+  if (scheduling === null) return;
+  const { runtime, deadline, period, flags } = scheduling;
+  own.policy = scheduling.policy;
+  own.priority = scheduling.priority;
+  own.nice = scheduling.nice;
+  own.resetOnFork = scheduling.resetOnFork;
+  own.deadline = { runtime, deadline, period, flags };
+}
+
+function cpuWord(cpus: readonly number[], index: number): number {
+  return cpus.reduce((word, cpu) => (cpu >>> 5 === index ? word | (1 << (cpu & 31)) : word), 0) >>> 0;
 }
 
 /** RLIM_INFINITY (2^64 - 1, which a number cannot hold exactly) stands for no limit. */

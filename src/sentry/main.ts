@@ -89,6 +89,7 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   initialNamespaces.uts.domainname = spec.domainname;
   kernel.limits = spec.limits;
   kernel.bootTime = monotonicNow();
+  Object.assign(initialNamespaces.time, spec.timeOffsets);
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
   native.setSpin(spec.spin);

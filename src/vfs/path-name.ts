@@ -4,7 +4,7 @@ import type { Dentry, Path } from './dentry.ts';
 
 /**
  * Absolute name of a path as seen from `root`. A name that was unlinked gets " (deleted)" appended; a path that
- * cannot be reached from `root` gets "(unreachable)" in front, as getcwd(2) and /proc show it.
+ * cannot be reached from `root` gets "(unreachable)" in front, as getcwd(2) shows it.
  */
 export function pathName(path: Path, root: Path): string {
   let { mount, dentry } = path;
@@ -28,6 +28,11 @@ export function pathName(path: Path, root: Path): string {
   }
   const deleted = path.dentry.unlinked ? ' (deleted)' : '';
   return `${prefix}${name === '' ? '/' : name}${deleted}`;
+}
+
+/** The name that links and mappings of /proc have: also for what cannot be reached a path, from its own top on. */
+export function linkName(path: Path, root: Path): string {
+  return pathName(path, root).replace(/^\(unreachable\)/, '');
 }
 
 /** Name of a dentry within its superblock, whatever is mounted where. */

@@ -170,7 +170,11 @@ test('what is not supported is refused where it matters, and warned about where 
     /mounts\[0\].*id mappings/,
   );
   refuses({ linux: { timeOffsets: { boottime: { secs: 1 } } } }, /^config.json: linux.timeOffsets: /);
-  refuses({ linux: { personality: { domain: 'LINUX32' } } }, /^config.json: linux.personality.domain: /);
+  refuses(
+    { linux: { personality: { domain: 'LINUX', flags: ['X'] } } },
+    /^config.json: linux.personality.flags\[0\]: /,
+  );
+  refuses({ linux: { intelRdt: { closID: 'x' } } }, /^config.json: linux.intelRdt: /);
   const { warnings } = convert({
     process: { ...PROCESS, apparmorProfile: 'x' },
     linux: { namespaces: [{ type: 'pid' }], mountLabel: 'a', resources: { devices: [] } },

@@ -8,7 +8,7 @@ import type { Task } from '../../kernel/task.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
-import { pathName } from '../../vfs/path-name.ts';
+import { linkName } from '../../vfs/path-name.ts';
 import { VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedFile, type TextSource, VirtualInode } from '../virtual/inode.ts';
 import { alive, checkPeek, readerRoot } from './access.ts';
@@ -87,7 +87,7 @@ class FdLink extends VirtualInode {
     if (denied < 0) return denied;
     const file = fileOf(this.task, this.fd);
     if (!file) return -ENOENT;
-    return file.linkText ?? pathName(file.path, readerRoot(this.task));
+    return file.linkText ?? linkName(file.path, readerRoot(this.task));
   }
 
   override followMagic(): Path | number | null {

@@ -5,7 +5,7 @@ import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { pathName } from '../../vfs/path-name.ts';
+import { linkName } from '../../vfs/path-name.ts';
 
 /** The stub's 4 GiB: every address that starts with these digits. */
 const STUB_PREFIX = '7e00';
@@ -31,7 +31,7 @@ export function guestMapLine(line: string, mm: AddressSpace, root: Path): string
   if (!path?.dentry.inode) return header(`${prefix} 00000000 00:00 0 `, '');
   const guest = path.dentry.inode;
   const where = `${hex2(deviceMajor(guest.device))}:${hex2(deviceMinor(guest.device))} ${guest.ino}`;
-  return header(`${prefix} ${offset} ${where} `, pathName(path, root).replaceAll('\n', '\\012'));
+  return header(`${prefix} ${offset} ${where} `, linkName(path, root).replaceAll('\n', '\\012'));
 }
 
 function hex2(value: number): string {
@@ -71,7 +71,7 @@ function knownMaps(mm: AddressSpace, root: Path): string {
   const to = Math.ceil(mm.endCode / 4096) * 4096;
   const device = `${hex2(deviceMajor(inode.device))}:${hex2(deviceMinor(inode.device))}`;
   const fields = `${from.toString(16).padStart(8, '0')}-${to.toString(16).padStart(8, '0')} r-xp 00000000 ${device} ${inode.ino} `;
-  return `${header(fields, pathName(mm.executable, root))}\n`;
+  return `${header(fields, linkName(mm.executable, root))}\n`;
 }
 
 /** The text of /proc/PID/smaps: each mapping's line, followed by the host's numbers for it. */

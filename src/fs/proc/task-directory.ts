@@ -13,7 +13,7 @@ import { readForced, writeForced } from '../../mm/forced-memory.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
-import { pathName } from '../../vfs/path-name.ts';
+import { linkName } from '../../vfs/path-name.ts';
 import { entryType, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedFile, GeneratedLink, type LinkSource, seekPosition, VirtualInode } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
@@ -35,7 +35,7 @@ function taskLink(find: (task: Task) => Path | null): LinkSource<Task> {
     follow: target,
     read: (task) => {
       const path = target(task);
-      return typeof path === 'number' ? path : pathName(path, readerRoot(task));
+      return typeof path === 'number' ? path : linkName(path, readerRoot(task));
     },
   };
 }
