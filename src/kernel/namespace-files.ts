@@ -27,6 +27,7 @@ import {
 } from '../abi/sched.ts';
 import { NSFS_MAGIC, S_IFREG } from '../abi/stat.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
+import { stampNow } from '../base/clock.ts';
 import type { Namespace, NamespaceKind } from '../base/namespace.ts';
 import { shownId, UserNamespace } from '../base/user-namespace.ts';
 import { u32, writeU64 } from '../platform/arena.ts';
@@ -81,6 +82,7 @@ export class NamespaceInode extends Inode {
     this.namespace = namespace;
     this.ino = namespace.ino;
     this.mode = S_IFREG | 0o444;
+    for (const time of [this.atime, this.mtime, this.ctime]) stampNow(time);
   }
 
   override open(path: Path, flags: number): OpenFile | number {

@@ -107,6 +107,8 @@ function place(mount: Mount, path: Path): void {
       share(copy);
       trees.set(group, copy);
     }
+    // In another user namespace's hands it can be taken off, but not apart.
+    copy.locked = false;
     tuck(copy, { mount: receiver, dentry: path.dentry });
   }
 }

@@ -17,7 +17,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   keys: ['adding', 'special', 'rights', 'linking', 'dying'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
-  namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks'],
+  namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
 };
 

@@ -513,12 +513,85 @@ static void clocks(void) {
     finish("clocks", child);
 }
 
+// ---- sharing of mounts ----
+
+static void seen(const char *what, const char *const *places) {
+    printf("%s:", what);
+    for (; *places; places++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/x/mark", *places);
+        printf(" %d", access(path, F_OK) == 0);
+    }
+    printf("\n");
+}
+
+static void sharing(void) {
+    static const char *const places[] = {"a", "b", "c", "d", "e", 0};
+    char directory[] = "/tmp/namespaces-XXXXXX";
+    if (!mkdtemp(directory) || chdir(directory)) exit(1);
+    mount("none", "/", 0, MS_REC | MS_PRIVATE, 0);
+    for (int i = 0; places[i]; i++) mkdir(places[i], 0700);
+    say("mount", mount("none", "a", "tmpfs", 0, 0));
+    mkdir("a/x", 0700);
+    say("not a mount", mount("none", "a/x", 0, MS_SHARED, 0));
+    say("two types", mount("none", "a", 0, MS_SHARED | MS_PRIVATE, 0));
+    say("shared", mount("none", "a", 0, MS_SHARED, 0));
+    say("peer", mount("a", "b", 0, MS_BIND, 0));
+    say("slave", mount("a", "c", 0, MS_BIND, 0));
+    say("slave", mount("none", "c", 0, MS_SLAVE, 0));
+    say("private", mount("a", "d", 0, MS_BIND, 0));
+    say("private", mount("none", "d", 0, MS_PRIVATE, 0));
+    say("shared slave", mount("c", "e", 0, MS_BIND, 0));
+    say("shared slave", mount("none", "e", 0, MS_SHARED, 0));
+    say("on a", mount("none", "a/x", "tmpfs", 0, 0));
+    close(open("a/x/mark", O_CREAT | O_WRONLY, 0600));
+    seen("from a", places);
+    say("off b", umount("b/x"));
+    seen("after", places);
+    say("on e", mount("none", "e/x", "tmpfs", 0, 0));
+    close(open("e/x/mark", O_CREAT | O_WRONLY, 0600));
+    seen("from e", places);
+    say("off e", umount("e/x"));
+    // Another namespace has the same mounts: peers of its own, or slaves in other hands.
+    int fds[2];
+    char c;
+    for (int user = 0; user < 2; user++) {
+        if (pipe(fds)) exit(1);
+        pid_t child = start(CLONE_NEWNS | (user ? CLONE_NEWUSER : 0));
+        if (child == 0) {
+            close(fds[1]);
+            if (read(fds[0], &c, 1) != 0) _exit(1);
+            seen("elsewhere", places);
+            say("off there", umount("b/x"));
+            fflush(stdout);
+            _exit(0);
+        }
+        say("on a", mount("none", "a/x", "tmpfs", 0, 0));
+        close(open("a/x/mark", O_CREAT | O_WRONLY, 0600));
+        close(fds[0]);
+        close(fds[1]);
+        finish("namespace", child);
+        seen("then", places);
+        umount("a/x");
+    }
+    say("unbindable", mount("none", "d", 0, MS_UNBINDABLE, 0));
+    say("bind it", mount("d", "e", 0, MS_BIND, 0));
+    say("move from shared", mount("none", "a/x", "tmpfs", 0, 0));
+    say("move from shared", mount("a/x", "d/x", 0, MS_MOVE, 0));
+    umount("a/x");
+    for (int i = 4; i >= 0; i--) {
+        say("off", umount(places[i]));
+        rmdir(places[i]);
+    }
+    if (chdir("/") == 0) rmdir(directory);
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
     } parts[] = {{"numbers", numbers}, {"inits", inits},       {"ids", ids},      {"names", names},
-                 {"files", files},     {"networks", networks}, {"clocks", clocks}};
+                 {"files", files},     {"networks", networks}, {"clocks", clocks},     {"sharing", sharing}};
     for (unsigned i = 0; argc > 1 && i < sizeof parts / sizeof *parts; i++)
         if (strcmp(argv[1], parts[i].name) == 0) parts[i].run();
     return 0;

@@ -17,6 +17,8 @@ export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
 export const RTM_GETROUTE = 26;
 export const RTM_GETNEIGH = 30;
+export const RTM_GETNSID = 90;
+export const NETNSA_NSID = 1;
 
 export function u32Bytes(value: number): string {
   return String.fromCharCode(value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24);

@@ -51,6 +51,7 @@ import type { Network } from '../network.ts';
 import type { RouteObject } from '../outside/host-interfaces.ts';
 import { Socket } from '../socket.ts';
 import {
+  NETNSA_NSID,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_MULTI,
@@ -64,6 +65,7 @@ import {
   RTM_GETADDR,
   RTM_GETLINK,
   RTM_GETNEIGH,
+  RTM_GETNSID,
   RTM_GETROUTE,
   RTM_NEWADDR,
   RTM_NEWLINK,
@@ -257,6 +259,8 @@ export class NetlinkSocket extends Socket {
     if (type === RTM_GETROUTE) return dump ? routes(this.network, family) : this.findRoute(family, request);
     if (dump && type === RTM_GETNEIGH) return neighbours(this.network, family);
     if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.changeLink(request);
+    // Networks have no numbers for each other.
+    if (type === RTM_GETNSID) return [{ head: '\0\0\0\0', attributes: new Map([[NETNSA_NSID, u32Bytes(-1)]]) }];
     if (type === RTM_NEWADDR || type === RTM_DELADDR) return this.changeAddress(request, type === RTM_NEWADDR);
     // Requests to read have numbers of the form 4n + 2; all others would change something.
     return (type & 3) === 2 ? -EOPNOTSUPP : -EPERM;
