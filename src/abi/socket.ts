@@ -156,6 +156,7 @@ export const IP_TTL = 2;
 export const IP_HDRINCL = 3;
 export const IP_OPTIONS = 4;
 export const IP_RECVOPTS = 6;
+export const IP_RETOPTS = 7;
 export const IP_PKTINFO = 8;
 export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
@@ -175,6 +176,7 @@ export const MCAST_LEAVE_GROUP = 45;
 
 // Options of IPPROTO_IPV6
 export const IPV6_UNICAST_HOPS = 16;
+export const IPV6_CHECKSUM = 7;
 export const IPV6_MULTICAST_IF = 17;
 export const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_MULTICAST_LOOP = 19;

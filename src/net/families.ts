@@ -2,12 +2,14 @@
 // EAFNOSUPPORT, as on a kernel without it.
 
 import { CAP_NET_RAW } from '../abi/capability.ts';
-import { EAFNOSUPPORT, EINVAL, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.ts';
+import { EACCES, EAFNOSUPPORT, EINVAL, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.ts';
 import {
   AF_INET,
   AF_INET6,
   AF_NETLINK,
   AF_UNIX,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
   IPPROTO_UDPLITE,
@@ -20,16 +22,20 @@ import {
 import { capableIn } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import { drop } from '../vfs/open-file.ts';
+import { PingSocket } from './inet/ping.ts';
+import { RawSocket } from './inet/raw.ts';
 import { TcpSocket } from './inet/tcp.ts';
 import { UdpSocket } from './inet/udp.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
-import { networkOf } from './network.ts';
+import { type Network, networkOf } from './network.ts';
 import type { Socket } from './socket.ts';
 import { UnixPacketSocket } from './unix/packet.ts';
 import type { UnixSocket } from './unix/socket.ts';
 import { UnixStream } from './unix/stream.ts';
 
 const NETLINK_ROUTE = 0;
+/** Protocols have lower numbers (include/uapi/linux/in.h: the last is that of MPTCP). */
+const IPPROTO_MAX = 263;
 
 /** Makes a socket (socket(2)) with one reference, or -errno. `type` comes without SOCK_NONBLOCK and SOCK_CLOEXEC. */
 export function createSocket(task: Task, domain: number, type: number, protocol: number): Socket | number {
@@ -86,15 +92,26 @@ function createUnixSocket(task: Task, type: number, protocol: number): UnixSocke
 
 function createInetSocket(task: Task, family: number, type: number, protocol: number): Socket | number {
   const network = networkOf(task);
+  if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
   switch (type) {
     case SOCK_STREAM:
       return protocol === 0 || protocol === IPPROTO_TCP ? new TcpSocket(family, task, network) : -EPROTONOSUPPORT;
     case SOCK_DGRAM:
       if (protocol === 0 || protocol === IPPROTO_UDP) return new UdpSocket(family, IPPROTO_UDP, task, network);
-      return protocol === IPPROTO_UDPLITE ? new UdpSocket(family, IPPROTO_UDPLITE, task, network) : -EPROTONOSUPPORT;
+      if (protocol === IPPROTO_UDPLITE) return new UdpSocket(family, IPPROTO_UDPLITE, task, network);
+      if (protocol !== (family === AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) return -EPROTONOSUPPORT;
+      return mayPing(task, network) ? new PingSocket(family, protocol, task, network) : -EACCES;
     case SOCK_RAW:
-      return capableIn(network.namespace.owner, task.credentials, CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+      if (protocol === 0) return -EPROTONOSUPPORT;
+      if (!capableIn(network.namespace.owner, task.credentials, CAP_NET_RAW)) return -EPERM;
+      return new RawSocket(family, protocol, task, network);
     default:
       return -ESOCKTNOSUPPORT;
   }
+}
+
+/** Whether one of its groups may have ping sockets (net/ipv4/ping.c: ping_init_sock). */
+function mayPing({ credentials }: Task, { pingGroups: [first, last] }: Network): boolean {
+  const within = (gid: number): boolean => gid >= first && gid <= last;
+  return within(credentials.egid) || credentials.groups.some(within);
 }

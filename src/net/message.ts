@@ -3,7 +3,7 @@
 import type { Numbered } from '../kernel/pid-namespaces.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
-/** A control message of another level than SOL_SOCKET, its data as a byte string. */
+/** A control message that is neither rights nor credentials, its data as a byte string. */
 export interface ControlItem {
   readonly level: number;
   readonly type: number;

@@ -14,6 +14,16 @@ export class Network {
   readonly tcp = new PortTable();
   readonly udp = new PortTable();
   readonly udpLite = new PortTable();
+  /** Raw sockets, by protocol. */
+  readonly raw = new PortTable();
+  /** Ping sockets, by the identifier of their echo requests. */
+  readonly ping = new PortTable();
+  /** Multicast groups that sockets have joined on the loopback, and how many. */
+  readonly groups = new Map<string, number>();
+  /** net.ipv4.ip_unprivileged_port_start: lower ports take CAP_NET_BIND_SERVICE. */
+  unprivilegedPortStart = 1024;
+  /** net.ipv4.ping_group_range: groups, first and last, that may have ping sockets; nobody at the start. */
+  pingGroups: readonly [number, number] = [1, 0];
   /** Sockets by abstract name. */
   readonly unixNames = new Map<string, UnixSocket>();
   /** The abstract name given out last to a socket that asked for any. */

@@ -4,7 +4,7 @@ import { AF_INET, AF_INET6 } from '../../abi/socket.ts';
 import type { Network } from '../../net/network.ts';
 import type { Tree } from '../virtual/directory.ts';
 import { addressRows6, deviceRows, neighbourRows, routeRows, routeRows6 } from './interfaces.ts';
-import { tcpRows, udpRows, unixRows } from './sockets.ts';
+import { rawRows, tcpRows, udpRows, unixRows } from './sockets.ts';
 import { text } from './system.ts';
 
 const TCP =
@@ -33,8 +33,8 @@ export const netFiles = (network: Network): Tree => ({
   ipv6_route: text(() => routeRows6(network)),
   netlink: text(() => 'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n'),
   packet: text(() => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n'),
-  raw: text(() => RAW),
-  raw6: text(() => UDP6),
+  raw: text(() => RAW + rawRows(network, AF_INET)),
+  raw6: text(() => UDP6 + rawRows(network, AF_INET6)),
   route: text(() => ROUTE + routeRows(network)),
   tcp: text(() => TCP + tcpRows(network, AF_INET)),
   tcp6: text(() => TCP6 + tcpRows(network, AF_INET6)),

@@ -1,7 +1,16 @@
 // Rows of /proc/net/tcp, udp, unix and their like: the sockets that some task has a descriptor for. (Those that only
 // wait in a listener's backlog are nobody's yet and do not show.)
 
-import { AF_INET, type AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM, SOL_TCP, TCP_INFO } from '../../abi/socket.ts';
+import {
+  AF_INET,
+  type AF_INET6,
+  AF_UNIX,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_STREAM,
+  SOL_TCP,
+  TCP_INFO,
+} from '../../abi/socket.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { type Endpoint, parseEndpoint } from '../../net/inet/address.ts';
 import { InetSocket } from '../../net/inet/socket.ts';
@@ -82,6 +91,13 @@ export function udpRows(network: Network, family: typeof AF_INET | typeof AF_INE
       const state = typeof socket.getPeerName() === 'string' ? TCP_ESTABLISHED : TCP_CLOSE;
       return `${`${inetRow(socket, i, state)} 0`.padEnd(UDP_WIDTH)}\n`;
     })
+    .join('');
+}
+
+/** Rows of raw and raw6. */
+export function rawRows(network: Network, family: typeof AF_INET | typeof AF_INET6): string {
+  return openSockets(network, family, SOCK_RAW)
+    .map((socket, i) => `${`${inetRow(socket, i, TCP_CLOSE)} 0`.padEnd(UDP_WIDTH)}\n`)
     .join('');
 }
 

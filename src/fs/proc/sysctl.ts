@@ -19,13 +19,16 @@ import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE } from '../pipe/pipe.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { KEY_SETTINGS } from './keys.ts';
+import { NETWORK_SETTINGS, presetNetworkSetting } from './network-settings.ts';
 import { text } from './system.ts';
 
 /** What the spec has set, by dotted name. */
 const presets = new Map<string, string>();
 
-/** Presets a setting by its dotted name (`net.core.somaxconn`). False when there is no such setting. */
+/** Presets a setting by its dotted name (`net.core.somaxconn`). False when there is no such setting or value. */
 export function presetSysctl(name: string, value: string): boolean {
+  const ofNetwork = presetNetworkSetting(name, value);
+  if (ofNetwork !== null) return ofNetwork;
   if (name === 'kernel.hostname') initialNamespaces.uts.hostname = value;
   else if (name === 'kernel.domainname') initialNamespaces.uts.domainname = value;
   else if (!settingExists(name)) return false;
@@ -253,46 +256,47 @@ const NET: Tree = {
     wmem_default: 212992,
     wmem_max: 4194304,
   }),
-  ipv4: settings('net.ipv4', {
-    icmp_echo_ignore_all: 0,
-    ip_default_ttl: 64,
-    ip_forward: 0,
-    ip_local_port_range: '32768\t60999',
-    ip_local_reserved_ports: '',
-    ip_nonlocal_bind: 0,
-    ip_unprivileged_port_start: 1024,
-    ping_group_range: '1\t0',
-    tcp_abort_on_overflow: 0,
-    tcp_available_congestion_control: 'reno cubic',
-    tcp_congestion_control: 'cubic',
-    tcp_ecn: 2,
-    tcp_fastopen: 1,
-    tcp_fin_timeout: 60,
-    tcp_keepalive_intvl: 75,
-    tcp_keepalive_probes: 9,
-    tcp_keepalive_time: 7200,
-    tcp_max_syn_backlog: 2048,
-    tcp_max_tw_buckets: 131072,
-    tcp_mem: '287901\t383868\t575802',
-    tcp_moderate_rcvbuf: 1,
-    tcp_mtu_probing: 0,
-    tcp_no_metrics_save: 0,
-    tcp_retries1: 3,
-    tcp_retries2: 15,
-    tcp_rmem: '4096\t131072\t33554432',
-    tcp_sack: 1,
-    tcp_slow_start_after_idle: 1,
-    tcp_syn_retries: 6,
-    tcp_synack_retries: 5,
-    tcp_syncookies: 1,
-    tcp_timestamps: 1,
-    tcp_tw_reuse: 2,
-    tcp_window_scaling: 1,
-    tcp_wmem: '4096\t16384\t4194304',
-    udp_mem: '575802\t767736\t1151604',
-    udp_rmem_min: 4096,
-    udp_wmem_min: 4096,
-  }),
+  ipv4: {
+    ...NETWORK_SETTINGS,
+    ...settings('net.ipv4', {
+      icmp_echo_ignore_all: 0,
+      ip_default_ttl: 64,
+      ip_forward: 0,
+      ip_local_port_range: '32768\t60999',
+      ip_local_reserved_ports: '',
+      ip_nonlocal_bind: 0,
+      tcp_abort_on_overflow: 0,
+      tcp_available_congestion_control: 'reno cubic',
+      tcp_congestion_control: 'cubic',
+      tcp_ecn: 2,
+      tcp_fastopen: 1,
+      tcp_fin_timeout: 60,
+      tcp_keepalive_intvl: 75,
+      tcp_keepalive_probes: 9,
+      tcp_keepalive_time: 7200,
+      tcp_max_syn_backlog: 2048,
+      tcp_max_tw_buckets: 131072,
+      tcp_mem: '287901\t383868\t575802',
+      tcp_moderate_rcvbuf: 1,
+      tcp_mtu_probing: 0,
+      tcp_no_metrics_save: 0,
+      tcp_retries1: 3,
+      tcp_retries2: 15,
+      tcp_rmem: '4096\t131072\t33554432',
+      tcp_sack: 1,
+      tcp_slow_start_after_idle: 1,
+      tcp_syn_retries: 6,
+      tcp_synack_retries: 5,
+      tcp_syncookies: 1,
+      tcp_timestamps: 1,
+      tcp_tw_reuse: 2,
+      tcp_window_scaling: 1,
+      tcp_wmem: '4096\t16384\t4194304',
+      udp_mem: '575802\t767736\t1151604',
+      udp_rmem_min: 4096,
+      udp_wmem_min: 4096,
+    }),
+  },
   ipv6: {
     conf: {
       all: settings('net.ipv6.conf.all', { disable_ipv6: 0, forwarding: 0 }),

@@ -4,12 +4,14 @@
 import { EADDRNOTAVAIL, EINVAL } from '../../abi/errno.ts';
 import {
   AF_INET6,
+  IP_MULTICAST_TTL,
   IP_PKTINFO,
   IP_RECVTOS,
   IP_RECVTTL,
   IP_TOS,
   IP_TTL,
   IPV6_HOPLIMIT,
+  IPV6_MULTICAST_HOPS,
   IPV6_PKTINFO,
   IPV6_RECVHOPLIMIT,
   IPV6_RECVPKTINFO,
@@ -22,6 +24,7 @@ import {
 import { LOOPBACK_INDEX } from '../links.ts';
 import type { ControlItem } from '../message.ts';
 import { isAny, isLoopback } from './address.ts';
+import { isMulticast } from './multicast.ts';
 import type { InetSocket } from './socket.ts';
 
 export interface PacketInfo {
@@ -29,6 +32,8 @@ export interface PacketInfo {
   readonly to: string;
   readonly hops: number;
   readonly service: number;
+  /** When it came, for who asked. */
+  readonly stamp?: ControlItem;
 }
 
 const DEFAULT_HOPS = 64;
@@ -40,9 +45,11 @@ export function describeOutgoing(
   items: readonly ControlItem[] | null,
 ): PacketInfo | number {
   const six = to.length === 16;
+  const group = isMulticast(to);
+  const otherwise = group ? 1 : DEFAULT_HOPS;
   let hops = six
-    ? socket.numberOf(SOL_IPV6, IPV6_UNICAST_HOPS, DEFAULT_HOPS)
-    : socket.numberOf(SOL_IP, IP_TTL, DEFAULT_HOPS);
+    ? socket.numberOf(SOL_IPV6, group ? IPV6_MULTICAST_HOPS : IPV6_UNICAST_HOPS, otherwise)
+    : socket.numberOf(SOL_IP, group ? IP_MULTICAST_TTL : IP_TTL, otherwise);
   let service = six ? socket.numberOf(SOL_IPV6, IPV6_TCLASS, 0) : socket.numberOf(SOL_IP, IP_TOS, 0);
   for (const { level, type, data } of items ?? []) {
     const number = data.length === 4 ? wordOf(data) : data.length === 1 ? data.charCodeAt(0) : Number.NaN;
@@ -63,9 +70,9 @@ export function describeOutgoing(
 }
 
 /** Control items for a received datagram, as the receiver's options ask for them; null for none. */
-export function describeIncoming(socket: InetSocket, { to, hops, service }: PacketInfo): ControlItem[] | null {
-  if (socket.hasDefaults) return null;
-  const items: ControlItem[] = [];
+export function describeIncoming(socket: InetSocket, { to, hops, service, stamp }: PacketInfo): ControlItem[] | null {
+  if (socket.hasDefaults && !stamp) return null;
+  const items: ControlItem[] = stamp ? [stamp] : [];
   const index = word(LOOPBACK_INDEX);
   const six = socket.family === AF_INET6;
   if (to.length === 4 && socket.numberOf(SOL_IP, IP_PKTINFO, 0)) {

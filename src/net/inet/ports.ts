@@ -66,6 +66,11 @@ export class PortTable {
     return best;
   }
 
+  /** All sockets under a port that hear what is sent to the host. */
+  *allAt(host: string, port: number): Generator<InetSocket> {
+    for (const socket of this.bound.get(port) ?? []) if (hears(socket, host)) yield socket;
+  }
+
   private freePort(): number {
     for (let tries = FIRST_EPHEMERAL; tries <= LAST_EPHEMERAL; tries++) {
       const port = this.next;

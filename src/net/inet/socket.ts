@@ -7,29 +7,26 @@ import {
   EADDRNOTAVAIL,
   EINVAL,
   ENETUNREACH,
-  ENODEV,
   ENOPROTOOPT,
   ENOTCONN,
   EOPNOTSUPP,
 } from '../../abi/errno.ts';
 import {
   AF_INET6,
-  IP_ADD_MEMBERSHIP,
   IP_BIND_ADDRESS_NO_PORT,
-  IP_DROP_MEMBERSHIP,
   IP_MTU,
   IP_MTU_DISCOVER,
   IP_MULTICAST_LOOP,
   IP_MULTICAST_TTL,
   IP_PKTINFO,
   IP_RECVERR,
+  IP_RECVOPTS,
   IP_RECVTOS,
   IP_RECVTTL,
+  IP_RETOPTS,
   IP_TOS,
   IP_TTL,
   IPPROTO_UDPLITE,
-  IPV6_JOIN_GROUP,
-  IPV6_LEAVE_GROUP,
   IPV6_MTU,
   IPV6_MTU_DISCOVER,
   IPV6_MULTICAST_HOPS,
@@ -41,8 +38,6 @@ import {
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
-  MCAST_JOIN_GROUP,
-  MCAST_LEAVE_GROUP,
   SO_BROADCAST,
   SO_KEEPALIVE,
   SO_LINGER,
@@ -77,9 +72,9 @@ import {
   parseEndpoint,
   portOf,
 } from './address.ts';
+import { isMulticast } from './multicast.ts';
 import type { PortTable } from './ports.ts';
 
-const FIRST_FREE_PORT = 1024;
 /** How often a port that is free inside and outside is looked for. */
 const BIND_TRIES = 16;
 /** Options of SOL_SOCKET that the host's socket is given when it is made. */
@@ -102,6 +97,9 @@ const IP_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IP_MTU_DISCOVER, [0, 5, 1]],
   [IP_RECVERR, [0, 1, 0]],
   [IP_BIND_ADDRESS_NO_PORT, [0, 1, 0]],
+  // No packet here has options that could be told.
+  [IP_RECVOPTS, [0, 1, 0]],
+  [IP_RETOPTS, [0, 1, 0]],
   [IP_PKTINFO, [0, 1, 0]],
   [IP_RECVTTL, [0, 1, 0]],
   [IP_RECVTOS, [0, 1, 0]],
@@ -158,11 +156,12 @@ export abstract class InetSocket extends Socket {
     if (typeof wanted === 'number') return wanted;
     if (this.localPort !== 0) return -EINVAL;
     if (!this.speaks(wanted.host)) return -EINVAL;
+    const { host } = wanted;
     // 127.0.0.0/8 is this machine's even while nothing gets there.
-    const own = isLoopback(wanted.host) && wanted.host.length === 4;
-    const admitted = isAny(wanted.host) || own || this.isHere(wanted.host) || this.outside?.admitsBind(wanted.host);
+    const own = isAny(host) || isMulticast(host) || (isLoopback(host) && host.length === 4);
+    const admitted = own || this.isHere(host) || this.outside?.admitsBind(host);
     if (!admitted) return -EADDRNOTAVAIL;
-    const low = wanted.port > 0 && wanted.port < FIRST_FREE_PORT;
+    const low = wanted.port > 0 && wanted.port < this.network.unprivilegedPortStart;
     if (low && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
     const failed = this.outside?.hears(wanted.host) ? this.bindBoth(wanted) : this.bindTo(wanted.host, wanted.port);
     this.bound = failed === 0;
@@ -181,23 +180,28 @@ export abstract class InetSocket extends Socket {
   /** Where to send for a destination: the wildcard means this machine. -ENETUNREACH for what is not here. */
   protected route(to: Endpoint): Endpoint | number {
     if (!this.speaks(to.host)) return -ENETUNREACH;
-    if (this.outside?.reaches(to)) return to;
+    if (this.groupIsInside(to.host) || this.outside?.reaches(to)) return to;
     const host = !isAny(to.host) ? to.host : to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
     if (!this.isHere(host)) return -ENETUNREACH;
     return host === to.host ? to : { host, port: to.port };
   }
 
+  /** Whether it is a multicast group that this socket sends to on the loopback. */
+  protected groupIsInside(_host: string): boolean {
+    return false;
+  }
+
   /** Whether it is an address of this machine's: the loopback has its own while it is up. */
-  private isHere(host: string): boolean {
+  protected isHere(host: string): boolean {
     if (isLoopback(host)) return this.network.loopbackUp;
     return this.outside?.interfaces.owns(host) ?? false;
   }
 
   /** The address it sends from to a destination. */
   protected sourceFor(to: Endpoint): string {
-    if (!isAny(this.localHost)) return this.localHost;
+    if (!isAny(this.localHost) && !isMulticast(this.localHost)) return this.localHost;
     // Who talks to an address of the own machine does it from there.
-    if (!isLoopback(to.host) && !isAny(to.host)) return to.host;
+    if (!isLoopback(to.host) && !isAny(to.host) && !isMulticast(to.host)) return to.host;
     return to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
   }
 
@@ -322,7 +326,6 @@ export abstract class InetSocket extends Socket {
       this.v6only = value !== 0;
       return 0;
     }
-    if (isMembership(level, name)) return JOINS.includes(name) ? -ENODEV : -EADDRNOTAVAIL;
     const range = rangeOf(level, name);
     if (!range) return -ENOPROTOOPT;
     const wanted = level === SOL_IP && name === IP_TTL && value === -1 ? range[2] : value;
@@ -343,15 +346,6 @@ export abstract class InetSocket extends Socket {
     i32[at >> 2] = value;
     return 4;
   }
-}
-
-/** Multicast groups are joined on interfaces that can do it: the loopback is none. */
-const JOINS: readonly number[] = [IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP, MCAST_JOIN_GROUP];
-
-function isMembership(level: number, name: number): boolean {
-  if (name === MCAST_JOIN_GROUP || name === MCAST_LEAVE_GROUP) return level === SOL_IP || level === SOL_IPV6;
-  if (level === SOL_IP) return name === IP_ADD_MEMBERSHIP || name === IP_DROP_MEMBERSHIP;
-  return level === SOL_IPV6 && (name === IPV6_JOIN_GROUP || name === IPV6_LEAVE_GROUP);
 }
 
 function rangeOf(level: number, name: number): readonly [number, number, number] | undefined {

@@ -48,34 +48,25 @@ import { checkOutgoing } from '../outside/control-items.ts';
 import { parseQuery, refusal } from '../outside/dns.ts';
 import type { Egress, Pending } from '../outside/egress.ts';
 import type { HostSocket } from '../outside/host-socket.ts';
-import type { Socket } from '../socket.ts';
 import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
-import { describeIncoming, describeOutgoing, type PacketInfo } from './packet-info.ts';
+import { InetDatagramSocket } from './datagram.ts';
+import { isMulticast } from './multicast.ts';
+import { describeOutgoing, type PacketInfo } from './packet-info.ts';
 import type { PortTable } from './ports.ts';
-import { InetSocket } from './socket.ts';
+import type { InetSocket } from './socket.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
 const LONGEST = 65507;
 /** Room for whatever the host has received. */
 const LONGEST_RECEIVED = 65536;
-/** What a datagram costs of the receive buffer besides its bytes. */
-const DATAGRAM_COST = 768;
 const UNBOUNDED = 1 << 30;
 const UDP_HEADER = 8;
 const LARGEST_COVERAGE = 65535;
 const RECEIVE_SHUT = 1;
 const SEND_SHUT = 2;
 
-interface Datagram {
-  readonly length: number;
-  readonly from: Endpoint;
-  readonly info: PacketInfo;
-}
-
 /** UDP, and UDP-Lite, whose partial checksums mean nothing here: nothing is damaged on the way. */
-export class UdpSocket extends InetSocket {
-  private readonly ring = new ByteRing(UNBOUNDED);
-  private readonly datagrams: Datagram[] = [];
+export class UdpSocket extends InetDatagramSocket {
   private shut = 0;
   /** A datagram that is being put together (MSG_MORE, UDP_CORK): its bytes, and where it goes. */
   private readonly cork = new ByteRing(UNBOUNDED);
@@ -95,34 +86,12 @@ export class UdpSocket extends InetSocket {
   protected get table(): PortTable {
     return this.protocol === IPPROTO_UDP ? this.network.udp : this.network.udpLite;
   }
-  get streaming(): boolean {
-    return false;
-  }
-  get listening(): boolean {
-    return false;
-  }
-  /** Two sockets that both allow it (SO_REUSEADDR) may have the same port. */
-  override get exclusiveListener(): boolean {
-    return false;
-  }
   get readableBytes(): number {
-    return this.datagrams.length > 0 ? this.datagrams[0].length : (this.outer?.readableBytes ?? 0);
+    return this.arrived.isEmpty ? (this.outer?.readableBytes ?? 0) : this.arrived.firstLength;
   }
   override get receiveBound(): number {
-    return this.datagrams.length > 0 || !this.outer ? this.readableBytes : LONGEST_RECEIVED;
+    return this.arrived.isEmpty && this.outer ? LONGEST_RECEIVED : this.readableBytes;
   }
-  get unsentBytes(): number {
-    return 0;
-  }
-
-  listen(): number {
-    return -EOPNOTSUPP;
-  }
-
-  accept(): Socket | number {
-    return -EOPNOTSUPP;
-  }
-
   connect(_task: Task, address: string): number {
     if (familyOf(address) === AF_UNSPEC && address.length >= 2) {
       this.remote = null;
@@ -135,7 +104,7 @@ export class UdpSocket extends InetSocket {
     if (typeof to === 'number') return to;
     const target = this.route(to);
     if (typeof target === 'number') return target;
-    if (this.outside?.reaches(target)) return this.connectOutside(target);
+    if (this.liesOutside(target)) return this.connectOutside(target);
     // From now on it hears one peer only, who is inside.
     this.closeOuter();
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
@@ -147,6 +116,10 @@ export class UdpSocket extends InetSocket {
     this.remote = target;
     this.shut = 0;
     return 0;
+  }
+
+  private liesOutside(target: Endpoint): boolean {
+    return !this.groupIsInside(target.host) && (this.outside?.reaches(target) ?? false);
   }
 
   private connectOutside(target: Endpoint): number {
@@ -202,7 +175,7 @@ export class UdpSocket extends InetSocket {
     if (this.shut & SEND_SHUT) return -EPIPE;
     const target = this.corkTarget ?? this.targetOf(message);
     if (typeof target === 'number') return target;
-    if (!this.corkTarget && this.outside?.reaches(target)) return this.sendOutside(task, message, target);
+    if (!this.corkTarget && this.liesOutside(target)) return this.sendOutside(task, message, target);
     const info = this.corkInfo ?? describeOutgoing(this, target.host, message.items);
     if (typeof info === 'number') return info;
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
@@ -286,34 +259,31 @@ export class UdpSocket extends InetSocket {
 
   private deliver(at: number, length: number, target: Endpoint, info: PacketInfo): void {
     const from = { host: this.sourceFor(target), port: this.localPort };
+    if (isMulticast(target.host)) return this.deliverToGroup(at, length, target, from, info);
     const accepts = (socket: InetSocket): number => (socket as UdpSocket).interest(from);
     const receiver = this.table.find(target.host, target.port, accepts) as UdpSocket | null;
     if (receiver) receiver.push(at, length, from, info);
     else if (this.remote || this.wantsErrors) this.fail(ECONNREFUSED);
   }
 
+  /** To everybody at the port, if the group has members. */
+  private deliverToGroup(at: number, length: number, target: Endpoint, from: Endpoint, info: PacketInfo): void {
+    if (!this.network.groups.has(target.host)) return;
+    for (const socket of this.table.allAt(target.host, target.port)) {
+      const receiver = socket as UdpSocket;
+      if (receiver.interest(from) > 0) receiver.push(at, length, from, info);
+    }
+  }
+
   receive(message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
     if (message.flags & MSG_ERRQUEUE) return this.outer?.receiveMessage(message, MSG_ERRQUEUE) ?? -EAGAIN;
-    const datagram = this.datagrams[0];
-    if (!datagram) {
-      if (this.error !== 0) return super.takeError();
-      const n = this.receiveOuter(message, message.flags & (MSG_PEEK | MSG_TRUNC));
-      if (n !== -EAGAIN) return n;
-      return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;
-    }
-    const { length, from, info } = datagram;
-    const n = Math.min(message.length, length);
-    this.ring.peek(message.at, n, 0);
-    message.copied = n;
-    message.address = formatEndpoint(from, this.family);
-    message.items = describeIncoming(this, info);
-    if (n < length) message.resultFlags |= MSG_TRUNC;
-    if (!(message.flags & MSG_PEEK)) {
-      this.ring.discard(length);
-      this.datagrams.shift();
-    }
-    return message.flags & MSG_TRUNC ? length : n;
+    if (!this.arrived.isEmpty) return this.takeArrived(message);
+    if (this.error !== 0) return super.takeError();
+    const n = this.receiveOuter(message, message.flags & (MSG_PEEK | MSG_TRUNC));
+    if (n >= 0) this.stampMessage(message);
+    if (n !== -EAGAIN) return n;
+    return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;
   }
 
   override takeError(): number {
@@ -326,16 +296,13 @@ export class UdpSocket extends InetSocket {
     if (this.error !== 0) events |= POLLERR;
     if (this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
     if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
-    if (this.datagrams.length > 0) events |= READABLE;
+    if (!this.arrived.isEmpty) events |= READABLE;
     return events;
   }
 
   override release(): void {
-    this.ring.clear();
     this.cork.clear();
-    this.datagrams.length = 0;
-    this.closeOuter();
-    if (this.localPort !== 0) this.table.release(this, this.localPort);
+    super.release();
   }
 
   private targetOf(message: Message): Endpoint | number {
@@ -349,13 +316,6 @@ export class UdpSocket extends InetSocket {
   private interest(from: Endpoint): number {
     if (!this.remote) return 1;
     return this.remote.host === from.host && this.remote.port === from.port ? 8 : 0;
-  }
-
-  private push(at: number, length: number, from: Endpoint, info: PacketInfo): void {
-    if (this.ring.length + (this.datagrams.length + 1) * DATAGRAM_COST + length > this.receiveBuffer) return;
-    this.ring.write(at, length);
-    this.datagrams.push({ length, from, info });
-    this.queue.wake(READABLE);
   }
 
   override setProtocolOption(task: Task, level: number, name: number, at: number, length: number): number {

@@ -7,6 +7,7 @@
 // is the host's, the loopback included.
 
 import { type Endpoint, isAny, isLoopback, LOOPBACK4, LOOPBACK6 } from '../inet/address.ts';
+import { isMulticast } from '../inet/multicast.ts';
 import { type Asker, DNS_PORT, type Egress } from './egress.ts';
 import type { HostInterfaces } from './host-interfaces.ts';
 
@@ -49,9 +50,4 @@ export class Outside {
   check(asker: Asker, protocol: 'tcp' | 'udp', to: Endpoint): number {
     return this.egress === null ? 0 : this.egress.check(asker, protocol, to);
   }
-}
-
-function isMulticast(host: string): boolean {
-  const first = host.charCodeAt(0);
-  return host.length === 4 ? first >= 224 && first < 240 : first === 0xff;
 }

@@ -1,0 +1,158 @@
+# Raw and ping sockets, multicast groups and times of arrival over the loopback: prints what a program can see of them.
+import errno, os, socket, struct, sys, time
+
+
+def attempt(what, call):
+    try:
+        print(what, call())
+    except OSError as error:
+        print(what, errno.errorcode[error.errno])
+
+
+def checksum(data):
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def echo(kind, identifier, sequence, body=b'0123456789abcdef'):
+    head = struct.pack('!BBHHH', kind, 0, 0, identifier, sequence)
+    return struct.pack('!BBHHH', kind, 0, checksum(head + body), identifier, sequence) + body
+
+
+def raw():
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    s.settimeout(2)
+    print('name', s.getsockname())
+    s.sendto(echo(8, 77, 1), ('127.0.0.5', 0))
+    for _ in range(2):
+        data, address = s.recvfrom(2048)
+        print('heard', data[0], len(data), struct.unpack('!H', data[2:4])[0], data[8:10].hex(), data[12:20].hex(), data[20:22].hex(), data[24:].hex(), checksum(data[:20]), address)
+    # SOL_RAW, ICMP_FILTER: only replies
+    s.setsockopt(255, 1, struct.pack('I', ~1 & 0xffffffff))
+    print('filter', s.getsockopt(255, 1, 4).hex())
+    s.sendto(echo(8, 77, 2), ('127.0.0.1', 0))
+    print('filtered', s.recv(2048)[20])
+    s.setblocking(False)
+    attempt('nothing', lambda: s.recv(100))
+    attempt('bad sum', lambda: s.sendto(b'\x08\x00\x12\x34' + bytes(12), ('127.0.0.1', 0)))
+    attempt('no answer', lambda: s.recv(100))
+    attempt('port 0', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 0))
+    attempt('protocol', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 300))
+    attempt('no destination', lambda: s.send(b'x'))
+    attempt('elsewhere', lambda: s.bind(('192.0.2.7', 0)))
+    attempt('peer', lambda: s.getpeername())
+    s.connect(('127.0.0.1', 0))
+    attempt('connected', lambda: s.getsockname())
+
+
+def own_protocol():
+    a = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+    b = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+    b.bind(('127.0.0.2', 0))
+    a.settimeout(2)
+    b.settimeout(2)
+    a.sendto(b'hello', ('127.0.0.2', 0))
+    print('bound', b.recv(100)[20:], 'wildcard', a.recv(100)[20:])
+    a.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+    header = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 0, 1, 0, 9, 253, 0, bytes(4), socket.inet_aton('127.0.0.2'))
+    print('own header', a.sendto(header + b'data', ('127.0.0.2', 0)))
+    got = b.recv(100)
+    print('with', got[8], got[2:4].hex(), got[12:16].hex(), checksum(got[:20]), got[20:])
+    attempt('short header', lambda: a.sendto(b'E' * 10, ('127.0.0.2', 0)))
+    attempt('long header', lambda: a.sendto(b'\x4f' + bytes(20), ('127.0.0.2', 0)))
+
+
+def raw6():
+    s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    s.settimeout(2)
+    attempt('checksum', lambda: s.getsockopt(255, 7))
+    attempt('not by this level', lambda: s.setsockopt(socket.IPPROTO_IPV6, 7, 2))
+    attempt('odd', lambda: s.setsockopt(255, 7, 3))
+    attempt('even', lambda: s.setsockopt(255, 7, 2))
+    s.sendto(struct.pack('!BBHHH', 128, 0, 0, 5, 6) + b'six', ('::1', 0))
+    for _ in range(2):
+        data, address = s.recvfrom(100)
+        print('heard', data.hex(), address)
+
+
+def ping():
+    with open('/proc/sys/net/ipv4/ping_group_range') as f:
+        before = f.read()
+    try:
+        with open('/proc/sys/net/ipv4/ping_group_range', 'w') as f:
+            f.write('1 0')
+        attempt('nobody', lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP))
+        with open('/proc/sys/net/ipv4/ping_group_range', 'w') as f:
+            f.write('0 0')
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+    finally:
+        with open('/proc/sys/net/ipv4/ping_group_range', 'w') as f:
+            f.write(before)
+    s.settimeout(2)
+    s.bind(('127.0.0.1', 4242))
+    print('name', s.getsockname())
+    s.sendto(echo(8, 1, 9), ('127.0.0.1', 0))
+    data, address = s.recvfrom(100)
+    print('reply', data.hex(), address)
+    attempt('short', lambda: s.sendto(b'abc', ('127.0.0.1', 0)))
+    attempt('not an echo', lambda: s.sendto(echo(13, 1, 9), ('127.0.0.1', 0)))
+    attempt('for version 6', lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6))
+
+
+def groups():
+    lo = socket.inet_aton('127.0.0.1')
+    group = socket.inet_aton('239.1.2.3')
+    members = []
+    for _ in range(2):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('', 35353))
+        s.settimeout(1)
+        members.append(s)
+    members[0].setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + lo)
+    attempt('twice', lambda: members[0].setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + lo))
+    attempt('no group', lambda: members[0].setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, lo + lo))
+    attempt('short', lambda: members[0].setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, b'abcd'))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, lo)
+    attempt('no interface', lambda: sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('192.0.2.9')))
+    print('interface', sender.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, 4).hex())
+    members[0].setsockopt(socket.IPPROTO_IP, 12, 1)
+    sender.sendto(b'to all', ('239.1.2.3', 35353))
+    data, items, _, address = members[0].recvmsg(100, 100)
+    print('member', data, [(level, kind, value.hex()) for level, kind, value in items], address[0])
+    print('other', members[1].recv(100))
+    members[0].setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, group + lo)
+    attempt('left', lambda: members[0].setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, group + lo))
+    sender.sendto(b'to none', ('239.1.2.3', 35353))
+    members[1].setblocking(False)
+    attempt('nobody', lambda: members[1].recv(100))
+    six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    six.bind(('::', 35354))
+    six.settimeout(1)
+    six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, 'ff15::7') + struct.pack('I', 1))
+    sender6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sender6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, 1)
+    attempt('no way to groups of IPv6', lambda: sender6.sendto(b'six', ('ff15::7', 35354)))
+
+
+def stamps():
+    a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    a.bind(('127.0.0.1', 0))
+    b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in (29, 35):
+        a.setsockopt(socket.SOL_SOCKET, option, 1)
+        print('options', a.getsockopt(socket.SOL_SOCKET, 29), a.getsockopt(socket.SOL_SOCKET, 35))
+        b.sendto(b'now', a.getsockname())
+        data, items, _, _ = a.recvmsg(100, 100)
+        for level, kind, value in items:
+            seconds, fraction = struct.unpack('qq', value)
+            print(level, kind, abs(time.time() - seconds) < 5, 0 <= fraction < (1e6 if kind == 29 else 1e9))
+    a.setsockopt(socket.SOL_SOCKET, 35, 0)
+    b.sendto(b'now', a.getsockname())
+    print('none', a.recvmsg(100, 100)[1])
+
+
+globals()[sys.argv[1]]()
