@@ -6,8 +6,13 @@ import { Egress } from '../net/outside/egress.ts';
 import { HostInterfaces } from '../net/outside/host-interfaces.ts';
 import { Outside } from '../net/outside/outside.ts';
 
+/** Docker's own name server, which it puts into a container's namespace and resolv.conf after create. */
+const DOCKER_RESOLVER = '\x7f\0\0\x0b';
+
 /** After the native parts are there. Throws when the host will not tell of its interfaces. */
-export function openOutside({ outside, egress, resolvers }: NetworkSpec, log: (line: string) => void): void {
+export function openOutside(spec: NetworkSpec, log: (line: string) => void): void {
+  const { outside, egress } = spec;
+  const resolvers = [...spec.resolvers, DOCKER_RESOLVER];
   if (outside === 'none') return;
   const interfaces = HostInterfaces.open();
   if (typeof interfaces === 'number')
