@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,9 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +66,10 @@ static void call_getppid(long n) {
   while (n--) syscall(SYS_getppid);
 }
 
+static void call_getpgid(long n) {
+  while (n--) syscall(SYS_getpgid, 0);
+}
+
 static void gettime(long n) {
   struct timespec time;
   while (n--) clock_gettime(CLOCK_MONOTONIC, &time);
@@ -96,6 +103,23 @@ static void write4k(long n) {
   int fd = must(open(data_file, O_RDWR), data_file);
   while (n--) must_be(pwrite(fd, page, PAGE, 0) == PAGE, "pwrite");
   close(fd);
+}
+
+static void readv2(long n) {
+  char page[PAGE];
+  struct iovec vector[2] = {{page, PAGE / 2}, {page + PAGE / 2, PAGE / 2}};
+  int fd = must(open(data_file, O_RDONLY), data_file);
+  while (n--) must_be(preadv(fd, vector, 2, 0) == PAGE, "preadv");
+  close(fd);
+}
+
+static void sendfile64k(long n) {
+  int from = must(open(data_file, O_RDONLY), data_file), to = must(open("/dev/null", O_WRONLY), "/dev/null");
+  while (n--) {
+    off_t at = 0;
+    must_be(sendfile(to, from, &at, 16 * PAGE) == 16 * PAGE, "sendfile");
+  }
+  close(from), close(to);
 }
 
 static void creatunlink(long n) {
@@ -164,6 +188,34 @@ static void tcp_pp(long n) {
   setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   play_with_child(client, client, server, server, n);
   close(client), close(server), close(listening);
+}
+
+/** A message of 64 bytes to ourselves, and back. */
+static void sendrecvmsg(long n) {
+  int pair[2];
+  char data[64] = {0};
+  struct iovec vector = {data, sizeof data};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+  must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), "socketpair");
+  while (n--) {
+    must_be(sendmsg(pair[0], &message, 0) == sizeof data, "sendmsg");
+    must_be(recvmsg(pair[1], &message, 0) == sizeof data, "recvmsg");
+  }
+  close(pair[0]), close(pair[1]);
+}
+
+/** What event loops do: write, see that there is something, read it. */
+static void pollread(long n) {
+  int ends[2];
+  char data[64] = {0};
+  must(pipe(ends), "pipe");
+  struct pollfd poll_end = {ends[0], POLLIN, 0};
+  while (n--) {
+    must_be(write(ends[1], data, sizeof data) == sizeof data, "write");
+    must_be(poll(&poll_end, 1, -1) == 1, "poll");
+    must_be(read(ends[0], data, sizeof data) == sizeof data, "read");
+  }
+  close(ends[0]), close(ends[1]);
 }
 
 static struct {
@@ -282,13 +334,18 @@ static const struct operation {
 } operations[] = {
     {"cpu1000", cpu1000, 20000, NULL},
     {"getppid", call_getppid, 200000, NULL},
+    {"getpgid", call_getpgid, 200000, NULL},
     {"clock_gettime", gettime, 1000000, NULL},
     {"openclose", openclose, 20000, NULL},
     {"stat", call_stat, 50000, NULL},
     {"read4k", read4k, 50000, NULL},
     {"write4k", write4k, 50000, NULL},
+    {"readv", readv2, 50000, NULL},
+    {"sendfile", sendfile64k, 10000, NULL},
     {"creatunlink", creatunlink, 5000, NULL},
     {"devnull64", devnull64, 100000, NULL},
+    {"sendrecvmsg", sendrecvmsg, 20000, NULL},
+    {"pollread", pollread, 20000, NULL},
     {"pipe_pp", pipe_pp, 10000, NULL},
     {"unix_pp", unix_pp, 10000, NULL},
     {"futex_pp", futex_pp, 10000, NULL},

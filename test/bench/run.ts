@@ -1,8 +1,8 @@
-// npm run bench: what the sandbox costs, beside the same things without it. Every figure is taken natively and in the
+// npm run bench:goals: what the sandbox costs, beside the same things without it. Every figure is taken natively and in the
 // sandbox by turns, in several rounds of one run, because machines have moods and neighbours; printed are lower quartiles
 // and their ratio.
 //
-//   npm run bench -- [--rounds N] [--only NAME,NAME] [--json]
+//   npm run bench:goals -- [--rounds N] [--only NAME,NAME] [--json]
 
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
