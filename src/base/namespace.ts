@@ -17,6 +17,8 @@ const INITIAL_INOS: Readonly<Record<NamespaceKind, number>> = {
   uts: 4026531838,
 };
 
+const NOBODY = -1;
+
 /** The number given out last; those of namespaces that were made later follow. */
 let lastIno = 4026532200;
 const known = new Set<NamespaceKind>();
@@ -29,6 +31,9 @@ export abstract class Namespace {
 
   /** Sets of namespaces, open files and mounts that keep it. */
   private holders = 0;
+
+  /** The user that it counts for (/proc/sys/user), by the sandbox's id; NOBODY while it does not count. */
+  private countsFor = NOBODY;
 
   /** The first of a kind is the initial one. */
   constructor(kind: NamespaceKind, owner: UserNamespace | null) {
@@ -43,7 +48,22 @@ export abstract class Namespace {
   }
 
   letGo(): void {
-    if (--this.holders === 0) this.ended();
+    if (--this.holders > 0) return;
+    this.discount();
+    this.ended();
+  }
+
+  /** Counts it for a user of its owner. False if that is one too many: then it is not to be used. */
+  count(uid: number): boolean {
+    if (!this.owner.charge(this.kind, uid)) return false;
+    this.countsFor = uid;
+    return true;
+  }
+
+  discount(): void {
+    if (this.countsFor === NOBODY) return;
+    this.owner.uncharge(this.kind, this.countsFor);
+    this.countsFor = NOBODY;
   }
 
   get held(): boolean {

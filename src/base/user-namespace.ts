@@ -2,7 +2,7 @@
 // Inside the kernel every user and group id is the initial namespace's; ids are translated where programs give or see
 // them. The first namespace maps all ids to themselves and costs nothing.
 
-import { Namespace } from './namespace.ts';
+import { Namespace, type NamespaceKind } from './namespace.ts';
 
 /** The id that stands for no id: (uid_t) -1. */
 export const NO_ID = 0xffffffff;
@@ -10,6 +10,10 @@ export const NO_ID = 0xffffffff;
 export const OVERFLOW_ID = 65534;
 /** The deepest level that Linux lets another one be made in. */
 export const MAX_USER_LEVEL = 32;
+
+/** Namespaces of a kind for one user, while nobody has set another limit: in the first user namespace, and in others. */
+const DEFAULT_LIMIT = 96365;
+const UNLIMITED = 2 ** 31 - 1;
 
 /** `count` ids from `first` on, as the namespace's programs see them, are the sandbox's from `kernel` on. */
 export interface IdRange {
@@ -42,6 +46,32 @@ export class UserNamespace extends Namespace {
     this.gidMap = parent === null ? null : [];
     this.setgroupsAllowed = parent?.setgroupsAllowed ?? true;
     this.makerCouldSetFileCapabilities = couldSetFileCapabilities;
+  }
+
+  /** Most namespaces of a kind for each of its users; what is not there is unlimited. */
+  readonly limits = new Map<NamespaceKind, number>();
+  /** How many there are, by kind and user. */
+  private readonly counts = new Map<string, number>();
+
+  limit(kind: NamespaceKind): number {
+    return this.limits.get(kind) ?? (this.parent === null ? DEFAULT_LIMIT : UNLIMITED);
+  }
+
+  /** Counts a namespace for a user here, and for whoever made this one above. False at a limit, with nothing counted. */
+  charge(kind: NamespaceKind, uid: number): boolean {
+    const key = `${kind} ${uid}`;
+    const count = this.counts.get(key) ?? 0;
+    if (count >= this.limit(kind) || this.parent?.charge(kind, this.ownerUid) === false) return false;
+    this.counts.set(key, count + 1);
+    return true;
+  }
+
+  uncharge(kind: NamespaceKind, uid: number): void {
+    const key = `${kind} ${uid}`;
+    const count = (this.counts.get(key) ?? 0) - 1;
+    if (count > 0) this.counts.set(key, count);
+    else this.counts.delete(key);
+    this.parent?.uncharge(kind, this.ownerUid);
   }
 
   /** Whether this one is the other or lies within it. */

@@ -47,7 +47,7 @@ import { kernel } from './kernel.ts';
 import { inheritKeys } from './keys/keyrings.ts';
 import { exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
-import type { NamespaceSet } from './namespaces.ts';
+import { discardNamespaces, type NamespaceSet } from './namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
 import { allocateNumbers, enlist, type Numbered, numberIn, PID_MAX, type PidNamespace } from './pid-namespaces.ts';
 import { holdForChild } from './placement.ts';
@@ -112,9 +112,10 @@ function prepareBirth(parent: Task, { flags, setTid }: CloneArguments): Birth | 
   if (typeof namespaces === 'number') return namespaces;
   const set = namespaces.set ?? parent.namespaces;
   const refused = setTid ? mayChooseNumbers(set.pidForChildren, setTid, namespaces.credentials) : 0;
-  if (refused < 0) return refused;
-  const identity = allocateNumbers(set.pidForChildren, setTid);
-  return typeof identity === 'number' ? identity : { identity, namespaces };
+  const identity = refused < 0 ? refused : allocateNumbers(set.pidForChildren, setTid);
+  if (typeof identity !== 'number') return { identity, namespaces };
+  if (namespaces.set) discardNamespaces(namespaces.set);
+  return identity;
 }
 
 /** Whether a child's numbers may be given (clone3's set_tid), for each level up from its own. */
@@ -159,7 +160,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   setOwner(slot, child, 0);
   child.block = sharesMemory ? allocateBlock(child.mm) : onlyBlock(child.mm, parent.block);
   let refused =
-    child.block < 0 ? -EAGAIN : args.flags & CLONE_NEWNS ? enterNewNamespace(child.fs, child.credentials.user) : 0;
+    child.block < 0 ? -EAGAIN : args.flags & CLONE_NEWNS ? enterNewNamespace(child.fs, child.credentials) : 0;
   if (refused === 0 && prepared) refused = prepared(child);
   if (refused < 0) {
     abandonTask(child);

@@ -12,6 +12,7 @@ import { commitCredentials } from './credentials.ts';
 import { dropMountNamespace, enterNewNamespace } from './mount-namespaces.ts';
 import {
   CgroupNamespace,
+  discardNamespaces,
   IpcNamespace,
   leaveNamespaces,
   type NamespaceSet,
@@ -41,7 +42,7 @@ export function prepareNamespaces(task: Task, flags: number): PreparedNamespaces
   if (!(flags & (SET_FLAGS | CLONE_NEWNS))) return { credentials, set: null };
   if (!hasCapabilityIn(credentials.effective, CAP_SYS_ADMIN)) return -EPERM;
   if (!(flags & SET_FLAGS)) return { credentials, set: null };
-  const set = newNamespaces(task.namespaces, flags, credentials.user, task.pidNamespace);
+  const set = newNamespaces(task.namespaces, flags, credentials.user, task.pidNamespace, credentials.euid);
   return typeof set === 'number' ? set : { credentials, set };
 }
 
@@ -68,8 +69,11 @@ export function unshareNamespaces(task: Task, flags: number): number {
   if (typeof prepared === 'number') return prepared;
   const { credentials, set } = prepared;
   if (flags & CLONE_NEWNS) {
-    const r = enterNewNamespace(task.fs, credentials.user);
-    if (r < 0) return r;
+    const r = enterNewNamespace(task.fs, credentials);
+    if (r < 0) {
+      if (set) discardNamespaces(set);
+      return r;
+    }
   }
   if (set) changeNamespaces(task, set);
   if (flags & CLONE_NEWUSER) commitCredentials(task, credentials);

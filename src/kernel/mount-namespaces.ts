@@ -2,9 +2,9 @@
 // unshare(2) or clone(2) goes with the last task in it, or the last open file or mount of it.
 
 import { CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EBUSY, EINVAL } from '../abi/errno.ts';
-import { capableIn } from '../base/credentials.ts';
-import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
+import { EBUSY, EINVAL, ENOSPC } from '../abi/errno.ts';
+import { type Credentials, capableIn } from '../base/credentials.ts';
+import { initialUser } from '../base/user-namespace.ts';
 import type { FsContext, Mount, Path } from '../vfs/dentry.ts';
 import { copyNamespace, isReachable, type MountNamespace, moveRoot, unmount } from '../vfs/mount.ts';
 import { kernel } from './kernel.ts';
@@ -18,11 +18,16 @@ export function mayMount(task: Task): boolean {
 }
 
 /** Gives a task's file-system view, which nobody shares, a mount namespace of its own. 0 or -ENOSPC. */
-export function enterNewNamespace(fs: FsContext, owner: UserNamespace): number {
+export function enterNewNamespace(fs: FsContext, { user, euid }: Credentials): number {
   const { namespace } = fs.root.mount;
   if (namespace === null) return 0;
-  const copies = copyNamespace(namespace, owner);
+  const copies = copyNamespace(namespace, user);
   if (typeof copies === 'number') return copies;
+  const made = (copies.get(namespace.root) as Mount).namespace as MountNamespace;
+  if (!made.count(euid)) {
+    unmount(made.root, mountInUse);
+    return -ENOSPC;
+  }
   fs.root = translate(fs.root, copies);
   fs.cwd = translate(fs.cwd, copies);
   dropMountNamespace(namespace);
@@ -46,6 +51,7 @@ export function dropMountNamespace(namespace: MountNamespace): void {
   for (const { fs } of kernel.tasks.values()) {
     if (fs.users > 0 && fs.root.mount.namespace === namespace) return;
   }
+  namespace.discount();
   unmount(namespace.root, mountInUse);
 }
 

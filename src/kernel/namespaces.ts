@@ -131,24 +131,45 @@ export function leaveNamespaces(set: Namespaces): void {
   if (--set.users === 0) for (const namespace of members(set)) namespace.letGo();
 }
 
+/** A set that was made is not wanted after all. */
+export function discardNamespaces(set: NamespaceSet): void {
+  leaveNamespaces(useNamespaces(namespaceSet(set)));
+}
+
 export const SET_FLAGS = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_NEWPID;
 
+/** Counts the namespaces of a set that `from` has not for a user. False when one is too many, with none counted. */
+function countNew(set: NamespaceSet, from: NamespaceSet, uid: number): boolean {
+  const old = new Set(members(from));
+  const counted: Namespace[] = [];
+  for (const namespace of new Set(members(set))) {
+    if (old.has(namespace)) continue;
+    if (!namespace.count(uid)) {
+      for (const one of counted) one.discount();
+      return false;
+    }
+    counted.push(namespace);
+  }
+  return true;
+}
+
 /**
- * The set of a task with new namespaces of the kinds that the flags (CLONE_NEW*) name, owned by `owner`. `pids`: the pid
- * namespace that the task is in. -EINVAL when its children's is another already, -ENOSPC when there are too many.
+ * The set of a task with new namespaces of the kinds that the flags (CLONE_NEW*) name, owned by `owner` and made by the
+ * user `uid` of it. `pids`: the pid namespace that the task is in. -EINVAL when its children's is another already, -ENOSPC when there are too many.
  */
 export function newNamespaces(
   from: Namespaces,
   flags: number,
   owner: UserNamespace,
   pids: PidNamespace,
+  uid = 0,
 ): NamespaceSet | number {
   if (flags & CLONE_NEWPID) {
     if (pids !== from.pidForChildren || !owner.isWithin(pids.owner)) return -EINVAL;
     if (pids.level >= MAX_PID_LEVEL) return -ENOSPC;
   }
   const { uts, timeForChildren } = from;
-  return {
+  const set: NamespaceSet = {
     uts: flags & CLONE_NEWUTS ? new UtsNamespace(owner, uts.hostname, uts.domainname) : uts,
     ipc: flags & CLONE_NEWIPC ? new IpcNamespace(owner) : from.ipc,
     net: flags & CLONE_NEWNET ? new NetworkNamespace(owner) : from.net,
@@ -160,4 +181,5 @@ export function newNamespaces(
         : timeForChildren,
     pidForChildren: flags & CLONE_NEWPID ? new PidNamespace(pids, owner) : from.pidForChildren,
   };
+  return countNew(set, from, uid) ? set : -ENOSPC;
 }

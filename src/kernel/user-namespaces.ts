@@ -25,11 +25,35 @@ const MAP_MAX = 340;
 export function newUserCredentials(task: Task): Credentials | number {
   const old = task.credentials;
   if (old.user.level > MAX_USER_LEVEL) return -ENOSPC;
+  if (tooManyUsers(old)) return -ENOSPC;
   if (isChrooted(task)) return -EPERM;
   const unknown = idInto(old.user.uidMap, old.euid) === NO_ID || idInto(old.user.gidMap, old.egid) === NO_ID;
   if (unknown) return -EPERM;
   const couldSetFileCapabilities = hasCapabilityIn(old.effective, CAP_SETFCAP);
   return credentialsIn(new UserNamespace(old.user, old.euid, old.egid, couldSetFileCapabilities), old);
+}
+
+/** Whether a user may make no more of them, here or above. Those are counted that tasks are in or below. */
+function tooManyUsers(maker: Credentials): boolean {
+  let uid = maker.euid;
+  for (let at: UserNamespace | null = maker.user; at !== null; at = at.parent) {
+    if (at.limit('user') < kernel.tasks.size + MAX_USER_LEVEL && livingUsers(at, uid) >= at.limit('user')) return true;
+    uid = at.ownerUid;
+  }
+  return false;
+}
+
+/** How many user namespaces below one count for a user of it. */
+function livingUsers(namespace: UserNamespace, uid: number): number {
+  const living = new Set<UserNamespace>();
+  for (const { credentials } of kernel.tasks.values()) {
+    for (let at: UserNamespace = credentials.user; at.parent !== null; at = at.parent) {
+      let [maker, above] = [at.ownerUid, at.parent];
+      while (above !== namespace && above.parent !== null) [maker, above] = [above.ownerUid, above.parent];
+      if (above === namespace && maker === uid) living.add(at);
+    }
+  }
+  return living.size;
 }
 
 /** The same ids in another user namespace, with all capabilities over it. */

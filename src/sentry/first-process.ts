@@ -13,11 +13,13 @@ import { openConsole } from '../fs/hostio/console.ts';
 import { openInherited } from '../fs/hostio/inherited.ts';
 import { registerTtyDevice } from '../fs/tty/tty-file.ts';
 import { ALL_CAPABILITIES, credentialsFromSpec } from '../kernel/credentials.ts';
+import { changeNamespaces } from '../kernel/enter-namespaces.ts';
 import { execTask } from '../kernel/exec.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { Limits } from '../kernel/limits.ts';
-import { allocateNumbers, enlist, initialPids, type Numbered } from '../kernel/pid-namespaces.ts';
+import { initialNamespaces, type NamespaceSet } from '../kernel/namespaces.ts';
+import { allocateNumbers, enlist, initialPids } from '../kernel/pid-namespaces.ts';
 import { allCpus } from '../kernel/scheduling.ts';
 import { addSeccompFilter } from '../kernel/seccomp.ts';
 import { parseSeccompProgram } from '../kernel/seccomp-program.ts';
@@ -82,11 +84,17 @@ function installSeccomp(task: Task, base64: string): void {
   addSeccompFilter(task, program, 0);
 }
 
-/** A process without a parent, in a session of its own. */
-export function makeProcess(process: ProcessSpec, root: Path): Task {
+/**
+ * A process without a parent, in a session of its own and in the namespaces given: the first in its `pidForChildren` is
+ * that one's init. For a container that shares the sandbox with others, `newNamespaces(initialNamespaces, CLONE_NEW*, …)`
+ * makes them. Throws StartError when the init of the namespace has ended.
+ */
+export function makeProcess(process: ProcessSpec, root: Path, namespaces: NamespaceSet = initialNamespaces): Task {
+  const identity = allocateNumbers(namespaces.pidForChildren);
+  if (typeof identity === 'number') throw new StartError(`no process can be made: ${errnoName(-identity)}`, 1);
   const mm = new AddressSpace();
   const fs = new FsContext(root, root, process.umask);
-  const task = new Task(allocateNumbers(initialPids) as Numbered, null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
+  const task = new Task(identity, null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
   const { group } = task;
   task.startTime = monotonicNow();
   mm.tasks.add(task);
@@ -97,8 +105,10 @@ export function makeProcess(process: ProcessSpec, root: Path): Task {
   group.limits = Limits.defaults();
   for (const { resource, soft, hard } of process.rlimits) group.limits.set(resource, limit(soft), limit(hard));
   watchCpuLimit(group);
+  if (namespaces !== initialNamespaces) changeNamespaces(task, namespaces);
   enlist('tasks', task);
   enlist('groups', group);
+  task.pidNamespace.init ??= group;
   startSession(group);
   return task;
 }

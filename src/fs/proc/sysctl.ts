@@ -1,11 +1,13 @@
 // /proc/sys: the kernel's settings. Those that something in the sandbox obeys show what is in force; the rest show
 // Linux's defaults. Writable are the ones whose change takes effect here; the spec may preset any (OCI's linux.sysctl).
 
-import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../abi/capability.ts';
+import { CAP_LAST_CAP, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../../abi/capability.ts';
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { MSGMAX, MSGMNB, MSGMNI, SHMMNI } from '../../abi/ipc.ts';
 import { HOST_NAME_MAX } from '../../abi/misc.ts';
 import { capable, capableIn } from '../../base/credentials.ts';
+import type { NamespaceKind } from '../../base/namespace.ts';
+import { initialUser, type UserNamespace } from '../../base/user-namespace.ts';
 import { host } from '../../host/calls.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialNamespaces, type UtsNamespace } from '../../kernel/namespaces.ts';
@@ -308,20 +310,34 @@ const NET: Tree = {
   unix: settings('net.unix', { max_dgram_qlen: 512 }),
 };
 
-const NAMESPACES_MAX = 96365;
+/** A limit of the reader's user namespace on namespaces of a kind. */
+function namespaceLimit(kind: NamespaceKind): TextSource<null> {
+  const user = (): UserNamespace => kernel.current?.credentials.user ?? initialUser;
+  return {
+    mode: 0o644,
+    read: () => `${user().limit(kind)}\n`,
+    write: (_subject, given) => {
+      const caller = kernel.current;
+      if (caller && !capableIn(user(), caller.credentials, CAP_SYS_RESOURCE)) return -EPERM;
+      const digits = given.trim();
+      if (!/^\d{1,10}$/.test(digits) || Number(digits) >= 2 ** 31) return -EINVAL;
+      user().limits.set(kind, Number(digits));
+      return 0;
+    },
+  };
+}
 
-const USER = settings('user', {
-  max_cgroup_namespaces: NAMESPACES_MAX,
-  max_inotify_instances: 128,
-  max_inotify_watches: 65536,
-  max_ipc_namespaces: NAMESPACES_MAX,
-  max_mnt_namespaces: NAMESPACES_MAX,
-  max_net_namespaces: NAMESPACES_MAX,
-  max_pid_namespaces: NAMESPACES_MAX,
-  max_time_namespaces: NAMESPACES_MAX,
-  max_user_namespaces: NAMESPACES_MAX,
-  max_uts_namespaces: NAMESPACES_MAX,
-});
+const USER: Tree = {
+  ...settings('user', { max_inotify_instances: 128, max_inotify_watches: 65536 }),
+  max_cgroup_namespaces: namespaceLimit('cgroup'),
+  max_ipc_namespaces: namespaceLimit('ipc'),
+  max_mnt_namespaces: namespaceLimit('mnt'),
+  max_net_namespaces: namespaceLimit('net'),
+  max_pid_namespaces: namespaceLimit('pid'),
+  max_time_namespaces: namespaceLimit('time'),
+  max_user_namespaces: namespaceLimit('user'),
+  max_uts_namespaces: namespaceLimit('uts'),
+};
 
 /** The tree of /proc/sys. */
 export const SETTINGS: Tree = {
