@@ -121,6 +121,13 @@ enum act {              // what to do with the registers, and afterwards
   ACT_SLOWLY = 16,      // leave by rt_sigreturn: the sentry has written to the registers where they lie
 };
 
+#define WATCHES 4
+enum watch_kind {
+  WATCH_NONE,
+  WATCH_EXECUTE,
+  WATCH_WRITE
+}; // what ORDER_WATCH looks for: rip at the address, its bytes changed
+
 // An order that fails ends the list and is reported: KIND_SIGNAL_FAIL for frames, KIND_ORDER_FAIL for the others.
 // Order 0 under ACT_ORDER_RETURN is the exception: its error is the result, and the list goes on.
 enum order {
@@ -141,4 +148,5 @@ enum order {
   ORDER_TRAP_ALL = 12, // 1: from now on each call of this thread traps, also those that the filter allows; 0: no more
   ORDER_CALL = 13,     // nr, a0..a5: like ORDER_SYSCALL, but an interrupt ends it with EINTR
   ORDER_BASES = 14,    // the bases of fs and gs; gs 0: this thread's block
+  ORDER_WATCH = 15,    // index below WATCHES, address, length, enum watch_kind: what single steps look for in the stub
 };

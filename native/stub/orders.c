@@ -20,6 +20,7 @@ static long fork_process(struct thread *thread, struct ucontext *context, volati
     return result;
   }
   *child = 1;
+  thread->watching = 0;
   thread->interrupted = 0;
   thread->stub_faults = 0;
   if (!map_slot(index, fd)) die(EXIT_NO_SLOT);
@@ -59,6 +60,7 @@ static long start_thread(struct thread *thread, struct ucontext *context, volati
   child->interrupted = 0;
   child->stub_faults = 0;
   child->has_bases = thread->has_bases;
+  child->watching = 0;
   child->say_hello = (u32)order[7];
   // A program that has set gs for itself keeps it, in its new threads too.
   child->fast_exit = thread->fast_exit && read_gs_base() == (u64)thread;
@@ -124,6 +126,40 @@ static void set_bases(struct thread *thread, u64 fs, u64 gs) {
   write_gs_base(gs ? gs : thread->fast_exit ? (u64)thread : 0);
 }
 
+/** The bytes that a watch is about; 0 for what cannot be read. */
+static u64 watched_value(const struct watch *watch) {
+  u64 value = 0;
+  return copy_user(&value, (void *)watch->address, watch->length) ? 0 : value;
+}
+
+/** ORDER_WATCH */
+static void set_watch(struct thread *thread, volatile u64 *order) {
+  u32 index = order[1] % WATCHES, length = order[3];
+  struct watch *watch = &thread->watch[index];
+  thread->watching &= ~(1u << index);
+  if (order[4] == WATCH_NONE) return;
+  *watch = (struct watch){order[2], 0, length > sizeof watch->value ? sizeof watch->value : length, order[4]};
+  watch->value = watched_value(watch);
+  thread->watching |= 1u << index;
+}
+
+/** After a single step: has something happened that a watch is about? */
+static int watch_hit(struct thread *thread, u64 rip) {
+  int hit = 0;
+  for (u32 i = 0; i < WATCHES; i++) {
+    struct watch *watch = &thread->watch[i];
+    if (!(thread->watching & 1u << i)) continue;
+    if (watch->kind == WATCH_EXECUTE) {
+      hit |= watch->address == rip;
+      continue;
+    }
+    u64 value = watched_value(watch);
+    hit |= value != watch->value;
+    watch->value = value;
+  }
+  return hit;
+}
+
 /** One order; *child is set when we are the child it made. Result or -errno. */
 static long carry_out(struct thread *thread, struct ucontext *context, volatile u64 *order, int *child) {
   volatile u32 *slot = thread->slot;
@@ -140,6 +176,7 @@ static long carry_out(struct thread *thread, struct ucontext *context, volatile 
   case ORDER_TRAP_ALL: trap_all(order[1] != 0); return 0;
   case ORDER_CALL: return make_call(order);
   case ORDER_BASES: set_bases(thread, order[1], order[2]); return 0;
+  case ORDER_WATCH: set_watch(thread, order); return 0;
   case ORDER_EXIT: leave_for_good(slot, SYS_exit);
   case ORDER_EXIT_GROUP: leave_for_good(slot, SYS_exit_group);
   }

@@ -1,6 +1,8 @@
 // The handler of all host signals that reach a guest process. SIGSYS carries its system calls, the fault
 // signals its faults, INTERRUPT_SIGNAL the sentry's wish to hear from a thread that runs natively.
 
+#define TRAP_TRACE 2 // si_code of a single step
+
 static int in_stub(u64 ip) { return ip >= STUB_TEXT && ip < TRAMPOLINES_ADDR; }
 
 /** A fault in one of the copy routines: they return how far they came. */
@@ -132,6 +134,8 @@ USED void handle_signal(s32 signal, const struct siginfo *info, struct ucontext 
 
   u64 is_call = signal == SIGSYS && !in_stub(ip);
   if (is_call && answer_trap(thread, info, reg)) leave_signal(context, may_leave_fast(thread, context, 0, 0));
+  if (signal == SIGTRAP && thread->watching && info->code == TRAP_TRACE && !watch_hit(thread, ip))
+    leave_signal(context, 0);
   if (signal != INTERRUPT_SIGNAL || !in_stub(ip)) show_context(thread, context);
   if (is_call) {
     put_call(slot, info, reg);

@@ -106,6 +106,12 @@ struct frame {
 #define MXCSR_DEFAULT    0x1f80u
 #define XFEATURE_PKRU    (1ul << 9)
 
+/** ORDER_WATCH: a debug register, made of single steps. */
+struct watch {
+  u64 address, value;
+  u32 length, kind;
+};
+
 // ---- one thread of this process, at the start of its block ----
 
 struct thread {
@@ -127,6 +133,8 @@ struct thread {
   u64 stack;     // top of the stub stack
   u32 traps;     // of calls that the stub could have answered
   u32 has_bases; // the CPU lets programs read and write the bases of fs and gs
+  u32 watching;  // watches in use
+  struct watch watch[WATCHES];
 };
 
 enum promotion { PROMOTED_NOT, PROMOTED_ANSWER, PROMOTED_INTERRUPT };

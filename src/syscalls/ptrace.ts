@@ -103,6 +103,7 @@ import { allocateScratch, i32, readU64, u8, u32, writeU64 } from '../platform/ar
 import { H_ARGS, SLOT_SIZE } from '../platform/layout.ts';
 
 const WORD = 8;
+const DEBUG_REGISTERS = 8;
 /** si_code of a stop at a call: SIGTRAP with the flag of PTRACE_O_TRACESYSGOOD. */
 const CALL_STOP = 0x85;
 const NSIG = 64;
@@ -216,9 +217,9 @@ function memoryRequest(
       return writeForced(target.memory, address, at, WORD) === WORD ? 0 : -EIO;
     }
     case PTRACE_PEEKUSER:
-      return peekUser(task, tracing.registers, address, data);
+      return peekUser(task, tracing, address, data);
     case PTRACE_POKEUSER:
-      return pokeUser(task, tracing.registers, address);
+      return pokeUser(task, tracing, address);
     default:
       return undefined;
   }
@@ -228,22 +229,25 @@ function isUserWord(offset: number): boolean {
   return offset % WORD === 0 && offset >= 0 && offset < USER_SIZE;
 }
 
-function peekUser(task: Task, registers: Registers, offset: number, data: UserAddress): number {
+function peekUser(task: Task, { registers, debug }: Tracing, offset: number, data: UserAddress): number {
   if (!isUserWord(offset)) return -EIO;
   const at = task.memory.out(data, WORD);
   if (at < 0) return at;
   if (offset < USER_REGS * WORD) registersOut(registers, at, offset / WORD, 1);
-  else writeU64(at, 0);
+  else writeU64(at, isDebugRegister(offset) ? Number(debug.get((offset - USER_DEBUGREG) / WORD)) : 0);
   return 0;
 }
 
-/** The processor's debug registers are not to be had: only what they hold already can be stored. */
-function pokeUser(task: Task, registers: Registers, offset: number): number {
+function isDebugRegister(offset: number): boolean {
+  return offset >= USER_DEBUGREG && offset < USER_DEBUGREG + DEBUG_REGISTERS * WORD;
+}
+
+function pokeUser(task: Task, { registers, debug }: Tracing, offset: number): number {
   if (!isUserWord(offset)) return -EIO;
   const [low, high] = dataWord(task);
-  if (offset < USER_REGS * WORD) return registers.set(offset / WORD, (BigInt(high) << 32n) | BigInt(low));
-  if (offset < USER_DEBUGREG) return -EIO;
-  return low === 0 && high === 0 ? 0 : -EIO;
+  const value = (BigInt(high) << 32n) | BigInt(low);
+  if (offset < USER_REGS * WORD) return registers.set(offset / WORD, value);
+  return isDebugRegister(offset) ? debug.set((offset - USER_DEBUGREG) / WORD, value) : -EIO;
 }
 
 // ---- registers ----

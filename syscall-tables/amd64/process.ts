@@ -95,7 +95,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     { request: 'long', pid: 'pid', addr: 'addr', data: 'arg' },
     {
       note:
-        'no debug registers (EIO), SINGLEBLOCK, SECCOMP_GET_FILTER, SUSPEND_SECCOMP, thread areas; a thread is stopped at ' +
+        'debug registers watch by single steps, and no reads (EOPNOTSUPP); no SINGLEBLOCK, SECCOMP_GET_FILTER, SUSPEND_SECCOMP, thread areas; a thread is stopped at ' +
         'calls that the host serves only under SYSCALL, SYSEMU and SINGLESTEP',
     },
   ),

@@ -850,6 +850,54 @@ static void part_filters(void) {
   end(pid);
 }
 
+// ---- debug registers ----
+
+static volatile long watched, other;
+
+__attribute__((noinline)) static long landmark(long n) {
+  __asm__ volatile("");
+  return n + 1;
+}
+
+static void touch_watched(void) {
+  other = landmark(1);
+  watched = 5;
+  syscall(SYS_getppid);
+  other = landmark(2);
+  if (fork() == 0) {
+    watched = 6; // nobody watches here
+    _exit(landmark(0));
+  }
+  waitpid(-1, NULL, 0);
+  watched = 7;
+  _exit(8);
+}
+
+static long debug_register(int index) { return offsetof(struct user, u_debugreg) + 8 * index; }
+
+static void part_watches(void) {
+  pid_t pid = start(touch_watched);
+  wait_stop(pid);
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(0), (long)&watched));
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(1), (long)landmark));
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(2), -4096));
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(4), 0));
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(7), 0x20001));  // input and output
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(7), 0x400004)); // an instruction of two bytes
+  SAY(trace(PTRACE_POKEUSER, pid, debug_register(7), 0x90005));  // 8 bytes written, an instruction
+  for (int i = 0; i < 10; i++) {
+    trace(PTRACE_CONT, pid, 0, 0);
+    int status = wait_stop(pid);
+    if (!WIFSTOPPED(status)) break;
+    show_signal(pid);
+    struct user_regs_struct r = registers_of(pid);
+    printf("  status %lx control %lx here %d watched %ld\n", ptrace(PTRACE_PEEKUSER, pid, debug_register(6), 0) & 0xf,
+           ptrace(PTRACE_PEEKUSER, pid, debug_register(7), 0), r.rip == (unsigned long)landmark,
+           ptrace(PTRACE_PEEKDATA, pid, &watched, 0));
+    trace(PTRACE_POKEUSER, pid, debug_register(6), 0);
+  }
+}
+
 // ---- /proc ----
 
 static void show_status(pid_t pid) {
@@ -883,7 +931,7 @@ static const struct {
     {"calls", part_calls},     {"changes", part_changes}, {"emulation", part_emulation}, {"signals", part_signals},
     {"siginfo", part_siginfo}, {"steps", part_steps},     {"vectors", part_vectors},     {"events", part_events},
     {"seize", part_seize},     {"attach", part_attach},   {"restarts", part_restarts},   {"ends", part_ends},
-    {"errors", part_errors},   {"filters", part_filters}, {"status", part_status},
+    {"errors", part_errors},   {"watches", part_watches}, {"filters", part_filters},     {"status", part_status},
 };
 
 int main(int argc, char **argv) {

@@ -24,6 +24,7 @@ const PARTS = [
   'ends',
   'errors',
   'filters',
+  'watches',
   'status',
 ];
 

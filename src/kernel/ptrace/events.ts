@@ -69,6 +69,7 @@ export function noteExec(task: Task, tracing: Tracing, before: Numbered): void {
   tracing.trapsAll = false;
   tracing.registers.basesDirty = false;
   tracing.registers.dirty = false;
+  tracing.debug.forget();
   if (isWanted(tracing, PTRACE_EVENT_EXEC) && tracing.tracer !== null) {
     tracing.event = PTRACE_EVENT_EXEC;
     tracing.eventMessage = numberIn(tracing.tracer.pidNamespace, before);

@@ -45,6 +45,8 @@ import {
   SIGKILL,
   SIGTRAP,
   TRAP_BRKPT,
+  TRAP_HWBKPT,
+  TRAP_TRACE,
 } from '../../abi/signal.ts';
 import { order, orderCount } from '../../platform/answer.ts';
 import { u32 } from '../../platform/arena.ts';
@@ -87,6 +89,7 @@ import { isStopSignal, stopGroup } from '../stop.ts';
 import { BLOCKED, SERVING, type Task, TRACED } from '../task.ts';
 import {
   callFlag,
+  goesInSteps,
   isStep,
   needsEveryCall,
   PHASE_BEGIN,
@@ -168,6 +171,11 @@ export function callArrived(task: Task, tracing: Tracing, patched: boolean): boo
   tracing.judged = false;
   tracing.restarting = false;
   tracing.onHost = false;
+  if (!patched && goesInSteps(tracing)) {
+    // What the call makes of the registers (a child's, a handler's frame) is not to go in steps.
+    if (!load(task, tracing)) return true;
+    tracing.registers.store(task);
+  }
   if (tracing.tracer === null || !stopsAtCalls(tracing.mode) || task.nr === 0xffffffff) return false;
   if (patched) {
     sendUnsignalled(task, 0, ACT_RESTART);
@@ -281,7 +289,7 @@ export function completeTraced(task: Task, tracing: Tracing, result: number, act
 
 function mustStop(task: Task, tracing: Tracing, interrupted: boolean): boolean {
   if (interrupted || tracing.onHost || tracing.event !== 0 || tracing.fault !== null) return true;
-  if (tracing.call >= 0 && (tracing.mode === PTRACE_SYSCALL || isStep(tracing.mode))) return true;
+  if (tracing.call >= 0 && (tracing.mode === PTRACE_SYSCALL || goesInSteps(tracing))) return true;
   return hasDeliverableSignal(task);
 }
 
@@ -375,7 +383,9 @@ function reportExit(task: Task, tracing: Tracing): boolean {
     notify(task, tracing, STOP_EXIT, SIGTRAP | callFlag(tracing), SIGTRAP, PTRACE_EVENTMSG_SYSCALL_EXIT);
     return true;
   }
-  if (isStep(tracing.mode)) tracing.fault = trapAt(tracing, TRAP_BRKPT);
+  if (tracing.debug.active && tracing.debug.isHit(task, Number(tracing.registers.get(REG_RIP)), isStep(tracing.mode))) {
+    tracing.fault = trapAt(tracing, TRAP_HWBKPT);
+  } else if (isStep(tracing.mode)) tracing.fault = trapAt(tracing, TRAP_BRKPT);
   return false;
 }
 
@@ -540,7 +550,8 @@ function mustStartAfresh(task: Task, { registers, call, result }: Tracing, code:
 
 /** The thread goes on, single-stepping or not. */
 function release(task: Task, tracing: Tracing): void {
-  tracing.registers.stepping = isStep(tracing.mode);
+  tracing.registers.stepping = goesInSteps(tracing);
+  tracing.debug.orderWatches(task, isStep(tracing.mode));
   tracing.registers.store(task);
   tracing.phase = PHASE_IDLE;
   tracing.call = -1;
@@ -624,6 +635,13 @@ export function reportEnd(task: Task, tracing: Tracing, status: number, wholeGro
 /** A signal about what the program did itself: it comes first, and cannot be blocked. */
 export function completeWithFault(task: Task, tracing: Tracing, info: SignalInfo): void {
   const { signo } = info;
+  if (signo === SIGTRAP && info.code === TRAP_TRACE && tracing.debug.active && tracing.tracer !== null) {
+    // Woken by the stub, or a step of the tracer's. What has changed may be no news: then the thread goes on.
+    const step = isStep(tracing.mode);
+    const hit = tracing.debug.isHit(task, task.rip, step);
+    if (!hit && !step) return completeUntraced(task, 0, 0);
+    if (hit) info.code = TRAP_HWBKPT;
+  }
   const action = task.group.actions.get(signo);
   const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
   if (masked || action.handler === SIG_IGN) action.handler = SIG_DFL;

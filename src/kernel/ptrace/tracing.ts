@@ -23,6 +23,7 @@ import { makeRunnable } from '../run-queue.ts';
 import { type SignalInfo, signalInfo } from '../signal-state.ts';
 import { notifyTask, sendSignalToGroup, sendSignalToTask } from '../signals.ts';
 import { DEAD, RESUMED, RUNNING, STOPPED, type Task, TRACED } from '../task.ts';
+import { DebugRegisters } from './debug-registers.ts';
 import { Registers } from './registers.ts';
 import { unpatch } from './unpatch.ts';
 
@@ -115,6 +116,7 @@ export class Tracing {
   /** Wait status of a thread that has ended and that its tracer has not waited for; -1 before that. */
   zombie = -1;
   readonly registers = new Registers();
+  readonly debug = new DebugRegisters();
 
   constructor(tracer: Task, seized: boolean, options: number) {
     this.tracer = tracer;
@@ -133,7 +135,12 @@ export function isStep(mode: number): boolean {
 
 /** Whether calls that the host would serve have to come to the sentry. */
 export function needsEveryCall(tracing: Tracing): boolean {
-  return tracing.tracer !== null && tracing.mode !== PTRACE_CONT;
+  return tracing.tracer !== null && (tracing.mode !== PTRACE_CONT || tracing.debug.active);
+}
+
+/** Whether the thread goes on in single steps: its tracer's, or those that stand in for debug registers. */
+export function goesInSteps(tracing: Tracing): boolean {
+  return tracing.tracer !== null && (isStep(tracing.mode) || tracing.debug.active);
 }
 
 /** 0x80 when call stops are to be told from others. */
@@ -186,6 +193,7 @@ export function unlink(task: Task): void {
   tracing.tracer = null;
   tracing.mode = PTRACE_CONT;
   tracing.trap = false;
+  tracing.debug.clear();
   tracing.event = 0;
   task.everyCall = false;
   if (task.state === DEAD) task.tracing = null;
