@@ -11,13 +11,14 @@ import { gidFrom, uidFrom } from '../kernel/user-namespaces.ts';
 import { memoryTotal } from '../platform/machine.ts';
 import type { Superblock } from '../vfs/inode.ts';
 import { DevptsSuperblock } from './devpts/devpts.ts';
+import { overlayFromOptions, validOverlayOption } from './overlay/from-options.ts';
 import { ProcSuperblock } from './proc/proc.ts';
 import { CgroupSuperblock } from './sys/cgroup.ts';
 import { SysSuperblock } from './sys/sys.ts';
 import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './tmpfs/options.ts';
 import { TmpfsSuperblock } from './tmpfs/tmpfs.ts';
 
-const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup2'];
+const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup2', 'overlay'];
 
 /** 0, or -ENODEV if there is no such type. */
 export function knownFilesystem(type: string): number {
@@ -31,6 +32,13 @@ export function makeFilesystem(type: string, options: readonly string[]): Superb
   const made = make(type, options, task);
   if (typeof made !== 'number' && task) made.user = task.credentials.user;
   return made;
+}
+
+/** Whether an option makes sense for the type by itself: 0 or -errno. */
+export function checkOption(type: string, option: string): number {
+  if (type === 'overlay') return validOverlayOption(option) ? 0 : -EINVAL;
+  const made = makeFilesystem(type, [option]);
+  return typeof made === 'number' ? made : 0;
 }
 
 /** Whose capability it takes: what shows a namespace is for those who rule over that. */
@@ -56,6 +64,8 @@ function make(type: string, options: readonly string[], task: Task | null): Supe
       return new SysSuperblock();
     case 'devpts':
       return new DevptsSuperblock(options);
+    case 'overlay':
+      return task ? overlayFromOptions(task, options) : -ENODEV;
     case 'cgroup2':
       return new CgroupSuperblock();
     default:

@@ -11,7 +11,7 @@ import type { Inode, Superblock } from '../vfs/inode.ts';
 import { unmount } from '../vfs/mount.ts';
 import { OpenFile } from '../vfs/open-file.ts';
 import { PathFile } from '../vfs/regular-file.ts';
-import { makeFilesystem } from './filesystems.ts';
+import { checkOption, makeFilesystem } from './filesystems.ts';
 
 /** Keys that every filesystem knows: the flag that each sets or, as null, none that is kept here. */
 const SETS: Readonly<Record<string, number | null>> = {
@@ -61,7 +61,7 @@ export class MountContext extends OpenFile {
       this.source = value;
     } else {
       const option = value === null ? key : `${key}=${value}`;
-      if (typeof makeFilesystem(this.type, [option]) === 'number') return -EINVAL;
+      if (checkOption(this.type, option) < 0) return -EINVAL;
       this.options.push(option);
     }
     return 0;
@@ -73,7 +73,7 @@ export class MountContext extends OpenFile {
     const made = makeFilesystem(this.type, this.options);
     if (typeof made === 'number') return made === -ENODEV ? -EINVAL : made;
     made.source = this.source === '' ? 'none' : this.source;
-    made.readonly = (this.wanted & MS_RDONLY) !== 0;
+    made.readonly = made.cannotWrite || (this.wanted & MS_RDONLY) !== 0;
     this.superblock = made;
     return 0;
   }

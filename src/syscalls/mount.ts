@@ -1,7 +1,7 @@
 // mount(2) and umount2(2): new filesystems, bind mounts, moves, remounts. What programs mount is made by the sentry
 // (fs/filesystems.ts).
 
-import { EAGAIN, EBUSY, EFAULT, EINVAL, EPERM } from '../abi/errno.ts';
+import { EAGAIN, EBUSY, EFAULT, EINVAL, EPERM, EROFS } from '../abi/errno.ts';
 import { AT_FDCWD } from '../abi/fcntl.ts';
 import {
   MNT_DETACH,
@@ -131,9 +131,11 @@ function mountNew(path: Path, type: string, source: string, flags: number, optio
   const superblock = makeFilesystem(type, options);
   if (typeof superblock === 'number') return superblock;
   superblock.source = source === '' ? 'none' : source;
-  superblock.readonly = (flags & MS_RDONLY) !== 0;
+  superblock.readonly = superblock.cannotWrite || (flags & MS_RDONLY) !== 0;
   const made = mountAt(namespaceOf(path), path, superblock, keptFlags(flags));
-  return typeof made === 'number' ? made : 0;
+  if (typeof made !== 'number') return 0;
+  superblock.shutDown();
+  return made;
 }
 
 function bind(task: Task, source: string, target: Path, recursive: boolean): number {
@@ -170,6 +172,7 @@ function remountFilesystem(mount: Mount, flags: number, options: readonly string
   const { superblock } = mount;
   const readonly = (flags & MS_RDONLY) !== 0;
   if (readonly && !superblock.readonly && writtenTo(mount)) return -EBUSY;
+  if (superblock.cannotWrite && !readonly) return -EROFS;
   const r = superblock.reconfigure(options);
   // What the sandbox was given is not the guest's to open up or to close for other mounts of it.
   if (r === 0 && !mount.locked) superblock.readonly = readonly;

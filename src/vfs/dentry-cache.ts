@@ -17,6 +17,11 @@ export function cachedDentries(): number {
   return ring.length;
 }
 
+/** Whether what a directory's dentries say, also of names that do not exist, can be relied on. */
+export function mayCache(directory: Inode): boolean {
+  return directory.cacheable && !directory.changedBelow;
+}
+
 /** Gives a dentry its inode, which stays in memory as long as the dentry has it. */
 export function adoptInode(dentry: Dentry, inode: Inode | null): void {
   const old = dentry.inode;
@@ -65,7 +70,7 @@ export function unlinkDentry(dentry: Dentry): void {
   detach(dentry);
   dentry.unlinked = true;
   if (dentry.opens === 0 && dentry.pins === 0) adoptInode(dentry, null);
-  if (parent?.inode?.cacheable) addDentry(parent, name, null);
+  if (parent?.inode && mayCache(parent.inode)) addDentry(parent, name, null);
 }
 
 /** Renames a dentry within its superblock, replacing whatever was cached under the new name. */

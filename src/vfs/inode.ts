@@ -27,6 +27,8 @@ export abstract class Superblock {
   origin = '';
   options = '';
   readonly = false;
+  /** It has nowhere to write to: it stays read-only. */
+  cannotWrite = false;
   /** Whose capabilities rule over it: who mounted it. */
   user = initialUser;
   /** f_type of statfs(2). */
@@ -105,6 +107,8 @@ export abstract class Inode {
   writeCount = 0;
   /** Somebody watches it (vfs/notify.ts): its name stays cached, so that walks come by this very inode. */
   watched = false;
+  /** An overlay changes the directory, so that its dentries may not be true. */
+  changedBelow = false;
   /** FS_*_FL of ioctl_iflags(2). */
   flags = 0;
   /** Locks held on it (vfs/locks.ts), null while there are none. */
@@ -134,6 +138,10 @@ export abstract class Inode {
     return -EPERM;
   }
 
+  /** The inode of another tree whose data these are: an overlay's layer, if that can be seen by itself. */
+  get standsFor(): Inode | null {
+    return null;
+  }
   /** The FS_*_FL that can be set on it; 0 where there are none. */
   get settableFlags(): number {
     return 0;

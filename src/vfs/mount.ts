@@ -345,7 +345,11 @@ export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   notifyMountGone(mount);
   unpinDentry(mount.root);
   if (inUse(mount)) return;
-  const { superblock } = mount;
+  releaseSuperblock(mount.superblock);
+}
+
+/** A mount of a superblock is gone, or whatever else needs it: after the last it is shut down. */
+export function releaseSuperblock(superblock: Superblock): void {
   if (--superblock.mounts > 0) return;
   notifyUnmounted(superblock);
   forgetTree(rootDentry(superblock));

@@ -142,7 +142,13 @@ export function notifyDentry(dentry: Dentry, inode: Inode, mask: number): void {
 /** Something (IN_*) was done with an open file: it was opened, read, written, or closed. */
 export function notifyFile(file: OpenFile, mask: number): void {
   if (watched.size === 0 && listener === null) return;
-  if (!file.quiet) happened(file.path.dentry, file.inode, mask, file.path);
+  if (file.quiet) return;
+  happened(file.path.dentry, file.inode, mask, file.path);
+  for (let under = file.inode.standsFor; under !== null; under = under.standsFor) {
+    const bits = under.isDirectory ? mask | IN_ISDIR : mask;
+    changedSelf(under, bits);
+    tell(under, bits & ~FAN_OPEN_EXEC, 0, '', false);
+  }
 }
 
 function changedEntry(directory: Dentry, name: string, inode: Inode | null, mask: number): void {

@@ -17,7 +17,7 @@ import { MS_NOSYMFOLLOW, MS_RDONLY } from '../abi/mount.ts';
 import type { Fd } from '../base/brands.ts';
 import type { Task } from '../kernel/task.ts';
 import { Dentry, type Mount, type Path } from './dentry.ts';
-import { addDentry, adoptInode, unlinkDentry } from './dentry-cache.ts';
+import { addDentry, adoptInode, mayCache, unlinkDentry } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 import { expiring, mountedOn } from './mount.ts';
 import { checkAccess, MAY_EXECUTE } from './permission.ts';
@@ -244,7 +244,7 @@ function stepDown(flags: number): number {
 /** The dentry of a name in a directory, negative when there is no such name, or -errno. */
 export function lookupChild(parent: Dentry, directory: Inode, name: string): Dentry | number {
   const cached = parent.children?.get(name);
-  if (cached !== undefined && (cached.mounts !== null || directory.cacheable)) {
+  if (cached !== undefined && (cached.mounts !== null || mayCache(directory))) {
     cached.referenced = true;
     return cached;
   }
@@ -252,7 +252,7 @@ export function lookupChild(parent: Dentry, directory: Inode, name: string): Den
   if (typeof found === 'number') {
     if (found !== -ENOENT) return found;
     if (cached?.inode) unlinkDentry(cached);
-    if (directory.cacheable && !parent.unlinked) return addDentry(parent, name, null);
+    if (mayCache(directory) && !parent.unlinked) return addDentry(parent, name, null);
     return cached && !cached.inode ? cached : new Dentry(name, parent, null);
   }
   if (cached !== undefined) {

@@ -19,7 +19,7 @@ export const SYSTEM: readonly SyscallEntry[] = [
     165,
     'mount',
     { source: 'string', target: 'path', fstype: 'string', flags: 'flags64(mount)', data: 'addr' },
-    { note: 'tmpfs, proc, sysfs, devpts, mqueue, cgroup2, binds, moves, propagation' },
+    { note: 'tmpfs, proc, sysfs, devpts, mqueue, cgroup2, overlay, binds, moves, propagation' },
   ),
   kernel(166, 'umount2', { target: 'path', flags: 'flags(umount)' }),
   eperm(167, 'swapon', { path: 'path', flags: 'hex' }, MACHINE),

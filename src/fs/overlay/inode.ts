@@ -11,8 +11,7 @@ import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
 import { OverlayLayers, ownerCredentials } from './layers.ts';
-
-const OPAQUE = 'user.overlay.opaque';
+import { OPAQUE_TRUSTED, OPAQUE_USER } from './superblock.ts';
 
 export class OverlayInode extends OverlayLayers {
   override lookup(name: string): Inode | number {
@@ -24,7 +23,7 @@ export class OverlayInode extends OverlayLayers {
     }
     if (isWhiteout(above)) return -ENOENT;
     if (this.superblock.byUpper.has(above)) return this.child(above, null, name);
-    const merged = above.isDirectory && this.lower !== null && above.getxattr(OPAQUE) !== 'y';
+    const merged = above.isDirectory && this.lower !== null && !isOpaque(above);
     const below = merged ? (this.lower as Inode).lookup(name) : -ENOENT;
     return this.child(above, typeof below !== 'number' && below.isDirectory ? below : null, name);
   }
@@ -64,7 +63,8 @@ export class OverlayInode extends OverlayLayers {
       if (covered) this.hide(name);
       return made;
     }
-    if (made.isDirectory && this.superblock.persistent && covered) made.setxattr(OPAQUE, 'y', 0);
+    if (made.isDirectory && this.superblock.persistent && covered)
+      made.setxattr(this.superblock.details.opaque, 'y', 0);
     this.pull();
     return this.child(made, null, name);
   }
@@ -198,8 +198,8 @@ export class OverlayInode extends OverlayLayers {
     } else (old as OverlayInode).placeAt(this, name);
     moved.placeAt(to, newName);
     if (this.superblock.persistent) {
-      if (moved.isDirectory) (moved.upper as Inode).setxattr(OPAQUE, 'y', 0);
-      if (exchange && old?.isDirectory) (old.upper as Inode).setxattr(OPAQUE, 'y', 0);
+      if (moved.isDirectory) (moved.upper as Inode).setxattr(this.superblock.details.opaque, 'y', 0);
+      if (exchange && old?.isDirectory) (old.upper as Inode).setxattr(this.superblock.details.opaque, 'y', 0);
     }
     moved.pull();
     old?.pull();
@@ -274,4 +274,8 @@ export class OverlayInode extends OverlayLayers {
 
 function isWhiteout(inode: Inode): boolean {
   return (inode.mode & S_IFMT) === S_IFCHR && inode.rdev === 0;
+}
+
+function isOpaque(directory: Inode): boolean {
+  return directory.getxattr(OPAQUE_USER) === 'y' || directory.getxattr(OPAQUE_TRUSTED) === 'y';
 }

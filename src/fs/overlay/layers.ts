@@ -105,6 +105,10 @@ export abstract class OverlayLayers extends Inode {
     const r = this.copyUp(false);
     return r < 0 ? r : this.pulled((this.upper as Inode).removexattr(name));
   }
+  override get standsFor(): Inode | null {
+    if (!this.superblock.mountedByProgram) return null;
+    return this.isDirectory ? this.source : this.data;
+  }
   override accessList(): Acl | null {
     return this.source.accessList();
   }
