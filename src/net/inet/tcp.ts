@@ -229,7 +229,8 @@ export class TcpSocket extends InetSocket implements TimerTarget {
       if (begins) this.names = egress?.watches(to) ? new DnsStream(egress, to) : null;
       return result;
     }
-    if (result === -EALREADY) return task.resumed ? -EINPROGRESS : result;
+    // Whoever blocks goes on waiting, also after a signal.
+    if (result === -EALREADY) return this.nonblocking ? result : -EINPROGRESS;
     if (result !== -EISCONN && !this.bound) this.leaveOutside();
     return result;
   }

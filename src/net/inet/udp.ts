@@ -57,6 +57,8 @@ import type { InetSocket } from './socket.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
 const LONGEST = 65507;
+/** How many peers may be answered under an egress policy: those that sent last. */
+const MOST_SENDERS = 1024;
 /** Room for whatever the host has received. */
 const LONGEST_RECEIVED = 65536;
 const UNBOUNDED = 1 << 30;
@@ -74,6 +76,8 @@ export class UdpSocket extends InetDatagramSocket {
   private corkInfo: PacketInfo | null = null;
   /** Its address was chosen by connect and goes with the connection. */
   private hostByConnect = false;
+  /** Who has sent datagrams from outside, as sockaddrs, under an egress policy. */
+  private readonly senders = new Set<string>();
   /** The egress policy was asked about the peer. */
   private remoteAdmitted = false;
   /** DNS queries under an egress policy that were sent and are not answered. */
@@ -195,7 +199,8 @@ export class UdpSocket extends InetDatagramSocket {
 
   private sendOutside(task: Task, message: Message, target: Endpoint): number {
     const { remote, outside } = this;
-    const admitted = remote === target && this.remoteAdmitted;
+    const answers = this.senders.size > 0 && this.senders.has(formatEndpoint(target, this.family));
+    const admitted = answers || (remote === target && this.remoteAdmitted);
     const refused = admitted || !outside ? 0 : outside.check(task, 'udp', target);
     if (refused < 0) return refused;
     if (remote === target) this.remoteAdmitted = true;
@@ -238,13 +243,21 @@ export class UdpSocket extends InetDatagramSocket {
   private receiveOuter(message: Message, flags: number): number {
     const n = this.outer?.receiveMessage(message, flags) ?? -EAGAIN;
     const egress = this.outside?.egress;
-    if (n <= 0 || !egress?.watchesNames || this.pendingQueries.size === 0) return n;
-    const from = message.address === null ? 0 : parseEndpoint(message.address, this.family);
-    if (typeof from !== 'number' && egress.hearsResolver(from)) {
+    if (n < 0 || !egress || message.address === null) return n;
+    this.noteSender(message.address);
+    const from = parseEndpoint(message.address, this.family);
+    if (typeof from !== 'number' && this.pendingQueries.size > 0 && egress.hearsResolver(from)) {
       const bytes = Buffer.from(readBytes(message.at, message.copied), 'latin1');
       egress.takeAnswer(bytes, this.pendingQueries);
     }
     return n;
+  }
+
+  /** Under an egress policy: whoever has sent something may be answered. */
+  private noteSender(address: string): void {
+    this.senders.delete(address);
+    this.senders.add(address);
+    if (this.senders.size > MOST_SENDERS) this.senders.delete(this.senders.keys().next().value as string);
   }
 
   /** Sends what was put together. */
