@@ -94,6 +94,18 @@ static int is_prefix(u8 byte) {
   return 0;
 }
 
+/** The same for instructions in whose place there is only room for a short jump. */
+static u32 movable_short(const u8 *end, u32 nr) {
+  u8 rex = end[-3], operands = end[-1];
+  // xor %eax, %eax
+  if (nr == 0 && end[-2] == 0x31 && operands == 0xc0 && (rex & 0xf0) != 0x40) return 2;
+  // mov between two registers of 64 bits, not to %rsp
+  if ((rex & 0xfa) != 0x48 || operands < 0xc0) return 0;
+  if (end[-2] == 0x89) return (operands & 7) == 4 && !(rex & 1) ? 0 : 3;
+  if (end[-2] == 0x8b) return (operands >> 3 & 7) == 4 && !(rex & 4) ? 0 : 3;
+  return 0;
+}
+
 /**
  * Length of the instruction before the syscall at `end` if we know it, and if it means the same in a trampoline; else
  * 0. It is recognised backwards: for the usual form, mov $number, %eax, the number must be the one that came.
@@ -111,7 +123,7 @@ static u32 movable(const u8 *end, u32 nr) {
   // mov $imm32, %r64, not %rsp
   if (seven[0] == 0x48 && seven[1] == 0xc7 && (seven[2] & 0xf8) == 0xc0 && seven[2] != 0xc4)
     return is_prefix(end[-8]) || (seven[2] == 0xc0 && immediate != nr) ? 0 : 7;
-  return 0;
+  return movable_short(end, nr);
 }
 
 /**
@@ -141,32 +153,129 @@ static void write_site(u64 site, const u8 *bytes, u32 length) {
   store16_user(word, old, value);
 }
 
-#define LONGEST 7 // bytes of an instruction that we move
+#define LONGEST 7 // bytes of an instruction that we move, and of the jump to its trampoline
 #define BEFORE  8 // bytes before the syscall that we look at
+
+/** jmp *abs32, through an entry of the jump table: seven bytes, of which a site needs five. */
+static void make_jump(u8 *code, u64 entry) {
+  code[0] = 0xff, code[1] = 0x24, code[2] = 0x25;
+  __builtin_memcpy(code + 3, &entry, 4);
+}
+
+/** Unused room between two functions, in one aligned word of 16 bytes. */
+struct pad {
+  u64 start, jump; // the jump lies at its start, or behind a jump over it
+  u32 length;
+};
+
+/** Length of the one long nop that fills the room after a ret, or 0. */
+static u32 nop_length(const u8 *code, u32 limit) {
+  static const u8 tail[] = {0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+  u32 prefixes = 0;
+  while (prefixes < limit && code[prefixes] == 0x66) prefixes++;
+  if (prefixes < 1 || prefixes > 6 || prefixes + sizeof tail > limit) return 0;
+  for (u32 i = 0; i < sizeof tail; i++)
+    if (code[prefixes + i] != tail[i]) return 0;
+  return prefixes + sizeof tail;
+}
+
+/** A pad at this place of a page? A nop after a ret may be run through after all, if the ret is the end of another
+ * instruction: it stays a nop. A row of int3 is never run. */
+static struct pad pad_at(const u8 *page, u64 address, u32 at) {
+  struct pad pad = {address + at, address + at, 0};
+  u32 left = 16 - (at & 15), traps = 0;
+  if (at > 0 && page[at - 1] == 0xc3) pad.length = nop_length(page + at, left);
+  if (pad.length) {
+    pad.jump += 2;
+    return pad;
+  }
+  while (traps < LONGEST && traps < left && page[at + traps] == 0xcc) traps++;
+  if (traps == LONGEST) pad.length = LONGEST;
+  return pad;
+}
+
+/** Room that a short jump from `site` reaches, in the same page; length 0: there is none. */
+static struct pad find_pad(u64 site) {
+  u8 page[4096];
+  u64 address = site & ~4095ul;
+  s64 at = site - address;
+  struct pad none = {0, 0, 0};
+  if (copy_user(page, (void *)address, sizeof page)) return none;
+  for (u32 i = 0; i < 240; i++) {
+    s64 place = i & 1 ? at + 2 + i / 2 : at - i / 2;
+    if (place < 0 || place >= 4096) continue;
+    struct pad pad = pad_at(page, address, place);
+    s64 distance = pad.jump - (site + 2);
+    if (pad.length && distance >= -128 && distance < 128) return pad;
+  }
+  return none;
+}
+
+static void fill_pad(struct pad pad, u64 entry) {
+  u8 code[16] = {0xeb, (u8)(pad.length - 2)};
+  make_jump(code + (pad.jump - pad.start), entry);
+  write_site(pad.start, code, pad.jump - pad.start + LONGEST);
+}
+
+/** Has this filled the pad? Another thread may have taken it for a site of its own. */
+static int owns_pad(struct pad pad, u64 entry) {
+  u8 ours[LONGEST], theirs[LONGEST];
+  make_jump(ours, entry);
+  if (copy_user(theirs, (void *)pad.jump, LONGEST)) return 0;
+  for (u32 i = 0; i < LONGEST; i++)
+    if (ours[i] != theirs[i]) return 0;
+  return 1;
+}
+
+/** The trampoline of a site, and the table's entry that leads to it. 0 if there is no room for them. */
+static u64 make_entry(u32 index, const u8 *replaced, u32 length, u64 next) {
+  struct trampoline trampoline = make_trampoline(replaced, length, next);
+  u64 entry = JUMP_TABLE_ADDR + 8ul * index, target = TRAMPOLINES_ADDR + index * sizeof trampoline;
+  // The first site of a program finds no tables, and makes them.
+  if (copy_user((void *)target, &trampoline, sizeof trampoline) &&
+      (!table_ready() || copy_user((void *)target, &trampoline, sizeof trampoline)))
+    return 0;
+  return copy_user((void *)entry, &target, sizeof target) ? 0 : entry;
+}
+
+/** Puts the jump into the site itself, whose syscall is the upper half of the entry's address. */
+static void patch_directly(u64 site, u32 length, u64 next, u64 entry) {
+  u8 jump[LONGEST + 7] = {0x2e, 0x2e}; // segment prefixes that mean nothing
+  u64 page = site & ~4095ul, bytes = ((next - 1) & ~4095ul) + 4096 - page;
+  make_jump(jump + length - 5, entry);
+  if (sys(SYS_mprotect, page, bytes, 7)) return;
+  write_site(site, jump, length);
+  sys(SYS_mprotect, page, bytes, 5);
+}
+
+/** Puts the jump into a pad, and a short jump to it into the site. */
+static void patch_by_pad(u64 site, struct pad pad, u64 entry) {
+  u64 page = site & ~4095ul;
+  u8 jump[2] = {0xeb, (u8)(pad.jump - (site + 2))};
+  if (sys(SYS_mprotect, page, 4096, 7)) return;
+  fill_pad(pad, entry);
+  if (owns_pad(pad, entry)) write_site(site, jump, sizeof jump);
+  sys(SYS_mprotect, page, 4096, 5);
+}
 
 /**
  * ORDER_PATCH: next is the instruction after a syscall that trapped for call nr, index the site's place in the tables.
  * What cannot be patched is left as it is.
  */
 static void patch_site(u64 next, u32 index, u32 nr, int solo) {
-  u8 code[BEFORE + 2], jump[LONGEST] = {0x2e, 0x2e}; // segment prefixes that mean nothing
+  u8 code[BEFORE + 2];
   const u8 *end = code + BEFORE;
   if (index >= MAX_SITES || copy_user(code, (void *)(next - sizeof code), sizeof code)) return;
   u32 length = end[0] == 0x0f && end[1] == 0x05 ? movable(end, nr) : 0;
   u64 site = next - 2 - length;
-  if (!length || ((site & 15) + length > 16 && !solo)) return;
+  int direct = length >= 5 && ((site & 15) + length <= 16 || solo);
+  if (!length || (!direct && (site & 15) == 15)) return;
   if (!is_file_text(site) || ((site ^ next) >> 12 && !is_file_text(next))) return;
-  struct trampoline trampoline = make_trampoline(end - length, length, next);
-  u64 entry = JUMP_TABLE_ADDR + 8ul * index, target = TRAMPOLINES_ADDR + index * sizeof trampoline;
-  // The first site of a program finds no tables, and makes them.
-  if (copy_user((void *)target, &trampoline, sizeof trampoline) &&
-      (!table_ready() || copy_user((void *)target, &trampoline, sizeof trampoline)))
-    return;
-  if (copy_user((void *)entry, &target, sizeof target)) return;
-  u8 *p = jump + length - 5; // jmp *abs32, whose upper half is the syscall
-  p[0] = 0xff, p[1] = 0x24, p[2] = 0x25, p[3] = (u8)entry, p[4] = (u8)(entry >> 8);
-  u64 page = site & ~4095ul, bytes = ((next - 1) & ~4095ul) + 4096 - page;
-  if (sys(SYS_mprotect, page, bytes, 7)) return;
-  write_site(site, jump, length);
-  sys(SYS_mprotect, page, bytes, 5);
+  struct pad pad = {0, 0, 0};
+  if (!direct) pad = find_pad(site);
+  if (!direct && !pad.length) return;
+  u64 entry = make_entry(index, end - length, length, next);
+  if (!entry) return;
+  if (direct) patch_directly(site, length, next, entry);
+  else patch_by_pad(site, pad, entry);
 }

@@ -32,6 +32,14 @@ __asm__(
     ".balign 64\nlookalike: mov $111, %eax\n xor %r8d, %r8d\n mov $111, %r8d\n syscall\n"
     " cmp $111, %r8\n je 1f\n mov $-1, %rax\n1: ret\n");
 
+// Instructions too short for a jump, with room for one behind the function: a long nop, or int3; and a straddling site.
+long read_form(void), move_form(void), straddling_with_room(void);
+__asm__(".text\n"
+        ".balign 64\nread_form: mov $-1, %edi\n xor %eax, %eax\n syscall\n ret\n"
+        " .byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n .balign 64, 0xcc\n"
+        "move_form: mov $111, %ecx\n mov %rcx, %rax\n syscall\n ret\n .balign 64, 0xcc\n"
+        " .skip 62, 0xcc\nstraddling_with_room: mov $111, %eax\n syscall\n ret\n .balign 64, 0xcc\n");
+
 long own_page(void);
 __asm__(".text\n .balign 4096\nown_page: mov $111, %eax\n syscall\n ret\n .balign 4096\n");
 
@@ -59,6 +67,8 @@ static void run(const char *name, long (*function)(void)) {
 static long generic(void) { return syscall(SYS_getpgrp); }
 
 static long failing(void) { return syscall(SYS_read, -1, NULL, 0) == -1 ? expected : 0; }
+
+static long reading(void) { return read_form() == -9 ? expected : 0; }
 
 /** In a child: gs is the program's own, and every call still works. */
 static void own_gs(void) {
@@ -132,6 +142,9 @@ int main(void) {
   run("stack form", stack_form);
   run("store form", store_form);
   run("lookalike", lookalike);
+  run("read form", reading);
+  run("move form", move_form);
+  run("straddling with room", straddling_with_room);
   run("failing", failing);
   children();
   own_gs();

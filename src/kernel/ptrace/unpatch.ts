@@ -11,8 +11,9 @@ import { native } from '../../platform/native.ts';
 const TRAMPOLINE_SIZE = 32;
 const WORD = 8;
 const SYSCALL_LENGTH = 2;
-/** The jump, and the longer of the instructions that give way to it (with two prefixes before it then). */
+/** The jump, and the shortest and the longest instruction that give way to one. */
 const JUMP_LENGTH = 5;
+const SHORT = 2;
 const LONGEST = 7;
 
 /** Puts the original instructions back wherever a site may have been patched. */
@@ -30,24 +31,40 @@ function restore(mm: AddressSpace, index: number, next: number): void {
   const length = Math.ceil((next - start) / WORD) * WORD;
   const mark = markScratch();
   const code = allocateScratch(length);
-  const original = allocateScratch(TRAMPOLINE_SIZE);
+  const trampoline = allocateScratch(TRAMPOLINE_SIZE);
   const { memory } = [...mm.tasks][0] ?? {};
-  if (memory && code >= 0 && original >= 0 && native.vmRead(mm.hostPid, start, code, length) === length) {
-    const end = code + (next - start) - SYSCALL_LENGTH;
-    const trampoline = TRAMPOLINES_ADDR + TRAMPOLINE_SIZE * index;
-    const read = native.vmRead(mm.hostPid, trampoline, original, TRAMPOLINE_SIZE);
-    if (isJump(end - JUMP_LENGTH, index) && read === TRAMPOLINE_SIZE) {
-      const replaced = u8[original + LONGEST] === 0x49 && u8[original + LONGEST + 1] === 0xbb ? LONGEST : JUMP_LENGTH;
-      u8.copyWithin(end - replaced, original, original + replaced);
+  const from = TRAMPOLINES_ADDR + TRAMPOLINE_SIZE * index;
+  if (
+    memory &&
+    code >= 0 &&
+    trampoline >= 0 &&
+    native.vmRead(mm.hostPid, start, code, length) === length &&
+    native.vmRead(mm.hostPid, from, trampoline, TRAMPOLINE_SIZE) === TRAMPOLINE_SIZE
+  ) {
+    const replaced = replacedLength(trampoline);
+    const at = code + (next - start) - SYSCALL_LENGTH - replaced;
+    if (isJump(at, index, replaced)) {
+      u8.copyWithin(at, trampoline, trampoline + replaced);
       writeForced(memory, start as UserAddress, code, length);
     }
   }
   releaseScratch(mark);
 }
 
-/** jmp *abs32 through this entry of the jump table; its address ends in the system call. */
-function isJump(at: number, index: number): boolean {
+/** Behind the instruction that was replaced stands movabs $next, %r11. */
+function replacedLength(trampoline: number): number {
+  let length = SHORT;
+  while (length < LONGEST && !(u8[trampoline + length] === 0x49 && u8[trampoline + length + 1] === 0xbb)) length++;
+  return length;
+}
+
+/**
+ * A short jump, or jmp *abs32 through this entry of the jump table, whose address ends in the system call; two prefixes
+ * before it where the instruction was longer.
+ */
+function isJump(at: number, index: number, replaced: number): boolean {
+  if (u8[at] === 0xeb) return true;
   const entry = JUMP_TABLE_ADDR + 8 * index;
   const bytes = [0xff, 0x24, 0x25, entry & 0xff, (entry >> 8) & 0xff, 0x0f, 0x05];
-  return bytes.every((byte, i) => u8[at + i] === byte);
+  return replaced >= JUMP_LENGTH && bytes.every((byte, i) => u8[at + replaced - JUMP_LENGTH + i] === byte);
 }
