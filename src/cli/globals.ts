@@ -3,10 +3,12 @@
 import { appendFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { SandboxSpec } from '../base/spec.ts';
 import { pathOf } from '../oci/bytes.ts';
 import { defaultRoot } from '../oci/state.ts';
 import { print } from './caller.ts';
 import { addNetworkOptions, type NetworkOptions } from './network.ts';
+import { applySettings } from './settings.ts';
 
 interface GlobalOptions extends NetworkOptions {
   readonly root?: string;
@@ -14,6 +16,9 @@ interface GlobalOptions extends NetworkOptions {
   readonly logFormat: 'text' | 'json';
   readonly debug?: true;
   readonly systemdCgroup?: true;
+  readonly platform?: SandboxSpec['platform'];
+  readonly spin?: 'auto' | 'off';
+  readonly patch?: boolean;
 }
 
 export function addGlobalOptions(program: Command): void {
@@ -22,6 +27,9 @@ export function addGlobalOptions(program: Command): void {
     .option('--log <file>', 'file to write errors and warnings to, too')
     .addOption(new Option('--log-format <format>', 'format of the log file').choices(['text', 'json']).default('text'))
     .option('--debug', 'have sandboxes say more in their logs')
+    .addOption(new Option('--platform <name>', 'how system calls come to the sentry').choices(['notify', 'ptrace']))
+    .addOption(new Option('--spin <when>', 'wait for system calls in memory').choices(['auto', 'off']))
+    .option('--no-patch', 'let every system call trap')
     .option('--systemd-cgroup', 'make cgroups through systemd (not supported)')
     .addOption(new Option('--rootless <value>', 'for compatibility, has no effect').hideHelp())
     .addOption(new Option('--criu <path>', 'for compatibility, has no effect').hideHelp());
@@ -30,8 +38,14 @@ export function addGlobalOptions(program: Command): void {
 let options: GlobalOptions = { logFormat: 'text' };
 
 /** Before any verb runs. */
-export function readGlobalOptions(program: Command): void {
+export async function readGlobalOptions(program: Command): Promise<void> {
+  await applySettings(program);
   options = program.opts<GlobalOptions>();
+}
+
+/** How the system calls of containers are served. */
+export function containerDefaults(): Pick<SandboxSpec, 'platform' | 'spin' | 'patch'> {
+  return { platform: options.platform ?? 'notify', spin: options.spin !== 'off', patch: options.patch ?? true };
 }
 
 /** Where containers' states are, as text. */

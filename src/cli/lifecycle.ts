@@ -8,9 +8,9 @@ import { InvalidArgumentError } from 'commander';
 import type { CreateOptions } from '../oci/create.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, print } from './caller.ts';
-import { debug, hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
+import { containerDefaults, debug, hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
 import { addNetworkOptions, type NetworkOptions } from './network.ts';
-import { addTraceOptions, environmentPlatform, type TraceOptions, traceSpec } from './options.ts';
+import { addTraceOptions, type TraceOptions, traceSpec } from './options.ts';
 
 interface BundleOptions extends NetworkOptions {
   readonly bundle: string;
@@ -21,7 +21,7 @@ interface BundleOptions extends NetworkOptions {
 }
 
 /** A container that goes on without us has nobody to show its calls to. */
-const UNTRACED = { strace: null, stats: false, patch: true, spin: true };
+const UNTRACED = { strace: null, stats: false };
 
 function addBundleOptions(command: Command): Command {
   return addNetworkOptions(command, "the configuration's")
@@ -53,7 +53,7 @@ function createOptions(id: string, options: BundleOptions, warn: (message: strin
     ...UNTRACED,
     egress: [...(networkDefaults().egress ?? []), ...(options.egress ?? [])],
     network: options.network ?? networkDefaults().network ?? null,
-    platform: environmentPlatform(),
+    ...containerDefaults(),
     debug: isDebug(),
     warn,
   };
@@ -108,9 +108,14 @@ export function addLifecycleCommands(program: Command, dist: string): void {
       }
       const { runContainer } = await import('../oci/run.ts');
       const trace = traceSpec(options, dist);
+      const defaults = containerDefaults();
       process.exitCode = await runContainer(dist, {
         ...createOptions(id, options, warn),
-        ...trace,
+        strace: trace.strace,
+        stats: trace.stats,
+        patch: trace.patch && defaults.patch,
+        spin: trace.spin && defaults.spin,
+        platform: trace.platform === 'notify' ? defaults.platform : trace.platform,
         debug: trace.debug || isDebug(),
         keep: options.keep ?? false,
       });

@@ -10,6 +10,7 @@ import { addDoCommand } from './do.ts';
 import { addExecCommand } from './exec.ts';
 import { addGlobalOptions, log, readGlobalOptions } from './globals.ts';
 import { addInspectCommands } from './inspect.ts';
+import { addInstallCommands } from './install.ts';
 import { addLifecycleCommands } from './lifecycle.ts';
 import { addResourceCommands } from './resources.ts';
 import { addSyscallsCommand } from './syscalls.ts';
@@ -38,6 +39,7 @@ function buildProgram(dist: string): Command {
   addExecCommand(program, dist);
   addInspectCommands(program);
   addResourceCommands(program);
+  addInstallCommands(program, dist);
   addSyscallsCommand(program);
   return program;
 }

@@ -16,11 +16,6 @@ export interface TraceOptions {
   readonly platform: SandboxSpec['platform'];
 }
 
-/** The transport of containers whose verbs have no option for it. */
-export function environmentPlatform(): SandboxSpec['platform'] {
-  return process.env.CLOISTER_PLATFORM === 'ptrace' ? 'ptrace' : 'notify';
-}
-
 /** What can be watched of a sandbox while it runs. */
 export function addTraceOptions(command: Command): Command {
   return command
