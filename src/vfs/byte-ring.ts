@@ -13,6 +13,13 @@ const pools: Buffer[][] = [];
 let pooledBytes = 0;
 const NONE = Buffer.alloc(0);
 
+/** Bytes of memory that all rings take. */
+let inUse = 0;
+
+export function ringMemory(): number {
+  return inUse;
+}
+
 function take(size: number): Buffer {
   const ring = pools[31 - Math.clz32(size)]?.pop();
   if (!ring) return Buffer.allocUnsafeSlow(size);
@@ -83,6 +90,7 @@ export class ByteRing {
   clear(): void {
     this.length = 0;
     this.head = 0;
+    inUse -= this.data.length;
     if (this.data !== NONE) giveBack(this.data);
     this.data = NONE;
   }
@@ -93,6 +101,7 @@ export class ByteRing {
     const first = Math.min(length, data.length - head);
     data.copy(larger, 0, head, head + first);
     if (first < length) data.copy(larger, first, 0, length - first);
+    inUse += larger.length - data.length;
     giveBack(data);
     this.data = larger;
     this.head = 0;

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -181,6 +182,47 @@ static void watches(void) {
   report("watches", n, n < 100000 ? errno : 0);
 }
 
+/** Datagrams that nobody receives, in more and more sockets. */
+static void datagrams(void) {
+  static char page[65536];
+  int fds[2];
+  long n = 0, sent = 0, error = 0;
+  while (n < 4000 && !error) {
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds)) error = errno;
+    else {
+      n++;
+      while (send(fds[1], page, sizeof page, 0) > 0) sent += sizeof page;
+    }
+  }
+  report("datagram sockets", n, error);
+  printf("%s\n", sent < (600l << 20) ? "bounded" : "unbounded");
+}
+
+static void links(void) {
+  static char target[4096];
+  memset(target, 'x', sizeof target - 2);
+  mkdir("/tmp/links", 0777);
+  long n = 0;
+  for (; n < 100000; n++) {
+    char name[32];
+    snprintf(name, sizeof name, "/tmp/links/%ld", n);
+    if (symlink(target, name)) break;
+  }
+  report("links", n, n < 100000 ? errno : 0);
+}
+
+static void attributes(void) {
+  static char value[60000];
+  int fd = open("/tmp/attributes", O_RDWR | O_CREAT, 0600);
+  long n = 0;
+  for (; n < 10000; n++) {
+    char name[32];
+    snprintf(name, sizeof name, "user.%ld", n);
+    if (fsetxattr(fd, name, value, sizeof value, 0)) break;
+  }
+  report("attributes", n, n < 10000 ? errno : 0);
+}
+
 static void mappings(void) {
   long n = 0;
   int fd = open("/bin/true", O_RDONLY);
@@ -202,10 +244,11 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } all[] = {{"files", files},         {"pipes", pipes},     {"sockets", socket_pairs}, {"epoll", epoll_items},
-             {"timers", timers},       {"signals", signals}, {"processes", processes},  {"bomb", bomb},
-             {"arguments", arguments}, {"deep", deep},       {"names", names},          {"watches", watches},
-             {"mappings", mappings},   {"locks", locks}};
+  } all[] = {{"files", files},          {"pipes", pipes},     {"sockets", socket_pairs}, {"epoll", epoll_items},
+             {"timers", timers},        {"signals", signals}, {"processes", processes},  {"bomb", bomb},
+             {"arguments", arguments},  {"deep", deep},       {"names", names},          {"watches", watches},
+             {"mappings", mappings},    {"locks", locks},     {"datagrams", datagrams},  {"links", links},
+             {"attributes", attributes}};
   if (argc < 2) return 0;
   setpgid(0, 0);
   many_descriptors();

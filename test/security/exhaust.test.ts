@@ -26,6 +26,9 @@ const THINGS: readonly (readonly [string, RegExp])[] = [
   ['watches', /^watches: \d+, (ENOSPC|enough)\n$/],
   ['mappings', /^mappings: \d+, ENOMEM\n$/],
   ['locks', /^locks: 5000, enough\n$/],
+  ['datagrams', /^datagram sockets: 4000, enough\nbounded\n$/],
+  ['links', /^links: \d{5}, ENOSPC\n$/],
+  ['attributes', /^attributes: \d{4}, ENOSPC\n$/],
 ];
 
 const start = (): Sandbox => new Sandbox(['--bind', `${directory}:${directory}:ro`]);

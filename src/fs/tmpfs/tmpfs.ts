@@ -50,6 +50,18 @@ const MEMORY_SHARE = 0.5;
 /** Bytes charged to all filesystems in memory, memfds included. */
 let chargedInAll = 0;
 
+/** Targets of links and extended attributes are kept on the sentry's own heap: all of them together have this much of it. */
+const KEPT_MOST = 128 << 20;
+let keptInAll = 0;
+
+/** Inodes, too: a part of the machine's memory goes to them, and no more than a heap can hold of them. */
+const INODES_MOST = 1 << 20;
+const MEMORY_PER_INODE = 16384;
+let inodesInAll = 0;
+
+const roomForInodes = (): boolean =>
+  inodesInAll < Math.min(INODES_MOST, memoryTotal() / MEMORY_PER_INODE || INODES_MOST);
+
 export class TmpfsSuperblock extends Superblock {
   readonly device = allocateDevice();
   override readonly hasHandles = true;
@@ -131,11 +143,14 @@ export class TmpfsInode extends Inode {
   private list: Acl | null = null;
   /** What of the superblock's size is charged to this file, in bytes. */
   private charged = 0;
+  /** Bytes of links and attributes that it keeps on the heap. */
+  private kept = 0;
 
   constructor(superblock: TmpfsSuperblock, mode: number, uid: number, gid: number) {
     super(superblock);
     this.ino = superblock.nextIno();
     superblock.inodesUsed++;
+    inodesInAll++;
     this.mode = mode;
     this.uid = uid;
     this.gid = gid;
@@ -182,6 +197,8 @@ export class TmpfsInode extends Inode {
       this.mode = (this.mode & ~0o777) | modeOfAcl(list);
       this.keepList(list);
     } else {
+      const before = exists ? name.length + (this.attributes?.get(name)?.length ?? 0) : 0;
+      if (!this.keep(name.length + value.length - before)) return -ENOSPC;
       this.attributes ??= new Map();
       this.attributes.set(name, value);
     }
@@ -230,7 +247,9 @@ export class TmpfsInode extends Inode {
   }
 
   override removexattr(name: string): number {
-    if (!this.attributes?.delete(name)) return -ENODATA;
+    const value = this.attributes?.get(name);
+    if (value === undefined || !this.attributes?.delete(name)) return -ENODATA;
+    this.keep(-Math.min(this.kept, name.length + value.length));
     if (name === ACL_ACCESS) this.list = null;
     stampNow(this.ctime);
     return 0;
@@ -256,8 +275,10 @@ export class TmpfsInode extends Inode {
   }
 
   override symlink(name: string, target: string, owner: Credentials): Inode | number {
+    if (keptInAll + target.length > KEPT_MOST) return -ENOSPC;
     const inode = this.add(name, S_IFLNK | 0o777, owner);
     if (typeof inode === 'number') return inode;
+    inode.keep(target.length);
     inode.target = target;
     inode.size = target.length;
     return inode;
@@ -415,8 +436,18 @@ export class TmpfsInode extends Inode {
     return (this.storage as Storage).sealWrites();
   }
 
+  /** Counts what it keeps on the heap; false if that would be too much. */
+  private keep(bytes: number): boolean {
+    if (bytes > 0 && keptInAll + bytes > KEPT_MOST) return false;
+    this.kept += bytes;
+    keptInAll += bytes;
+    return true;
+  }
+
   override evict(): void {
     this.superblock.inodesUsed--;
+    inodesInAll--;
+    this.keep(-this.kept);
     this.superblock.charge(-this.charged);
     this.charged = 0;
     this.storage?.free();
@@ -460,7 +491,7 @@ export class TmpfsInode extends Inode {
 
   private make(mode: number, owner: Credentials): TmpfsInode | number {
     const { superblock } = this;
-    if (superblock.inodesUsed >= superblock.limits.inodes) return -ENOSPC;
+    if (superblock.inodesUsed >= superblock.limits.inodes || !roomForInodes()) return -ENOSPC;
     const inode = new TmpfsInode(
       superblock,
       inheritedMode(this, mode, owner),

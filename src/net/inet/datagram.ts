@@ -20,6 +20,7 @@ import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
 import { LOOPBACK_INDEX } from '../links.ts';
 import type { ControlItem, Message } from '../message.ts';
 import type { Network } from '../network.ts';
+import { usable } from '../pressure.ts';
 import type { Socket } from '../socket.ts';
 import { ANY4, type Endpoint, isLoopback, LOOPBACK4 } from './address.ts';
 import { DatagramQueue } from './datagram-queue.ts';
@@ -72,7 +73,7 @@ export abstract class InetDatagramSocket extends InetSocket {
   /** A datagram has come for it: `length` bytes at an arena offset. Lost if there is no room. */
   protected push(at: number, length: number, from: Endpoint, info: PacketInfo): void {
     const stamped = this.stamp === 0 ? info : { ...info, stamp: this.stampItem() };
-    if (this.arrived.push(at, length, from, stamped, this.receiveBuffer)) this.queue.wake(READABLE);
+    if (this.arrived.push(at, length, from, stamped, usable(this.receiveBuffer))) this.queue.wake(READABLE);
   }
 
   /** The first of the queue, which must not be empty. */

@@ -63,6 +63,7 @@ import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import { DnsStream } from '../outside/dns-stream.ts';
 import { HostSocket } from '../outside/host-socket.ts';
+import { usable } from '../pressure.ts';
 import type { Socket } from '../socket.ts';
 import { type Endpoint, familyOf, formatEndpoint, parseEndpoint } from './address.ts';
 import type { PortTable } from './ports.ts';
@@ -397,7 +398,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   override get writeRoom(): number {
     if (this.state === OUTSIDE) return OUTER_CHUNK;
     const { peer } = this;
-    return peer ? Math.max(1, this.sendBuffer + peer.receiveBuffer - peer.ring.length) : 1;
+    return peer ? Math.max(1, usable(this.sendBuffer + peer.receiveBuffer) - peer.ring.length) : 1;
   }
 
   override write(at: number, length: number): number {
@@ -491,7 +492,8 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     const wasFull = peer !== null && !peer.hasRoom();
     ring.discard(n);
     this.received += n;
-    if (wasFull && peer.hasRoom()) peer.queue.wake(WRITABLE);
+    // Empty: it may have been full for a bound that no longer holds.
+    if (peer && (ring.length === 0 || wasFull) && peer.hasRoom()) peer.queue.wake(WRITABLE);
     return n;
   }
 
@@ -505,7 +507,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
       this.reset();
       return Math.min(length, this.sendBuffer);
     }
-    const n = Math.min(length, this.sendBuffer + peer.receiveBuffer - peer.ring.length);
+    const n = Math.min(length, usable(this.sendBuffer + peer.receiveBuffer) - peer.ring.length);
     if (n <= 0) return length === 0 ? 0 : -EAGAIN;
     peer.ring.write(at, n);
     if (more || this.numberOf(SOL_TCP, TCP_CORK, 0) !== 0) peer.hold(n);
@@ -543,7 +545,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   /** Writable while at least half of what may be under way is free. */
   private hasRoom(): boolean {
     const { peer } = this;
-    return !peer || 2 * peer.ring.length <= this.sendBuffer + peer.receiveBuffer;
+    return !peer || 2 * peer.ring.length <= usable(this.sendBuffer + peer.receiveBuffer);
   }
 
   override poll(): number {

@@ -8,6 +8,7 @@ import {
   EDESTADDRREQ,
   EINVAL,
   EMSGSIZE,
+  ENOBUFS,
   ENOTCONN,
   EOPNOTSUPP,
   EPERM,
@@ -19,6 +20,7 @@ import type { Task } from '../../kernel/task.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { type OpenFile, retain } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
+import { usable } from '../pressure.ts';
 import { carriers, discardRights, landRights, launchRights } from '../rights.ts';
 import type { Socket } from '../socket.ts';
 import { autobind, findSocket, formatName, parseName } from './names.ts';
@@ -73,7 +75,7 @@ export class UnixPacketSocket extends UnixSocket {
   }
 
   protected hasRoom(): boolean {
-    if (4 * this.outstanding > this.sendBuffer) return false;
+    if (4 * this.outstanding > usable(this.sendBuffer)) return false;
     const peer = this.peer as UnixPacketSocket | null;
     if (!peer?.isFullFor(this)) return true;
     this.waitFor(peer);
@@ -129,7 +131,8 @@ export class UnixPacketSocket extends UnixSocket {
     }
     // As in Linux the last packet may exceed the buffer: so a sender that was refused is always above the mark at
     // which it is woken.
-    if (this.outstanding >= this.sendBuffer) return -EAGAIN;
+    if (this.outstanding >= usable(this.sendBuffer)) return -EAGAIN;
+    if (message.length > usable(this.sendBuffer)) return -ENOBUFS;
     if (this.hasSwitch(SO_PASSCRED) && this.name === '') autobind(this);
     target.push(this, task, message);
     return message.length;
@@ -233,6 +236,7 @@ export class UnixPacketSocket extends UnixSocket {
   private settle(packet: Packet): void {
     const before = this.outstanding;
     this.outstanding -= packet.length + PACKET_COST;
-    if (4 * before > this.sendBuffer && 4 * this.outstanding <= this.sendBuffer) this.queue.wake(WRITABLE);
+    const { outstanding, sendBuffer } = this;
+    if (outstanding === 0 || (4 * before > sendBuffer && 4 * outstanding <= sendBuffer)) this.queue.wake(WRITABLE);
   }
 }

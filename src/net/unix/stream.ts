@@ -14,6 +14,7 @@ import { ByteRing } from '../../vfs/byte-ring.ts';
 import { type OpenFile, retain } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
+import { usable } from '../pressure.ts';
 import { carriers, discardRights, landRights, launchRights } from '../rights.ts';
 import { CONNECTED, READABLE, RECEIVE_SHUT, SEND_SHUT, UnixSocket, WRITABLE } from './socket.ts';
 
@@ -79,7 +80,7 @@ export class UnixStream extends UnixSocket {
 
   override get writeRoom(): number {
     const peer = this.peer as UnixStream | null;
-    return peer ? Math.max(1, this.sendBuffer - peer.charge) : 1;
+    return peer ? Math.max(1, usable(this.sendBuffer) - peer.charge) : 1;
   }
 
   send(task: Task, message: Message): number {
@@ -135,7 +136,7 @@ export class UnixStream extends UnixSocket {
 
   protected hasRoom(): boolean {
     const peer = this.peer as UnixStream | null;
-    return !peer || 4 * peer.charge <= this.sendBuffer;
+    return !peer || 4 * peer.charge <= usable(this.sendBuffer);
   }
 
   private get wantsCredentials(): boolean {
@@ -151,7 +152,7 @@ export class UnixStream extends UnixSocket {
   private push(peer: UnixStream, at: number, length: number): number {
     if (this.shut & SEND_SHUT || peer.dead || peer.shut & RECEIVE_SHUT) return -EPIPE;
     if (length === 0) return 0;
-    const room = this.sendBuffer - peer.charge;
+    const room = usable(this.sendBuffer) - peer.charge;
     if (room <= 0) return -EAGAIN;
     const n = Math.min(length, room);
     peer.ring.write(at, n);
@@ -167,7 +168,10 @@ export class UnixStream extends UnixSocket {
 
   private drained(before: number): void {
     const { peer } = this;
-    if (peer && 4 * before > peer.sendBuffer && 4 * this.charge <= peer.sendBuffer) peer.queue.wake(WRITABLE);
+    const { charge } = this;
+    // Empty: under pressure less than the mark was all that there was room for.
+    if (peer && (charge === 0 || (4 * before > peer.sendBuffer && 4 * charge <= peer.sendBuffer)))
+      peer.queue.wake(WRITABLE);
   }
 
   /** Notes what goes with `length` bytes from `start` on; the last stretch grows if nothing is new. */
