@@ -187,7 +187,8 @@ function putId(task: Task, address: UserAddress, id: number): number {
   return 0;
 }
 
-function openNamespace(task: Task, namespace: Namespace): number {
+/** A descriptor of a namespace, or -EMFILE. */
+export function openNamespace(task: Task, namespace: Namespace): number {
   const path = namespacePath(namespace);
   return installFile(task, new NamespaceFile(path, path.dentry.inode as NamespaceInode, 0), true);
 }

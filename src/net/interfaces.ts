@@ -39,7 +39,6 @@ import {
   IFLA_TXQLEN,
   interfaceOf,
   type Link,
-  LOOPBACK_MTU,
   LOOPBACK_NAME,
   linkOf,
   links,
@@ -85,7 +84,7 @@ export function interfaceIoctl(task: Task, network: Network, command: number, ar
   }
 }
 
-/** Whoever may administer the network may bring the loopback up and down; else only what is so already can be set. */
+/** Whoever may administer the network may bring the loopback up and down, and name its MTU; else only what is so already can be set. */
 function changeInterface(task: Task, network: Network, command: number, argument: UserAddress): number {
   const at = task.memory.in(argument, IFREQ_SIZE);
   if (at < 0) return at;
@@ -97,7 +96,12 @@ function changeInterface(task: Task, network: Network, command: number, argument
     network.setLoopback((u16[value >> 1] & IFF_UP) !== 0);
     return 0;
   }
-  if (command === SIOCSIFMTU) return i32[value >> 2] === LOOPBACK_MTU ? 0 : -EOPNOTSUPP;
+  if (command === SIOCSIFMTU) {
+    const mtu = i32[value >> 2];
+    if (mtu < 0) return -EINVAL;
+    network.loopbackMtu = mtu;
+    return 0;
+  }
   return readBytes(value + 4, 4) === ADDRESS ? 0 : -EOPNOTSUPP;
 }
 

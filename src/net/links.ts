@@ -10,7 +10,6 @@ import type { RouteObject } from './outside/host-interfaces.ts';
 
 export const LOOPBACK_NAME = 'lo';
 export const LOOPBACK_INDEX = 1;
-export const LOOPBACK_MTU = 65536;
 const LOOPBACK_QUEUE = 1000;
 const ARPHRD_LOOPBACK = 772;
 const ETHERNET_NONE = '\0'.repeat(6);
@@ -113,7 +112,7 @@ function loopbackLink(network: Network): RouteObject[] {
     [IFLA_IFNAME, `${LOOPBACK_NAME}\0`],
     [IFLA_TXQLEN, u32Bytes(LOOPBACK_QUEUE)],
     [IFLA_OPERSTATE, up ? '\0' : IF_OPER_DOWN],
-    [IFLA_MTU, u32Bytes(LOOPBACK_MTU)],
+    [IFLA_MTU, u32Bytes(network.loopbackMtu)],
     [IFLA_QDISC, up ? 'noqueue\0' : 'noop\0'],
     [IFLA_ADDRESS, ETHERNET_NONE],
     [IFLA_BROADCAST, ETHERNET_NONE],

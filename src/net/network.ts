@@ -28,6 +28,8 @@ export class Network {
   readonly unixNames = new Map<string, UnixSocket>();
   /** The abstract name given out last to a socket that asked for any. */
   lastAutobind = 0;
+  /** Tags of interfaces (/proc/sys/net/ipv4/conf/NAME/tag): kept for whoever set them. */
+  readonly tags = new Map<string, number>();
   /** Netlink port ids in use: a process's first socket has its pid. */
   readonly netlinkPorts = new Map<number, NetlinkSocket>();
   /** The next port id for others. */
@@ -36,6 +38,8 @@ export class Network {
   outside: Outside | null = null;
   /** The loopback interface is up (IFF_UP): the sandbox's own from the start, others when somebody brings them up. */
   loopbackUp: boolean;
+  /** Only a number: what goes over the loopback is not cut into packets. */
+  loopbackMtu = 65536;
   /** It has been up: from then on it has its IPv4 address. */
   loopbackHasAddress: boolean;
 

@@ -54,6 +54,10 @@ export const FUTEX_ARGUMENTS = {
   val3: 'uint',
 } as const;
 
+/** What is not Linux's in namespaces. */
+const NAMESPACE_NOTE =
+  "networks have a loopback only; absolute futex timeouts go by the host's clock in a time namespace";
+
 const CLONE = {
   flags: 'flags64(clone)',
   stack: 'addr',
@@ -81,7 +85,7 @@ const MEMBARRIER = [
 export const PROCESS: readonly SyscallEntry[] = [
   native(24, 'sched_yield', {}, { conditions: [], text: 'always' }),
   kernel(39, 'getpid', {}),
-  kernel(56, 'clone', CLONE, { note: 'no new namespaces' }),
+  kernel(56, 'clone', CLONE),
   kernel(57, 'fork', {}),
   kernel(58, 'vfork', {}),
   kernel(59, 'execve', { path: 'path', argv: 'string-array', envp: 'string-array' }),
@@ -154,7 +158,7 @@ export const PROCESS: readonly SyscallEntry[] = [
   }),
   kernel(251, 'ioprio_set', { which: 'int', who: 'int', ioprio: 'hex' }, { note: KEPT }),
   kernel(252, 'ioprio_get', { which: 'int', who: 'int' }, { returns: 'hex' }),
-  kernel(272, 'unshare', { flags: 'flags64(clone)' }, { note: 'of namespaces those of mounts only' }),
+  kernel(272, 'unshare', { flags: 'flags64(clone)' }, { note: NAMESPACE_NOTE }),
   kernel(273, 'set_robust_list', { head: 'addr', len: 'size' }),
   kernel(274, 'get_robust_list', { pid: 'pid', head_ptr: 'addr', len_ptr: 'addr' }),
   kernel(302, 'prlimit64', {
@@ -163,7 +167,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     new_limit: 'in(rlimit)',
     old_limit: 'out(rlimit)',
   }),
-  kernel(308, 'setns', { fd: 'fd', nstype: 'flags(clone)' }, { note: 'of namespaces those of mounts only' }),
+  kernel(308, 'setns', { fd: 'fd', nstype: 'flags(clone)' }, { note: NAMESPACE_NOTE }),
   kernel(309, 'getcpu', { cpu: 'out(uint)', node: 'out(uint)', tcache: 'addr' }),
   kernel(310, 'process_vm_readv', {
     pid: 'pid',
@@ -220,7 +224,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     { note: 'registered on the host for the thread; kept, to be found again' },
   ),
   kernel(434, 'pidfd_open', { pid: 'pid', flags: 'flags(pidfd)' }),
-  kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }, { note: 'no new namespaces' }),
+  kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }, { note: 'no CLONE_INTO_CGROUP' }),
   kernel(438, 'pidfd_getfd', { pidfd: 'fd', targetfd: 'fd', flags: 'hex' }),
   enosys(
     444,

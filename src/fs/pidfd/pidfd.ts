@@ -1,15 +1,18 @@
 // Processes as files (pidfd_open(2)): readable once the process (or, with PIDFD_THREAD, the thread) has ended, hung up
 // once it was waited for. It refers to the process itself, never to a later one with the same number.
 
-import { EINVAL, ENOTTY, ESRCH } from '../../abi/errno.ts';
+import { EACCES, EINVAL, ENOTTY, ESRCH } from '../../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
 import { PIDFD_NONBLOCK } from '../../abi/misc.ts';
 import { POLLHUP, POLLIN, POLLRDNORM } from '../../abi/poll.ts';
 import type { UserAddress } from '../../base/brands.ts';
+import type { Namespace } from '../../base/namespace.ts';
 import { shownId } from '../../base/user-namespace.ts';
 import type { WaitQueue } from '../../base/wait-queue.ts';
+import { mayInspect } from '../../kernel/credentials.ts';
 import { taskExitHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { openNamespace } from '../../kernel/namespace-files.ts';
 import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import { DEAD, type Task, type ThreadGroup } from '../../kernel/task.ts';
 import { i32, u8, u32 } from '../../platform/arena.ts';
@@ -23,6 +26,20 @@ const PIDFD_INFO_SIZE_VER0 = 64;
 const PIDFD_INFO_PID = 1;
 const PIDFD_INFO_CREDS = 2;
 const PIDFD_INFO_EXIT = 8;
+
+/** PIDFD_GET_*_NAMESPACE: which namespace of a task each gives a descriptor of. */
+const NAMESPACES = new Map<number, (task: Task) => Namespace | null>([
+  [0xff01, ({ namespaces }) => namespaces.cgroup],
+  [0xff02, ({ namespaces }) => namespaces.ipc],
+  [0xff03, ({ fs }) => fs.root.mount.namespace],
+  [0xff04, ({ namespaces }) => namespaces.net],
+  [0xff05, ({ pidNamespace }) => pidNamespace],
+  [0xff06, ({ namespaces }) => namespaces.pidForChildren],
+  [0xff07, ({ namespaces }) => namespaces.time],
+  [0xff08, ({ namespaces }) => namespaces.timeForChildren],
+  [0xff09, ({ credentials }) => credentials.user],
+  [0xff0a, ({ namespaces }) => namespaces.uts],
+]);
 
 export class PidFile extends OpenFile {
   readonly group: ThreadGroup;
@@ -50,12 +67,22 @@ export class PidFile extends OpenFile {
     return 'anon_inode:[pidfd]';
   }
 
-  /** PIDFD_GET_INFO (ioctl_pidfd(2)); the others are about namespaces. */
+  /** PIDFD_GET_INFO and PIDFD_GET_*_NAMESPACE (ioctl_pidfd(2)). */
   override ioctl(task: Task, command: number, argument: UserAddress): number {
+    const kind = NAMESPACES.get(command);
+    if (kind) return argument === 0 ? this.openNamespace(task, kind) : -EINVAL;
     if (command >>> 30 !== IOC_READ_WRITE || (command & 0xffff) !== PIDFD_GET_INFO_NUMBER) return -ENOTTY;
     const size = (command >>> 16) & 0x3fff;
     if (argument === 0 || size < PIDFD_INFO_SIZE_VER0) return -EINVAL;
     return this.putInfo(task, argument, size);
+  }
+
+  private openNamespace(task: Task, find: (task: Task) => Namespace | null): number {
+    const subject = this.thread ?? this.group.leader;
+    if (this.group.status >= 0 || subject.state === DEAD) return -ESRCH;
+    if (!mayInspect(task, subject)) return -EACCES;
+    const namespace = find(subject);
+    return namespace ? openNamespace(task, namespace) : -ESRCH;
   }
 
   private putInfo(task: Task, address: UserAddress, size: number): number {
@@ -63,6 +90,7 @@ export class PidFile extends OpenFile {
     if (maskAt < 0) return maskAt;
     const wanted = u32[maskAt >>> 2];
     const { group } = this;
+    if (numberIn(task.pidNamespace, group) === 0) return -ESRCH;
     const at = task.memory.out(address, size);
     if (at < 0) return at;
     u8.fill(0, at, at + size);

@@ -61,10 +61,24 @@ function file({ read, write }: Setting): TextSource<null> {
   };
 }
 
+function tag(name: string): Tree {
+  return {
+    tag: file({
+      read: ({ tags }) => String(tags.get(name) ?? 0),
+      write: ({ tags }, [value, ...more]) => {
+        if (more.length > 0 || !(value >= 0 && value < 2 ** 31)) return -EINVAL;
+        tags.set(name, value);
+        return 0;
+      },
+    }),
+  };
+}
+
 /** The files, by name. */
-export const NETWORK_SETTINGS: Tree = Object.fromEntries(
-  Object.entries(SETTINGS).map(([name, setting]) => [name, file(setting)]),
-);
+export const NETWORK_SETTINGS: Tree = {
+  ...Object.fromEntries(Object.entries(SETTINGS).map(([name, setting]) => [name, file(setting)])),
+  conf: { all: tag('all'), default: tag('default'), lo: tag('lo') },
+};
 
 const PREFIX = 'net.ipv4.';
 

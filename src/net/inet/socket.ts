@@ -54,7 +54,6 @@ import {
 import { capableIn } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8 } from '../../platform/arena.ts';
-import { LOOPBACK_MTU } from '../links.ts';
 import type { Network } from '../network.ts';
 import { HostSocket } from '../outside/host-socket.ts';
 import { admitsOption } from '../outside/options.ts';
@@ -341,7 +340,7 @@ export abstract class InetSocket extends Socket {
     else if (level === SOL_IPV6 && name === IPV6_V6ONLY && this.family === AF_INET6) value = Number(this.v6only);
     else if (level === SOL_IP ? name === IP_MTU : level === SOL_IPV6 && name === IPV6_MTU) {
       if (!this.remote) return -ENOTCONN;
-      value = this.outer ? this.outer.getNumber(level, name, LOOPBACK_MTU) : LOOPBACK_MTU;
+      value = this.outer ? this.outer.getNumber(level, name, this.network.loopbackMtu) : this.network.loopbackMtu;
     } else return level === SOL_IP || level === SOL_IPV6 || this.family === AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
     i32[at >> 2] = value;
     return 4;
