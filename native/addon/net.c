@@ -5,6 +5,7 @@
 
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -99,8 +100,38 @@ static napi_value host_recvmsg(napi_env env, napi_callback_info info) {
   return number_value(env, result);
 }
 
+#define BIND_PATIENCE 2000 // ms
+
+/** bindThrough(channel, fd, address, length): the process at the other end binds the socket. 0 or -errno. */
+static napi_value host_bind_through(napi_env env, napi_callback_info info) {
+  struct arguments a;
+  s64 channel, fd, length;
+  void *address;
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof(int))];
+  } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+  get_arguments(env, info, &a);
+  if (!get_number(env, &a, 0, &channel) || !get_number(env, &a, 1, &fd) || !get_bytes(env, &a, 2, &address, &length))
+    return number_value(env, -EINVAL);
+  memcpy(CMSG_DATA(&control.header), &(int){fd}, sizeof(int));
+  struct iovec vector = {address, length};
+  struct msghdr message = {
+      .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+  int ready, result;
+  // An answer that came too late is not to be taken for the next.
+  while (recv(channel, &result, sizeof result, MSG_DONTWAIT) > 0) continue;
+  result = -EACCES;
+  if (sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return number_value(env, -EACCES);
+  struct pollfd answer = {channel, POLLIN, 0};
+  do { ready = poll(&answer, 1, BIND_PATIENCE); } while (ready < 0 && errno == EINTR);
+  if (ready > 0 && recv(channel, &result, sizeof result, MSG_DONTWAIT) != sizeof result) result = -EACCES;
+  return number_value(env, result);
+}
+
 void net_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "socket", host_socket, NULL);
   export_method(env, exports, "sendmsg", host_sendmsg, NULL);
   export_method(env, exports, "recvmsg", host_recvmsg, NULL);
+  export_method(env, exports, "bindThrough", host_bind_through, NULL);
 }

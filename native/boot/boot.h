@@ -92,7 +92,8 @@ struct state {
   int rootfs_tree, rootfs_view;
   int stdio[3]; // non-blocking doubles of 0..2, or -1
   int control_outer, control_sentry;
-  int terminal; // our controlling terminal, or -1
+  int ports_outer, ports_sentry; // for low ports of the caller's own network, or -1
+  int terminal;                  // our controlling terminal, or -1
   bool background;
   int stub, slot0, proc, listener;
   int machine[MACHINE_FILES]; // the host's MACHINE_FILE, or -1
@@ -122,6 +123,12 @@ int listen_control(const char *directory);
 int connect_control(const char *directory);
 /** The end of a container that nobody else will delete: its cgroups and its directory. */
 void remove_container(const struct options *options);
+
+// ---- ports.c ----
+/** The sentry may have us bind sockets to low ports. */
+void open_ports(struct state *state);
+/** Serves one such request. */
+void bind_port(const struct state *state);
 
 // ---- view.c ----
 /** Whether others will look for the container's files by way of the outer process. */

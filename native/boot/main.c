@@ -246,6 +246,8 @@ static void open_all(const struct options *options, struct state *state) {
   state->control_sentry = pair[1];
   state->stub = copy_stub(options->stub);
   state->slot0 = make_slot0();
+  state->ports_outer = state->ports_sentry = -1;
+  if (!strcmp(options->netns, "host")) open_ports(state);
   state->listener = options->control_directory ? listen_control(options->control_directory) : -1;
 }
 
@@ -335,10 +337,13 @@ static void want_terminal(const struct state *state) {
 }
 
 static void stand_for_sandbox(const struct options *options, const struct state *state, int signals, pid_t init) {
-  struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {state->control_outer, POLLIN, 0}};
+  struct pollfd poll_set[3] = {
+      {signals, POLLIN, 0}, {state->control_outer, POLLIN, 0}, {state->ports_outer, POLLIN, 0}};
   for (;;) {
-    if (poll(poll_set, 2, -1) < 0) continue;
+    if (poll(poll_set, 3, -1) < 0) continue;
     if (poll_set[0].revents) forward(options, state, signals, init);
+    if (poll_set[2].revents & POLLIN) bind_port(state);
+    else if (poll_set[2].revents) poll_set[2].fd = -1;
     if (!poll_set[1].revents) continue;
     char request;
     ssize_t length = recv(state->control_outer, &request, 1, MSG_DONTWAIT);
@@ -380,6 +385,7 @@ int main(int argc, char **argv) {
     before_death = NULL;
     close(state.sync[1]);
     close(state.control_outer);
+    if (state.ports_outer >= 0) close(state.ports_outer);
     run_init(&options, &state);
   }
   close(state.sync[0]);
@@ -388,7 +394,8 @@ int main(int argc, char **argv) {
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");
   if (options.log_fd >= 0 && options.sync_fd >= 0) message_fd = options.log_fd;
-  int keep[MAX_BINDS + 6] = {state.sync[1], state.control_outer, signals, message_fd, state.terminal}, count = 5;
+  int keep[MAX_BINDS + 7] = {state.sync[1], state.control_outer, signals, message_fd, state.terminal}, count = 5;
+  keep[count++] = state.ports_outer;
   if (wants_view(&options)) {
     keep[count++] = state.rootfs_view;
     for (int i = 0; i < options.binds; i++) keep[count++] = options.bind[i].view;

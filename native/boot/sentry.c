@@ -67,6 +67,7 @@ static void run_sentry(const struct options *options, const struct state *state,
   snprintf(number, sizeof number, "--zygote-pid=%d", zygote);
   add(&argv, number);
   add_fd(&argv, state->control_sentry, "--control-fd=");
+  if (state->ports_sentry >= 0) add_fd(&argv, state->ports_sentry, "--ports-fd=");
   if (state->background) add(&argv, "--background=1");
   add_fd(&argv, init_fd, "--init-fd=");
   add_fd(&argv, options->spec_fd, "--spec-fd=");

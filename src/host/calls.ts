@@ -114,6 +114,8 @@ export interface HostCalls {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: HostFd, at: number, length: number): number;
   connect(fd: HostFd, at: number, length: number): number;
+  /** Has the process at the other end of `channel` bind the socket to a low port: native/boot/ports.c. */
+  bindThrough(channel: HostFd, fd: HostFd, at: number, length: number): number;
   listen(fd: HostFd, backlog: number): number;
   /** Fill an s32. */
   siocoutq(fd: HostFd, at: number): number;

@@ -29,6 +29,8 @@ export interface SentryArguments {
   sync: HostFd;
   /** The listening control socket of a container, or -1. */
   listen: HostFd;
+  /** Where low ports of the host's network are asked for, or -1. */
+  ports: HostFd;
   /** More descriptors for the program, by the number it has them under. */
   passed: Map<number, HostFd>;
   /** Non-blocking re-openings of the standard streams, -1 where the inherited one serves. */
@@ -51,6 +53,7 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     log: 2 as HostFd,
     sync: none,
     listen: none,
+    ports: none,
     passed: new Map(),
     stdio: [none, none, none],
   };
@@ -76,6 +79,9 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--machine-fd':
       result.machine.set(value.slice(0, colon), fd);
+      break;
+    case '--ports-fd':
+      result.ports = fd;
       break;
     case '--slot0-fd':
       result.slot0 = fd;

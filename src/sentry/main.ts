@@ -47,6 +47,7 @@ function main(): void {
     closeSync(args.spec);
     bindNative(args, spec);
     prepareKernel(spec, log);
+    openOutside(spec.network, args.ports, log);
     const mounts = mountRoot(args, spec);
     handshake(args);
     lockDown(spec, logFd);
@@ -93,7 +94,6 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
   native.setSpin(spec.spin);
-  openOutside(spec.network, log);
   for (const [name, value] of Object.entries(spec.sysctl)) {
     if (!presetSysctl(name, value)) log(`warning: there is no setting ${name}; it is not set`);
   }

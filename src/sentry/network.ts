@@ -1,5 +1,6 @@
 // The sandbox's outside: made of the network namespace that the launcher has put us in.
 
+import type { HostFd } from '../base/brands.ts';
 import type { NetworkSpec } from '../base/spec.ts';
 import { initialNetwork } from '../net/network.ts';
 import { Egress } from '../net/outside/egress.ts';
@@ -10,7 +11,7 @@ import { Outside } from '../net/outside/outside.ts';
 const DOCKER_RESOLVER = '\x7f\0\0\x0b';
 
 /** After the native parts are there. Throws when the host will not tell of its interfaces. */
-export function openOutside(spec: NetworkSpec, log: (line: string) => void): void {
+export function openOutside(spec: NetworkSpec, ports: HostFd, log: (line: string) => void): void {
   const { outside, egress } = spec;
   const resolvers = [...spec.resolvers, DOCKER_RESOLVER];
   if (outside === 'none') return;
@@ -22,5 +23,6 @@ export function openOutside(spec: NetworkSpec, log: (line: string) => void): voi
     egress.length === 0 ? null : new Egress(egress, resolvers, log),
     interfaces,
     resolvers,
+    ports,
   );
 }

@@ -87,4 +87,23 @@ describe('the outside', { skip: skipsVeth }, () => {
     const inside = cloister(['do', '--', 'ip', '-o', 'link']);
     assert.match(inside.stdout, /^1: lo:[^\n]*\n$/);
   });
+
+  test("--network host shares this machine's network, low ports included", async () => {
+    const program = `
+import socket, sys
+print(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).getpeername()[0])
+s = socket.socket()
+s.bind(("127.0.0.99", 1013))
+s.listen()
+c = socket.create_connection(("127.0.0.99", 1013))
+print(s.accept()[1][0], s.getsockname())
+`;
+    const { port } = tcp.address() as AddressInfo;
+    const args = ['do', '--network', 'host', '--', 'python3', '-c', program, String(port)];
+    const child = spawn(CLOISTER, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+    await once(child, 'close');
+    assert.deepEqual(text.trimEnd().split('\n'), ['127.0.0.1', "127.0.0.1 ('127.0.0.99', 1013)"]);
+  });
 });

@@ -51,6 +51,7 @@ import {
   SOL_IPV6,
   SOL_SOCKET,
 } from '../../abi/socket.ts';
+import type { HostFd } from '../../base/brands.ts';
 import { capableIn } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, u8 } from '../../platform/arena.ts';
@@ -234,7 +235,11 @@ export abstract class InetSocket extends Socket {
     for (let tries = 0; tries < BIND_TRIES; tries++) {
       const outer = this.openOuter();
       if (typeof outer === 'number') return outer;
-      let failed = outer.bind(formatEndpoint(wanted, this.family));
+      const name = formatEndpoint(wanted, this.family);
+      let failed = outer.bind(name);
+      // bind(2) has asked for the capability already.
+      const channel = this.outside?.ports ?? -1;
+      if (failed === -EACCES && channel >= 0) failed = outer.bindThrough(channel as HostFd, name);
       if (failed === 0) failed = this.bindTo(host, port === 0 ? portOf(outer.name('own')) : port);
       if (failed === 0) return 0;
       this.closeOuter();

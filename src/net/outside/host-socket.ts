@@ -101,6 +101,11 @@ export class HostSocket implements HostEventSink {
     return this.withAddress(address, host.connect);
   }
 
+  /** As bind, for a port that needs a privilege: whoever is at the other end of `channel` has it. */
+  bindThrough(channel: HostFd, address: string): number {
+    return this.withAddress(address, (fd, at, length) => host.bindThrough(channel, fd, at, length));
+  }
+
   private withAddress(address: string, call: (fd: HostFd, at: number, length: number) => number): number {
     const mark = markScratch();
     const at = allocateScratch(address.length);

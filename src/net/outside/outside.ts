@@ -6,6 +6,7 @@
 // host. A socket that is bound to a wildcard has both. In the other way (`whole`, --network host) every address
 // is the host's, the loopback included.
 
+import type { HostFd } from '../../base/brands.ts';
 import { type Endpoint, isAny, isLoopback, LOOPBACK4, LOOPBACK6 } from '../inet/address.ts';
 import { isMulticast } from '../inet/multicast.ts';
 import { type Asker, DNS_PORT, type Egress } from './egress.ts';
@@ -17,13 +18,22 @@ export class Outside {
   /** What may be reached; null: everything. */
   readonly egress: Egress | null;
   readonly interfaces: HostInterfaces;
+  /** Where low ports are asked for that the sentry may not bind itself, or -1. */
+  readonly ports: HostFd;
   /** Name servers with an address of the loopback, as docker has one in the networks that users make. */
   private readonly nearResolvers: ReadonlySet<string>;
 
-  constructor(whole: boolean, egress: Egress | null, interfaces: HostInterfaces, resolvers: readonly string[]) {
+  constructor(
+    whole: boolean,
+    egress: Egress | null,
+    interfaces: HostInterfaces,
+    resolvers: readonly string[],
+    ports: HostFd,
+  ) {
     this.whole = whole;
     this.egress = egress;
     this.interfaces = interfaces;
+    this.ports = ports;
     this.nearResolvers = new Set(
       resolvers.filter((host) => isLoopback(host) && host !== LOOPBACK4 && host !== LOOPBACK6),
     );
