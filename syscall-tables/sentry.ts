@@ -218,6 +218,7 @@ const PATHS: SentryGroup = {
   calls: [
     below('openat2', TREE),
     below('newfstatat', TREE),
+    below('statx', TREE),
     below('readlinkat', TREE),
     below('mkdirat', TREE),
     below('unlinkat', TREE),

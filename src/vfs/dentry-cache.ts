@@ -113,11 +113,10 @@ export function unpinDentry(dentry: Dentry): void {
 
 /** Forgets every name below a dentry: its filesystem is not mounted any more. */
 export function forgetTree(dentry: Dentry): void {
-  if (!dentry.children) return;
-  for (const child of [...dentry.children.values()]) {
-    forgetTree(child);
-    forgetDentry(child);
-  }
+  // Not by recursion: a tree may be as deep as its maker likes.
+  const found = [dentry];
+  for (let i = 0; i < found.length; i++) for (const child of found[i].children?.values() ?? []) found.push(child);
+  for (let i = found.length - 1; i > 0; i--) forgetDentry(found[i]);
 }
 
 function detach(dentry: Dentry): void {

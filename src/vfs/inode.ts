@@ -138,6 +138,10 @@ export abstract class Inode {
     return -EPERM;
   }
 
+  /** When it was made, or null where nobody keeps that. */
+  birthTime(): Timestamp | null {
+    return null;
+  }
   /** The inode of another tree whose data these are: an overlay's layer, if that can be seen by itself. */
   get standsFor(): Inode | null {
     return null;

@@ -24,6 +24,8 @@ let lastId = 20;
 /** Mounts in all trees, and how many there may be: recursive binds would double them each time (fs.mount-max). */
 let mountCount = 0;
 const MOUNTS_MAX = 100_000;
+/** Mounts on mounts on mounts: trees are gone through by recursion. */
+const DEPTH_MAX = 1000;
 
 let lastNamespace = -1;
 
@@ -72,7 +74,7 @@ export function mountAt(
 ): Mount | number {
   const r = checkMountpoint(path, root);
   if (r < 0) return r;
-  if (!hasRoom(1, path)) return -ENOSPC;
+  if (!hasRoom(null, path)) return -ENOSPC;
   const mount = makeMount(superblock, root, flags);
   mount.namespace = namespace;
   place(mount, path);
@@ -86,9 +88,16 @@ function makeMount(superblock: Superblock, root: Dentry, flags: number): Mount {
   return new Mount(++lastId, superblock, root, flags);
 }
 
-/** Whether a tree of `size` mounts may be put on a path, and on all others that receive it. */
-function hasRoom(size: number, path: Path): boolean {
-  return mountCount + size * (1 + receivers(path.mount, path.dentry).length) <= MOUNTS_MAX;
+/** Whether a tree may be put on a path, and on all others that receive it; null for a single new mount. */
+function hasRoom(tree: Mount | null, path: Path): boolean {
+  let depth = tree ? treeDepth(tree) : 1;
+  for (let at: Mount | null = path.mount; at; at = at.parent) depth++;
+  const size = tree ? treeSize(tree) : 1;
+  return depth <= DEPTH_MAX && mountCount + size * (1 + receivers(path.mount, path.dentry).length) <= MOUNTS_MAX;
+}
+
+function treeDepth(mount: Mount): number {
+  return 1 + mount.children.reduce((most, child) => Math.max(most, treeDepth(child)), 0);
 }
 
 /** Attaches a tree to a path, and copies of it to all paths that receive what is mounted there. */
@@ -261,7 +270,7 @@ export function cloneTree(path: Path, recursive: boolean): Mount | number {
 export function placeMount(mount: Mount, target: Path): number {
   const r = checkMountpoint(target, mount.root);
   if (r < 0) return r;
-  if (!hasRoom(treeSize(mount), target)) return -ENOSPC;
+  if (!hasRoom(mount, target)) return -ENOSPC;
   if (target.mount.peers && hasUnbindable(mount)) return -EINVAL;
   setNamespace(mount, target.mount.namespace);
   place(mount, target);
@@ -277,7 +286,7 @@ export function placeBeneath(mount: Mount, top: Mount): number {
   const target = { mount: top.parent as Mount, dentry: top.mountpoint as Dentry };
   const r = checkMountpoint(target, mount.root);
   if (r < 0) return r;
-  if (!hasRoom(treeSize(mount), target)) return -ENOSPC;
+  if (!hasRoom(mount, target)) return -ENOSPC;
   detach(top);
   setNamespace(mount, target.mount.namespace);
   place(mount, target);
@@ -296,7 +305,7 @@ export function moveMount(mount: Mount, target: Path): number {
   const r = checkMountpoint(target, mount.root);
   if (r < 0) return r;
   if (mount.parent?.peers || (target.mount.peers && hasUnbindable(mount))) return -EINVAL;
-  if (!hasRoom(treeSize(mount), target)) return -ENOSPC;
+  if (!hasRoom(mount, target)) return -ENOSPC;
   detach(mount);
   place(mount, target);
   return 0;

@@ -40,6 +40,8 @@ import {
   STATX_BASIC_STATS,
   STATX_BLKSIZE_OFFSET,
   STATX_BLOCKS_OFFSET,
+  STATX_BTIME,
+  STATX_BTIME_OFFSET,
   STATX_CTIME_OFFSET,
   STATX_DEV_MAJOR_OFFSET,
   STATX_DEV_MINOR_OFFSET,
@@ -96,7 +98,10 @@ function putTime(at: number, time: Timestamp): void {
 export function putStatx(at: number, path: Path, inode: Inode, mask: number, { uidMap, gidMap }: UserNamespace): void {
   u8.fill(0, at, at + STATX_STRUCT_SIZE);
   const unique = (mask & STATX_MNT_ID_UNIQUE) !== 0;
-  u32[(at + STATX_MASK_OFFSET) >>> 2] = STATX_BASIC_STATS | (unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
+  const born = mask & STATX_BTIME ? inode.birthTime() : null;
+  if (born) putTime(at + STATX_BTIME_OFFSET, born);
+  const number = unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID;
+  u32[(at + STATX_MASK_OFFSET) >>> 2] = STATX_BASIC_STATS | number | (born ? STATX_BTIME : 0);
   u32[(at + STATX_BLKSIZE_OFFSET) >>> 2] = BLOCK_SIZE;
   const attributes = (inode.flags & FLAG_ATTRIBUTES) | (path.mount.root === path.dentry ? STATX_ATTR_MOUNT_ROOT : 0);
   writeU64(at + STATX_ATTRIBUTES_OFFSET, attributes);

@@ -2,7 +2,7 @@
 // They are cached; whatever changes them here changes the host first.
 
 import { EBADF, EINVAL, EISDIR, ENOSYS, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
-import { AT_SYMLINK_NOFOLLOW, O_RDONLY } from '../../abi/fcntl.ts';
+import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_RDONLY } from '../../abi/fcntl.ts';
 import {
   S_IFMT,
   S_IFREG,
@@ -19,6 +19,10 @@ import {
   STAT_RDEV,
   STAT_SIZE,
   STAT_UID,
+  STATX_BTIME,
+  STATX_BTIME_OFFSET,
+  STATX_MASK_OFFSET,
+  STATX_STRUCT_SIZE,
   UTIME_OMIT,
   XATTR_SIZE_MAX,
 } from '../../abi/stat.ts';
@@ -156,6 +160,21 @@ export abstract class HostAttributes extends HostData {
     else r = fd >= 0 ? host.utimensat_fd(fd, at) : parent;
     releaseScratch(mark);
     return r;
+  }
+
+  override birthTime(): Timestamp | null {
+    const mark = markScratch();
+    const at = allocateScratch(STATX_STRUCT_SIZE);
+    if (at < 0) return null;
+    const fd = this.anyFd();
+    const parent = fd >= 0 ? fd : this.parentFd();
+    const flags = fd >= 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+    const r = parent < 0 ? parent : host.statx(parent, fd >= 0 ? '' : this.name, flags, STATX_BTIME, at);
+    const known = r === 0 && u32[(at + STATX_MASK_OFFSET) >>> 2] & STATX_BTIME;
+    const time = { seconds: 0, nanoseconds: 0 };
+    if (known) readTime(time, at + STATX_BTIME_OFFSET);
+    releaseScratch(mark);
+    return known ? time : null;
   }
 
   // ---- access control lists, which the host keeps ----

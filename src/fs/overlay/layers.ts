@@ -6,6 +6,7 @@ import { EIO, ENODATA, ENOENT, EPERM } from '../../abi/errno.ts';
 import { SEEK_DATA } from '../../abi/fcntl.ts';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
+import type { Timestamp } from '../../base/clock.ts';
 import { type Credentials, ROOT } from '../../base/credentials.ts';
 import { allocateScratch, IO_CHUNK, markScratch, releaseScratch } from '../../platform/arena.ts';
 import type { Acl } from '../../vfs/acl.ts';
@@ -104,6 +105,9 @@ export abstract class OverlayLayers extends Inode {
     if (typeof present === 'number') return present;
     const r = this.copyUp(false);
     return r < 0 ? r : this.pulled((this.upper as Inode).removexattr(name));
+  }
+  override birthTime(): Timestamp | null {
+    return (this.lower ?? this.source).birthTime();
   }
   override get standsFor(): Inode | null {
     if (!this.superblock.mountedByProgram) return null;

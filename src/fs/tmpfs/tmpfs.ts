@@ -138,6 +138,7 @@ export class TmpfsInode extends Inode {
   private entries: Map<string, TmpfsInode> | null = null;
   private storage: Storage | null = null;
   private target = '';
+  private readonly born: Timestamp;
   private attributes: Map<string, string> | null = null;
   /** What of `attributes` is its access list. */
   private list: Acl | null = null;
@@ -157,6 +158,7 @@ export class TmpfsInode extends Inode {
     stampNow(this.mtime);
     copyTime(this.atime, this.mtime);
     copyTime(this.ctime, this.mtime);
+    this.born = { ...this.mtime };
     if ((mode & S_IFMT) === S_IFDIR) {
       this.nlink = 2;
       this.entries = new Map();
@@ -234,6 +236,10 @@ export class TmpfsInode extends Inode {
     if (!child.isDirectory) return;
     child.attributes ??= new Map();
     child.attributes.set(ACL_DEFAULT, bytes);
+  }
+
+  override birthTime(): Timestamp {
+    return this.born;
   }
 
   override get settableFlags(): number {
@@ -454,13 +460,16 @@ export class TmpfsInode extends Inode {
     this.entries = null;
   }
 
-  /** The filesystem is gone: nothing leads here any more, and what nobody has open is given back. */
+  /** The filesystem is gone: nothing leads to what is here or below any more, and what nobody has open is given back. */
   discard(): void {
-    const entries = this.entries ? [...this.entries.values()] : [];
-    this.nlink = 0;
-    if (this.uses === 0) this.evict();
-    else this.entries = null;
-    for (const inode of entries) inode.discard();
+    const found = new Set<TmpfsInode>([this]);
+    // A set is gone through in the order of adding, also of what is added meanwhile; a tree may be too deep to recurse.
+    for (const inode of found) for (const child of inode.entries?.values() ?? []) found.add(child);
+    for (const inode of found) {
+      inode.nlink = 0;
+      if (inode.uses === 0) inode.evict();
+      else inode.entries = null;
+    }
   }
 
   // ---- helpers ----
