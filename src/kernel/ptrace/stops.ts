@@ -86,7 +86,7 @@ import {
   sparesInit,
 } from '../signals.ts';
 import { isStopSignal, stopGroup } from '../stop.ts';
-import { BLOCKED, SERVING, type Task, TRACED } from '../task.ts';
+import { BLOCKED, DEAD, SERVING, type Task, TRACED } from '../task.ts';
 import {
   callFlag,
   goesInSteps,
@@ -215,7 +215,7 @@ export function stopForSeccomp(task: Task, data: number): boolean {
 function continueCall(task: Task, tracing: Tracing): void {
   const { registers } = tracing;
   const nr = Number(BigInt.asIntN(32, registers.get(REG_ORIG_RAX)));
-  if (tracing.stop === STOP_ENTER) inject(task, tracing);
+  if (tracing.stop === STOP_ENTER && !inject(task, tracing)) return;
   const emulated = tracing.stop === STOP_ENTER && tracing.emulated;
   const changed = registers.dirty;
   if (tracing.restarting && !changed && nr !== -1) return retry(task, tracing);
@@ -254,11 +254,12 @@ function putWord(index: number, value: bigint): void {
   u32[index + 1] = Number(value >> 32n);
 }
 
-/** A signal that came along with a stop at a call is sent like any other. */
-function inject(task: Task, tracing: Tracing): void {
+/** A signal that came along with a stop at a call is sent like any other. False: it was the end, nobody traces any more. */
+function inject(task: Task, tracing: Tracing): boolean {
   const signo = tracing.injected;
   tracing.injected = 0;
   if (signo > 0) sendSignalToTask(task, signalInfo(signo, SI_KERNEL));
+  return task.state !== DEAD;
 }
 
 // ---- leaving a call ----
@@ -597,7 +598,7 @@ export function continueTraced(task: Task, tracing: Tracing): void {
     case STOP_LAST:
       return endTask(task, tracing.endStatus, tracing.endsGroup);
     case STOP_EXIT:
-      inject(task, tracing);
+      if (!inject(task, tracing)) return;
       break;
     case STOP_SIGNAL:
       if (actOnSignal(task, tracing)) return;
@@ -626,7 +627,8 @@ export function reportEnd(task: Task, tracing: Tracing, status: number, wholeGro
   tracing.exitReported = true;
   tracing.endStatus = status;
   tracing.endsGroup = wholeGroup;
-  if (!tracing.settled || !load(task, tracing)) return false;
+  // One that hides its registers ends without being looked at.
+  if (!tracing.settled || !tracing.registers.load(task)) return false;
   tracing.registers.words[REG_ORIG_RAX] = BigInt.asUintN(64, BigInt(tracing.call));
   stopForEvent(task, tracing, STOP_LAST, PTRACE_EVENT_EXIT, status);
   return true;
