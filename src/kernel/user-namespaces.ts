@@ -117,7 +117,8 @@ export function writeMap(namespace: UserNamespace, kind: 'uidMap' | 'gidMap', wr
 /** The lines of a map, `kernel` as the parent namespace names the ids; null if they are not valid. */
 function parseMap(text: string): IdRange[] | null {
   const ranges: IdRange[] = [];
-  const lines = text.replace(/\n$/, '').split('\n');
+  // A program may write the NUL that ends its string, too.
+  const lines = text.split('\0', 1)[0].replace(/\n$/, '').split('\n');
   if (lines.length > MAP_MAX) return null;
   for (const line of lines) {
     const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s*$/.exec(line);
@@ -160,7 +161,7 @@ function mayMap(
 /** Writes /proc/PID/setgroups: `deny` before there is a gid map, and for good. 0, -EINVAL or -EPERM. */
 export function writeSetgroups(namespace: UserNamespace, writer: Task, text: string): number {
   if (!capableIn(namespace, writer.credentials, CAP_SYS_ADMIN)) return -EPERM;
-  const word = text.replace(/\s+$/, '');
+  const word = text.split('\0', 1)[0].replace(/\s+$/, '');
   if (word === 'allow') return namespace.setgroupsAllowed ? 0 : -EPERM;
   if (word !== 'deny') return -EINVAL;
   if (namespace === initialUser || namespace.gidMap?.length !== 0) return namespace.setgroupsAllowed ? -EPERM : 0;

@@ -281,6 +281,11 @@ export abstract class Inode {
   }
   /** It was read through a mount that keeps times of access: `strict` always, else only as relatime has it. */
   touchAccess(_strict: boolean): void {}
+
+  /** It is open to the task whose call is served, whatever its mode says. */
+  get callersOwn(): boolean {
+    return false;
+  }
   syncData(_dataOnly: boolean): number {
     return 0;
   }

@@ -4,6 +4,7 @@ import { ENOENT } from '../../abi/errno.ts';
 import { DT_LNK, DT_REG, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY, SEEK_CUR } from '../../abi/fcntl.ts';
 import { S_IFLNK } from '../../abi/stat.ts';
 import type { Fd } from '../../base/brands.ts';
+import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
@@ -50,6 +51,11 @@ abstract class DescriptorDirectory extends VirtualDirectory {
     const fd = parseFd(name);
     const file = fd < 0 ? null : fileOf(this.task, fd);
     return file ? this.entry(fd, file) : -ENOENT;
+  }
+
+  /** A process sees its own descriptors also when it is not dumpable and its files are root's. */
+  override get callersOwn(): boolean {
+    return kernel.current?.group === this.task.group;
   }
 
   protected abstract entry(fd: number, file: OpenFile): Inode;
