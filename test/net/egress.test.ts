@@ -95,7 +95,7 @@ describe('egress policies', { skip: skipsVeth }, () => {
       'udp to the port of tcp 1',
       'other resolver 1',
       'no query 1',
-      "query by tcp b'\\nN\\x02\\x01'",
+      'query by tcp True',
       'other query by tcp 1',
       'loopback 111',
       'metadata 1',
@@ -105,7 +105,7 @@ describe('egress policies', { skip: skipsVeth }, () => {
     ]);
     assert.ok(!asked.includes('evil.test'), 'the name itself did not get out');
     assert.match(log, /egress: refused tcp 169\.254\.169\.254:80 to python3 \(\d+\): default=deny/);
-    assert.match(log, /refused udp 10\.78\.2\.99:53 .*: names are resolved by the configured servers only/);
+    assert.match(log, /refused udp [\d.]+\.19:53 .*: names are resolved by the configured servers only/);
   });
 
   test('everything but', async () => {

@@ -93,6 +93,7 @@ describe('the outside', { skip: skipsVeth }, () => {
 import socket, sys
 print(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).getpeername()[0])
 s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.99", 1013))
 s.listen()
 c = socket.create_connection(("127.0.0.99", 1013))

@@ -24,16 +24,17 @@ function ip(...args: string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-/** `net` is the third number of 10.78.net.0/24: another for each test that may run beside. */
+/** A network of its own for each process, so that test runs on one machine do not meet, and each `net` below 8. */
 export function makeVeth(net: number): Veth {
+  const prefix = `${64 + (((process.pid >> 8) + 16 * net) % 128)}.${process.pid % 256}`;
   const name = `cloister-test-${process.pid}-${net}`;
   const device = `clt${process.pid % 100000}x${net}`;
   const veth: Veth = {
     path: `/run/netns/${name}`,
-    inside: `10.78.${net}.2`,
-    inside6: `fd78:${net}::2`,
-    outside: `10.78.${net}.1`,
-    outside6: `fd78:${net}::1`,
+    inside: `10.${prefix}.2`,
+    inside6: `fd78:${prefix.replace('.', ':')}::2`,
+    outside: `10.${prefix}.1`,
+    outside6: `fd78:${prefix.replace('.', ':')}::1`,
     enter: ['ip', 'netns', 'exec', name],
     remove: () => {
       // The pair goes with the namespace, once nobody is in it any more: not at once.
