@@ -724,12 +724,8 @@ static void tracer_that_goes(int options, pid_t victim) {
 }
 
 static void part_ends(void) {
-  pid_t pid = start_untraced(read_pipe);
-  if (pid < 0) return;
-  kill(pid, SIGKILL);
-  wait_stop(pid);
   if (pipe(pipe_fds)) return;
-  pid = start_untraced(read_pipe);
+  pid_t pid = start_untraced(read_pipe);
   tracer_that_goes(0, pid);
   if (write(pipe_fds[1], "B", 1) != 1) return;
   wait_stop(pid);
