@@ -77,7 +77,7 @@ export function completeWithSignal(task: Task, info: SignalInfo): void {
   const { signo } = info;
   const { handler } = task.group.actions.get(signo);
   const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
-  if (masked || handler === SIG_DFL || handler === SIG_IGN) return killGroup(task.group, signo, task);
+  if (masked || handler === SIG_DFL || handler === SIG_IGN) return killGroup(task.group, signo, task, info);
   task.pending.add(info);
   complete(task, 0, 0);
 }

@@ -1,6 +1,7 @@
 // Exits: of a thread, of a whole group, by a signal, or because the host process died. Robust futexes are walked here
 // (the host kernel cannot: it would compare them with host thread ids), children find a new parent, the parent is told.
 
+import { RLIMIT_CORE } from '../abi/resource.ts';
 import {
   CLD_DUMPED,
   CLD_EXITED,
@@ -31,13 +32,15 @@ import { reportEnd } from './ptrace/stops.ts';
 import { unlink } from './ptrace/tracing.ts';
 import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
-import { signalInfo } from './signal-state.ts';
+import { type SignalInfo, signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup, sendSignalToProcessGroup } from './signals.ts';
 import { DEAD, RUNNING, SERVING, type Task, type ThreadGroup } from './task.ts';
 import { closeUsage } from './usage.ts';
 
 const CORE_SIGNALS = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
 const WCOREFLAG = 0x80;
+/** A limit below a page means no core file. */
+const CORE_MIN = 4096;
 /** Nanoseconds of a clock tick, in which siginfo_t gives CPU times. */
 const CLOCK_TICK = 1e7;
 const SYS_FUTEX = 202;
@@ -57,11 +60,27 @@ export function exitGroup(task: Task, status: number): number {
   return ANSWERED;
 }
 
-/** A fatal signal. `self` is the thread in whose turn it was taken (it must be answered), or null. */
-export function killGroup(group: ThreadGroup, signo: number, self: Task | null): void {
-  const limit = group.limits.soft[4];
-  const core = CORE_SIGNALS.has(signo) && group.dumpable && limit > 0;
-  terminate(group, signo | (core ? WCOREFLAG : 0), self);
+/** Writes a core file and tells whether there is one; set by fs/core. */
+type CoreDumper = (group: ThreadGroup, signo: number, self: Task, info: SignalInfo | null) => boolean;
+let dumpCore: CoreDumper = () => false;
+
+export function setCoreDumper(dumper: CoreDumper): void {
+  dumpCore = dumper;
+}
+
+/** Whether death by this signal leaves a core file: then a thread has to take it, for its registers. */
+export function leavesCore(group: ThreadGroup, signo: number): boolean {
+  return CORE_SIGNALS.has(signo) && group.dumpable && group.limits.soft[RLIMIT_CORE] >= CORE_MIN;
+}
+
+/**
+ * A fatal signal. `self` is the thread in whose turn it was taken (it must be answered), or null; `info` is what the
+ * signal carried, for the core file.
+ */
+export function killGroup(group: ThreadGroup, signo: number, self: Task | null, info: SignalInfo | null = null): void {
+  const first = group.exitStatus < 0 && self !== null && self.state !== DEAD && !self.doomed;
+  const dumped = first && leavesCore(group, signo) && dumpCore(group, signo, self, info);
+  terminate(group, signo | (dumped ? WCOREFLAG : 0), self);
 }
 
 /** exit(2) of one thread. */

@@ -60,7 +60,7 @@ export function deliverSignals(task: Task): number {
     } else if (isStopSignal(info.signo)) {
       stopGroup(task.group, info.signo);
     } else if (!ignoredByDefault(info.signo)) {
-      killGroup(task.group, info.signo, task);
+      killGroup(task.group, info.signo, task, info);
       return DELIVERED_FATAL;
     }
   }

@@ -20,7 +20,7 @@ import {
 } from '../abi/signal.ts';
 import { host } from '../host/calls.ts';
 import { INTERRUPT_SIGNAL } from '../platform/layout.ts';
-import { killGroup } from './exit.ts';
+import { killGroup, leavesCore } from './exit.ts';
 import { kernel } from './kernel.ts';
 import { tracerOf, trapSeized } from './ptrace/tracing.ts';
 import { makeRunnable } from './run-queue.ts';
@@ -124,11 +124,14 @@ function isHeld(task: Task, signo: number): boolean {
   return (task.savedMaskLow & bitLow(signo)) !== 0 || (task.savedMaskHigh & bitHigh(signo)) !== 0;
 }
 
-/** Whether the default action ends the process: no thread needs to run for that. What is stopped has to continue first. */
+/**
+ * Whether the default action ends the process and no thread needs to run for that, as for a core file. What is stopped
+ * has to continue first.
+ */
 function isFatal(task: Task, signo: number): boolean {
   const { group } = task;
   if (signo === SIGKILL) return true;
-  if (group.stopped || tracerOf(task) !== null) return false;
+  if (group.stopped || tracerOf(task) !== null || leavesCore(group, signo)) return false;
   return group.actions.get(signo).handler === SIG_DFL && !ignoredByDefault(signo) && !isStopSignal(signo);
 }
 

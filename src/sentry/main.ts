@@ -7,6 +7,7 @@ import { LOCK_NETWORK, LOCK_TRACING } from '../../syscall-tables/sentry.ts';
 import type { HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { parseSandboxSpec, type SandboxSpec } from '../base/spec.ts';
+import { enableCoreDumps } from '../fs/core/dump.ts';
 import { hostUsageReader } from '../fs/proc/host-usage.ts';
 import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
@@ -99,6 +100,7 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   }
   bindHandlers();
   installTimerHooks();
+  enableCoreDumps();
   const { strace } = spec;
   const unimplemented = new Unimplemented(strace ? (line) => writeSync(strace.fd, `cloister: ${line}\n`) : log);
   // What programs ask for in vain is news for those who debug, and noise among a program's own output.

@@ -20,6 +20,7 @@ import { POOL_BITS } from '../dev/memory-devices.ts';
 import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE } from '../pipe/pipe.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
+import { CORE_PATTERN, setCorePattern } from './core-pattern.ts';
 import { KEY_SETTINGS } from './keys.ts';
 import { NETWORK_SETTINGS, presetNetworkSetting } from './network-settings.ts';
 import { text } from './system.ts';
@@ -33,6 +34,7 @@ export function presetSysctl(name: string, value: string): boolean {
   if (ofNetwork !== null) return ofNetwork;
   if (name === 'kernel.hostname') initialNamespaces.uts.hostname = value;
   else if (name === 'kernel.domainname') initialNamespaces.uts.domainname = value;
+  else if (name === 'kernel.core_pattern') setCorePattern(value);
   else if (!settingExists(name)) return false;
   else presets.set(name, value);
   return true;
@@ -134,7 +136,6 @@ const FILE_MAX = '9223372036854775807';
 
 const KERNEL: Tree = {
   ...settings('kernel', {
-    core_pattern: 'core',
     core_pipe_limit: 0,
     core_uses_pid: 0,
     dmesg_restrict: 1,
@@ -158,6 +159,7 @@ const KERNEL: Tree = {
   }),
   ...changeable('kernel', { msgmax: MSGMAX, msgmnb: MSGMNB, msgmni: MSGMNI, shmmni: SHMMNI }),
   cap_last_cap: text(() => `${CAP_LAST_CAP}\n`),
+  core_pattern: CORE_PATTERN,
   domainname: utsName('domainname'),
   hostname: utsName('hostname'),
   keys: KEY_SETTINGS,
