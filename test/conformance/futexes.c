@@ -52,8 +52,7 @@ static uint32_t words[4];
 static void *holder(void *milliseconds) {
   futex(&words[0], FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0);
   usleep((intptr_t)milliseconds * 1000);
-  SAY(futex(&words[0], FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
-  return NULL;
+  return (void *)futex(&words[0], FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0);
 }
 
 static void locks(void) {
@@ -95,7 +94,9 @@ static void locks(void) {
   SAY(futex(&words[0], FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   show(words[0]);
   SAY(futex(&words[0], FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
-  pthread_join(thread, NULL);
+  void *unlocked;
+  pthread_join(thread, &unlocked);
+  SAY(unlocked);
   show(words[0]);
   SAY(futex(words, FUTEX_FD, 0, NULL, NULL, 0));
   SAY(futex(words, 14, 0, NULL, NULL, 0));
