@@ -15,6 +15,8 @@ import {
   SIGKILL,
 } from '../abi/signal.ts';
 import { shownId } from '../base/user-namespace.ts';
+import type { AddressSpace } from '../mm/address-space.ts';
+import { hasSharedMemory } from '../mm/host-maps.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
 import { dropAll } from '../vfs/fd-table.ts';
@@ -104,7 +106,7 @@ export function endTask(task: Task, status: number, wholeGroup: boolean): void {
 
 /** A doomed thread reported in: its group ended while it ran. */
 export function exitDoomed(task: Task): void {
-  const wakes = Array.isArray(task.pendingObject) ? (task.pendingObject as number[]) : [];
+  const wakes = Array.isArray(task.pendingObject) ? (task.pendingObject as number[]) : walkRobustList(task);
   answerExit(task, exitOrder(task), wakes);
   release(task);
 }
@@ -132,14 +134,37 @@ function terminate(group: ThreadGroup, status: number, self: Task | null): void 
   group.exitStatus = status;
   closeUsage(group);
   group.stopped = false;
+  askedMemory = null;
   for (const task of [...group.threads]) if (task !== self) endThread(task, null);
   if (self) endThread(self, self);
 }
 
+/** The address space that was asked last whether others have a part of its memory, and the answer. */
+let askedMemory: AddressSpace | null = null;
+let memoryIsShared = false;
+
+/** Whether locks that a running thread may hold are anybody else's business when its whole process goes. */
+function mayHoldShared(task: Task): boolean {
+  if (task.robustList === 0) return false;
+  if (sharedWithOthers(task)) return true;
+  if (askedMemory !== task.mm) {
+    askedMemory = task.mm;
+    memoryIsShared = hasSharedMemory(task.mm);
+  }
+  return memoryIsShared;
+}
+
 /** Takes one thread down: at once if its slot waits for an answer or its whole process goes, else when it reports. */
 function endThread(task: Task, self: Task | null): void {
-  const wakes = walkRobustList(task);
   const { mm } = task;
+  if (task.state === RUNNING && task !== self && task.hostTid !== 0 && mayHoldShared(task)) {
+    // It goes on taking and giving locks until it reports: only then is it seen which it has.
+    task.doomed = true;
+    task.pendingObject = null;
+    expectEnd(mm);
+    return interruptTask(task);
+  }
+  const wakes = walkRobustList(task);
   if (task === kernel.current && task !== self && task.state === SERVING) {
     // In the midst of its own call (kill(2), SIGPIPE): its handler still uses the slot. It ends with the call.
     task.doomed = true;

@@ -24,12 +24,14 @@ const OR_WAITERS = 0xa001ffff;
 /** The word changes under our hands as long as it is fought for; then the program may try again. */
 const MAX_ATTEMPTS = 64;
 
-/** A futex that tasks wait for. It exists only as long as they do. */
+/** A futex that tasks wait for, or are about to. It exists only as long as they do. */
 class PiFutex {
   readonly key: string;
   readonly mm: AddressSpace | null;
   owner: Task | null = null;
   readonly waiters: PiWait[] = [];
+  /** Whose stubs are setting FUTEX_WAITERS: it stays set for them, or they might never find it so. */
+  readonly markers = new Set<PiWait>();
 
   constructor(mm: AddressSpace | null, key: string) {
     this.mm = mm;
@@ -122,8 +124,11 @@ function isDeadlock(task: Task, owner: Task): boolean {
  */
 export function lockPi(task: Task, address: UserAddress, isPrivate: boolean, tries: boolean): number {
   if (address % 4 !== 0) return -EINVAL;
-  if (task.piWait instanceof PiWait) return continueWait(task, task.piWait, -ERESTARTNOINTR);
-  if (task.resumed && hostAnswer(task) < 0) return -EFAULT;
+  if (task.piWait instanceof PiWait) {
+    if (!isMarker(task.piWait)) return continueWait(task, task.piWait, -ERESTARTNOINTR);
+    leave(task.piWait);
+    if (hostAnswer(task) < 0) return -EFAULT;
+  }
   const word = readWord(task, address);
   if (word < 0) return word;
   const marked = (word & FUTEX_WAITERS) !== 0;
@@ -134,32 +139,49 @@ export function lockPi(task: Task, address: UserAddress, isPrivate: boolean, tri
   const owner = word & FUTEX_TID_MASK ? ownerOf(task, word) : null;
   if (owner === undefined) return -ESRCH;
   if (owner !== null && tries) return -EAGAIN;
-  if (!marked) return mark(task, address);
+  if (!marked) return mark(task, address, mm, key);
   if (owner === null || isDeadlock(task, owner)) return -EDEADLK;
   return enqueue(new PiWait(task, address), mm, key, owner);
 }
 
 /** Has the task's own stub set FUTEX_WAITERS. */
-function mark(task: Task, address: UserAddress): number {
+function mark(task: Task, address: UserAddress, mm: AddressSpace | null, key: string): number {
   if (task.progress++ >= MAX_ATTEMPTS) return -EAGAIN;
+  const marker = new PiWait(task, address);
+  marker.futex = futexAt(mm, key);
+  marker.futex.markers.add(marker);
+  task.piWait = marker;
   return askHost(task, SYS_FUTEX, address, FUTEX_WAKE_OP, 0, 0, address, OR_WAITERS);
 }
 
-/** Nobody has it, and the mark keeps the program's hands off it. */
-function take(task: Task, address: UserAddress, word: number, futex: PiFutex | undefined): number {
-  const waits = futex !== undefined && futex.waiters.length > 0;
-  if (futex) futex.owner = task;
-  const kept = word & FUTEX_OWNER_DIED;
-  return writeWord(task, address, (task.localTid | kept | (waits ? FUTEX_WAITERS : 0)) >>> 0);
+function isMarker(wait: PiWait): boolean {
+  return wait.futex?.markers.has(wait) ?? false;
 }
 
-function enqueue(wait: PiWait, mm: AddressSpace | null, key: string, owner: Task): number {
+function futexAt(mm: AddressSpace | null, key: string): PiFutex {
   const table = tableOf(mm);
   let futex = table.get(key);
   if (!futex) {
     futex = new PiFutex(mm, key);
     table.set(key, futex);
   }
+  return futex;
+}
+
+function forgetUnused(futex: PiFutex): void {
+  if (futex.waiters.length === 0 && futex.markers.size === 0) tableOf(futex.mm).delete(futex.key);
+}
+
+/** Nobody has it, and the mark keeps the program's hands off it. */
+function take(task: Task, address: UserAddress, word: number, futex: PiFutex | undefined): number {
+  const waits = futex !== undefined && futex.waiters.length + futex.markers.size > 0;
+  if (futex) futex.owner = task;
+  const kept = word & FUTEX_OWNER_DIED;
+  return writeWord(task, address, (task.localTid | kept | (waits ? FUTEX_WAITERS : 0)) >>> 0);
+}
+
+function enqueue(wait: PiWait, mm: AddressSpace | null, key: string, owner: Task): number {
+  const futex = futexAt(mm, key);
   futex.owner = owner;
   futex.waiters.push(wait);
   wait.futex = futex;
@@ -191,7 +213,8 @@ function leave(wait: PiWait): void {
   if (!futex) return;
   const index = futex.waiters.indexOf(wait);
   if (index >= 0) futex.waiters.splice(index, 1);
-  if (futex.waiters.length === 0) tableOf(futex.mm).delete(futex.key);
+  futex.markers.delete(wait);
+  forgetUnused(futex);
 }
 
 /** FUTEX_UNLOCK_PI: hands the lock to whoever waits longest. */
@@ -202,7 +225,7 @@ export function unlockPi(task: Task, address: UserAddress, isPrivate: boolean): 
   if (address % 4 !== 0) return -EINVAL;
   const { mm, key } = keyOf(task, address, isPrivate);
   const futex = tableOf(mm).get(key);
-  if (!futex) return writeWord(task, address, 0);
+  if (!futex || futex.waiters.length === 0) return writeWord(task, address, futex ? FUTEX_WAITERS : 0);
   return handOver(futex, 0);
 }
 
@@ -215,7 +238,7 @@ function handOver(futex: PiFutex, bits: number): number {
   futex.owner = wait.task;
   wait.granted = true;
   wait.futex = null;
-  if (futex.waiters.length === 0) tableOf(futex.mm).delete(futex.key);
+  forgetUnused(futex);
   makeRunnable(wait.task);
   return r;
 }
@@ -257,7 +280,10 @@ export function requeuePi(
 ): number {
   if (address === target || wakes !== 1 || most < 0) return -EINVAL;
   if (address % 4 !== 0 || target % 4 !== 0) return -EINVAL;
-  if (task.resumed && hostAnswer(task) < 0) return -EFAULT;
+  if (task.piWait instanceof PiWait) {
+    leave(task.piWait);
+    if (hostAnswer(task) < 0) return -EFAULT;
+  }
   const value = readWord(task, address);
   if (value < 0) return value;
   if (value !== expected) return -EAGAIN;
@@ -268,7 +294,7 @@ export function requeuePi(
   if (waits.some(({ source }) => source?.target !== to.key)) return -EINVAL;
   let word = readWord(task, target);
   if (word < 0) return word;
-  if (!(word & FUTEX_WAITERS)) return mark(task, target);
+  if (!(word & FUTEX_WAITERS)) return mark(task, target, to.mm, to.key);
   let moved = 0;
   if ((word & FUTEX_TID_MASK) === 0) {
     const [first] = waits.splice(0, 1);
@@ -293,9 +319,7 @@ export function requeuePi(
 function move(wait: PiWait, mm: AddressSpace | null, key: string, owner: Task): void {
   requeueable.splice(requeueable.indexOf(wait), 1);
   wait.source = null;
-  const table = tableOf(mm);
-  const futex = table.get(key) ?? new PiFutex(mm, key);
-  table.set(key, futex);
+  const futex = futexAt(mm, key);
   futex.owner = owner;
   futex.waiters.push(wait);
   wait.futex = futex;
@@ -306,6 +330,7 @@ taskExitHooks.push((task) => {
   if (task.piWait instanceof PiWait) leave(task.piWait);
   for (const table of [shared, privates.get(task.mm)]) {
     if (!table || table.size === 0) continue;
-    for (const futex of [...table.values()]) if (futex.owner === task) handOver(futex, FUTEX_OWNER_DIED);
+    for (const futex of [...table.values()])
+      if (futex.owner === task && futex.waiters.length > 0) handOver(futex, FUTEX_OWNER_DIED);
   }
 });

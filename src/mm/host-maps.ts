@@ -30,3 +30,10 @@ export function readPagemap(mm: AddressSpace, address: number, at: number, count
   const n = readHostProcAt(`${mm.hostPid}/pagemap`, at, 8 * count, 8 * Math.floor(address / PAGE_SIZE));
   return n < 0 ? n : Math.floor(n / 8);
 }
+
+const SHARED_WRITABLE = /^(?!7e00[0-9a-f]{8}-)[0-9a-f]+-[0-9a-f]+ .w.s /;
+
+/** Whether it has memory that it may write to and others may see, the stub's slots apart. */
+export function hasSharedMemory(mm: AddressSpace): boolean {
+  return hostProcLines(`${mm.hostPid}/maps`).some((line) => SHARED_WRITABLE.test(line));
+}

@@ -13,7 +13,7 @@ import { cloister } from '../cli/cloister.ts';
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   aio: ['transfers', 'polls', 'refusals', 'waiting'],
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
-  futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several'],
+  futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several', 'hunted'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   keys: ['adding', 'special', 'rights', 'linking', 'dying'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],

@@ -78,7 +78,7 @@ static void locks(void) {
   SAY(futex(&words[2], FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0));
   show(words[2]);
   pthread_t thread;
-  pthread_create(&thread, NULL, holder, (void *)200);
+  pthread_create(&thread, NULL, holder, (void *)700);
   usleep(50000);
   SAY(futex(&words[0], FUTEX_TRYLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   struct timespec soon = after(CLOCK_REALTIME, 20), bad = {0, 1000000000}, past = {1, 0};
@@ -191,6 +191,35 @@ static void deaths(void) {
   ERROR(pthread_mutex_trylock(&mutex));
   ERROR(pthread_mutex_unlock(&mutex));
   ERROR(pthread_mutex_lock(&mutex));
+}
+
+/** Kills a process that locks and unlocks without a pause, again and again: the mutex is never lost. */
+static void hunted(void) {
+  for (int inherit = 0; inherit < 2; inherit++) {
+    int lost = 0;
+    for (int round = 0; round < 60; round++) {
+      pthread_mutex_t *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      pthread_mutexattr_t attributes;
+      pthread_mutexattr_init(&attributes);
+      if (inherit) pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+      pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+      pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+      pthread_mutex_init(shared, &attributes);
+      pid_t child = fork();
+      while (!child) {
+        pthread_mutex_lock(shared);
+        pthread_mutex_unlock(shared);
+      }
+      usleep(500 + 37 * round);
+      kill(child, SIGKILL);
+      wait(NULL);
+      struct timespec soon = after(CLOCK_REALTIME, 200);
+      int r = pthread_mutex_timedlock(shared, &soon);
+      if (r != 0 && r != EOWNERDEAD) lost++;
+      munmap(shared, 4096);
+    }
+    printf("inherit %d lost %d\n", inherit, lost);
+  }
 }
 
 static void *requeued(void *unused) {
@@ -325,8 +354,8 @@ int main(int argc, char **argv) {
     const char *name;
     void (*run)(void);
   } parts[] = {
-      {"locks", locks},   {"mutexes", mutexes}, {"deaths", deaths},
-      {"moving", moving}, {"chains", chains},   {"several", several},
+      {"locks", locks},   {"mutexes", mutexes}, {"deaths", deaths}, {"moving", moving},
+      {"chains", chains}, {"several", several}, {"hunted", hunted},
   };
   for (unsigned i = 0; argc > 1 && i < sizeof parts / sizeof *parts; i++)
     if (!strcmp(argv[1], parts[i].name)) parts[i].run();
