@@ -48,14 +48,20 @@ function reader(): Network {
   return kernel.current ? networkOf(kernel.current) : initialNetwork();
 }
 
+function administers(): boolean {
+  const caller = kernel.current;
+  return !caller || capableIn(reader().namespace.owner, caller.credentials, CAP_NET_ADMIN);
+}
+
 function file({ read, write }: Setting): TextSource<null> {
   return {
     mode: 0o644,
+    // The settings of a network are for those to change who administer it.
+    admits: administers,
     read: () => `${read(reader())}\n`,
     write: (_subject, text) => {
       const network = reader();
-      const caller = kernel.current;
-      if (caller && !capableIn(network.namespace.owner, caller.credentials, CAP_NET_ADMIN)) return -EPERM;
+      if (!administers()) return -EPERM;
       return write(network, numbersOf(text));
     },
   };

@@ -317,6 +317,7 @@ function namespaceLimit(kind: NamespaceKind): TextSource<null> {
   const user = (): UserNamespace => kernel.current?.credentials.user ?? initialUser;
   return {
     mode: 0o644,
+    admits: () => kernel.current !== null && capableIn(user(), kernel.current.credentials, CAP_SYS_RESOURCE),
     read: () => `${user().limit(kind)}\n`,
     write: (_subject, given) => {
       const caller = kernel.current;

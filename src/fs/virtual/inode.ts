@@ -47,6 +47,8 @@ export interface TextSource<Subject> {
   readonly write?: (subject: Subject, text: string) => number;
   /** ioctl(2) by `task`; -ENOTTY without it. */
   readonly ioctl?: (subject: Subject, task: Task, command: number, argument: UserAddress) => number;
+  /** Whether the caller has the owner's rights, though it is not the owner. */
+  readonly admits?: () => boolean;
   /** Checks beyond the permission bits, when it is opened. 0 or -errno. */
   readonly open?: (subject: Subject) => number;
 }
@@ -59,6 +61,10 @@ export class GeneratedFile<Subject> extends VirtualInode {
     super(superblock, ino, S_IFREG | source.mode);
     this.subject = subject;
     this.source = source;
+  }
+
+  override get callersOwn(): boolean {
+    return this.source.admits?.() === true;
   }
 
   override open(path: Path, flags: number): OpenFile | number {
