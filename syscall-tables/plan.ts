@@ -9,6 +9,8 @@ export const PLAN_CONSTANT = 2; // `size` bytes
 export const PLAN_COUNTED = 3; // argument[lengthArgument] elements of `size` bytes
 export const PLAN_IOVEC = 4; // argument[lengthArgument] struct iovec, and what they point to
 
+export const PLAN_MESSAGE = 5; // a struct msghdr with its vector, and (maxItems above 0) what it points to
+
 /** More arguments than this are left to the sentry (pselect6's fifth). */
 export const PLAN_ITEMS = 4;
 
@@ -44,6 +46,11 @@ function planItem({ kind, struct, length }: Argument, argument: number): PlanIte
       return [{ kind: PLAN_STRING, argument, lengthArgument: 0, maxItems: 0, size: STRING_MAX }];
     case 'in':
     case 'inout':
+      // Of a message that is to be received only where it is to go is wanted.
+      if (struct === 'msghdr') {
+        const maxItems = kind === 'in' ? IOVEC_MAX : 0;
+        return [{ kind: PLAN_MESSAGE, argument, lengthArgument: 0, maxItems, size }];
+      }
       return [{ kind: PLAN_CONSTANT, argument, lengthArgument: 0, maxItems: 0, size }];
     case 'array-in':
     case 'array-inout':

@@ -48,6 +48,33 @@ static void capture_iovec(struct capture *capture, u64 address, u64 count, u32 l
   for (u32 i = 0; i < count; i++) capture_bytes(capture, vector[i].base, vector[i].length);
 }
 
+struct message {
+  u64 name;
+  u32 name_length, pad;
+  u64 vector, count, control, control_length;
+  u64 flags;
+};
+
+#define MESSAGE_NAME_MAX    128 // of what a message has beside its data longer things are not captured
+#define MESSAGE_CONTROL_MAX 1024
+
+static void capture_message(struct capture *capture, u64 address, u32 limit) {
+  if (!capture_fits(capture, sizeof(struct message))) return;
+  const volatile struct message *message = (const volatile struct message *)capture_place(capture);
+  u32 before = capture->used;
+  capture_bytes(capture, address, sizeof *message);
+  if (capture->used == before) return;
+  u64 vector = message->vector, count = message->count;
+  if (!limit) {
+    if (count <= PLAN_IOVEC_MAX) capture_bytes(capture, vector, count * sizeof(struct iovec));
+    return;
+  }
+  u64 name_length = message->name_length, control_length = message->control_length;
+  if (name_length <= MESSAGE_NAME_MAX) capture_bytes(capture, message->name, name_length);
+  if (control_length <= MESSAGE_CONTROL_MAX) capture_bytes(capture, message->control, control_length);
+  capture_iovec(capture, vector, count, limit);
+}
+
 /**
  * A call whose answer the sentry has written down beforehand: stored to *result. A guest that scribbles over these
  * words in its slot deceives itself alone, as it could by not calling at all.
@@ -89,6 +116,7 @@ static void marshal(volatile u32 *slot, u32 nr, const u64 *reg) {
         if (argument[item[i].len_arg] <= CAPTURE_MAX)
           capture_bytes(&capture, address, argument[item[i].len_arg] * item[i].size);
         break;
+      case PLAN_MESSAGE: capture_message(&capture, address, item[i].max_items); break;
       case PLAN_IOVEC: capture_iovec(&capture, address, argument[item[i].len_arg], item[i].max_items); break;
       }
     }

@@ -5,10 +5,11 @@
 
 enum plan_kind {
   PLAN_END = 0,
-  PLAN_STRING = 1, // NUL-terminated, at most PLAN_STRING_MAX bytes with its NUL
-  PLAN_FIXED = 2,  // `size` bytes
-  PLAN_BUFFER = 3, // argument[len_arg] * size bytes
-  PLAN_IOVEC = 4,  // argument[len_arg] iovecs and then the buffers they name
+  PLAN_STRING = 1,  // NUL-terminated, at most PLAN_STRING_MAX bytes with its NUL
+  PLAN_FIXED = 2,   // `size` bytes
+  PLAN_BUFFER = 3,  // argument[len_arg] * size bytes
+  PLAN_IOVEC = 4,   // argument[len_arg] iovecs and then the buffers they name
+  PLAN_MESSAGE = 5, // a struct msghdr with its iovecs, and with max_items > 0 also all that it and they name
 };
 
 #define PLAN_STRING_MAX 4096
