@@ -25,6 +25,7 @@ const PARTS = [
   'errors',
   'filters',
   'watches',
+  'text',
   'status',
 ];
 

@@ -1,5 +1,6 @@
 // Patched call sites of a process that is traced: a debugger must find the program's own instructions there, and a call
-// that is made at its site can be made to trap. They are put back, and that address space is not patched again.
+// that is made at its site can be made to trap. They are put back, and that address space is not patched again. What was
+// put into the padding between functions stays there: nothing leads to it any more, but a thread may just be on its way.
 
 import type { UserAddress } from '../../base/brands.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
