@@ -140,7 +140,7 @@ export function renameat(task: Task, olddirfd: Fd, oldpath: UserAddress, newdirf
   return renameat2(task, olddirfd, oldpath, newdirfd, newpath, 0);
 }
 
-/** renameat2(2); whiteouts are for overlays to make */
+/** renameat2(2) */
 export function renameat2(
   task: Task,
   olddirfd: Fd,
@@ -151,7 +151,6 @@ export function renameat2(
 ): number {
   if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) return -EINVAL;
   if (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)) return -EINVAL;
-  if (flags & RENAME_WHITEOUT) return -EINVAL;
   const from = task.memory.string(oldpath);
   if (typeof from === 'number') return from;
   const to = task.memory.string(newpath);

@@ -1,8 +1,8 @@
-// Extended attributes (xattr(7)): the twelve calls on paths, links and descriptors.
+// Extended attributes (xattr(7)): the calls on paths, links and descriptors.
 
 import { CAP_SETFCAP, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { E2BIG, EBADF, EINVAL, ENAMETOOLONG, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../abi/errno.ts';
-import { AT_FDCWD, O_PATH } from '../abi/fcntl.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_PATH } from '../abi/fcntl.ts';
 import { IN_ATTRIB } from '../abi/misc.ts';
 import {
   S_IFDIR,
@@ -17,14 +17,14 @@ import {
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
-import { readBytes, writeBytes } from '../platform/arena.ts';
+import { readBytes, readU64, u8, u32, writeBytes } from '../platform/arena.ts';
 import { getAcl, isAclName, removeAcl, setAcl } from '../vfs/acl-attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { isFixed } from '../vfs/inode-flags.ts';
 import { notifyDentry } from '../vfs/notify.ts';
 import { checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
-import { checkWritable, resolve, WALK_FOLLOW } from '../vfs/walk.ts';
+import { checkWritable, resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 function find(task: Task, path: UserAddress, walk: number): Path | number {
   const text = task.memory.string(path);
@@ -115,6 +115,85 @@ export function lremovexattr(task: Task, path: UserAddress, name: UserAddress): 
 /** fremovexattr(2) */
 export function fremovexattr(task: Task, fd: Fd, name: UserAddress): number {
   return remove(task, ofDescriptor(task, fd), name);
+}
+
+const AT_FLAGS = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+/** struct xattr_args: u64 value, u32 size, u32 flags */
+const XATTR_ARGS_SIZE = 16;
+const PAGE = 4096;
+
+/** What the calls with a directory descriptor are about; with AT_EMPTY_PATH and no path, the descriptor itself. */
+function findAt(task: Task, dirfd: Fd, path: UserAddress, flags: number): Path | number {
+  if (flags & ~AT_FLAGS) return -EINVAL;
+  const text = flags & AT_EMPTY_PATH && path === 0 ? '' : task.memory.string(path);
+  if (typeof text === 'number') return text;
+  if (text === '' && flags & AT_EMPTY_PATH && dirfd >= 0) return ofDescriptor(task, dirfd);
+  const walk = (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+  return resolve(task, dirfd, text, walk);
+}
+
+interface ValueArguments {
+  readonly value: UserAddress;
+  readonly size: number;
+  readonly flags: number;
+}
+
+/** Reads a struct xattr_args, which may grow. */
+function readArguments(task: Task, address: UserAddress, size: number): ValueArguments | number {
+  if (size < XATTR_ARGS_SIZE) return -EINVAL;
+  if (size > PAGE) return -E2BIG;
+  const at = task.memory.in(address, size);
+  if (at < 0) return at;
+  if (u8.subarray(at + XATTR_ARGS_SIZE, at + size).some((byte) => byte !== 0)) return -E2BIG;
+  return { value: readU64(at) as UserAddress, size: u32[(at + 8) >>> 2], flags: u32[(at + 12) >>> 2] };
+}
+
+/** setxattrat(2) */
+export function setxattrat(
+  task: Task,
+  dirfd: Fd,
+  path: UserAddress,
+  flags: number,
+  name: UserAddress,
+  args: UserAddress,
+  size: number,
+): number {
+  const wanted = readArguments(task, args, size);
+  if (typeof wanted === 'number') return wanted;
+  return set(task, findAt(task, dirfd, path, flags), name, wanted.value, wanted.size, wanted.flags);
+}
+
+/** getxattrat(2) */
+export function getxattrat(
+  task: Task,
+  dirfd: Fd,
+  path: UserAddress,
+  flags: number,
+  name: UserAddress,
+  args: UserAddress,
+  size: number,
+): number {
+  const wanted = readArguments(task, args, size);
+  if (typeof wanted === 'number') return wanted;
+  if (wanted.flags !== 0) return -EINVAL;
+  return get(task, findAt(task, dirfd, path, flags), name, wanted.value, wanted.size);
+}
+
+/** listxattrat(2) */
+export function listxattrat(
+  task: Task,
+  dirfd: Fd,
+  path: UserAddress,
+  flags: number,
+  list: UserAddress,
+  size: number,
+): number {
+  return listNames(task, findAt(task, dirfd, path, flags), list, size);
+}
+
+/** removexattrat(2) */
+export function removexattrat(task: Task, dirfd: Fd, path: UserAddress, flags: number, name: UserAddress): number {
+  return remove(task, findAt(task, dirfd, path, flags), name);
 }
 
 /** The attribute's name, or -ERANGE when it is empty or too long. */

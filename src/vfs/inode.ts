@@ -142,6 +142,10 @@ export abstract class Inode {
   birthTime(): Timestamp | null {
     return null;
   }
+  /** A directory whose filesystem leaves whiteouts behind on demand (RENAME_WHITEOUT). */
+  get makesWhiteouts(): boolean {
+    return false;
+  }
   /** The inode of another tree whose data these are: an overlay's layer, if that can be seen by itself. */
   get standsFor(): Inode | null {
     return null;

@@ -3,7 +3,7 @@
 
 import { CAP_DAC_READ_SEARCH, CAP_MKNOD } from '../abi/capability.ts';
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EXDEV } from '../abi/errno.ts';
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../abi/fcntl.ts';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../abi/fcntl.ts';
 import {
   S_IFBLK,
   S_IFCHR,
@@ -206,7 +206,7 @@ function checkLinkable(task: Task, inode: Inode): number {
   return special || checkAccess(inode, credentials, MAY_READ | MAY_WRITE) < 0 ? -EPERM : 0;
 }
 
-/** renameat2(2) with RENAME_NOREPLACE or RENAME_EXCHANGE */
+/** renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE or RENAME_WHITEOUT */
 export function renameName(
   task: Task,
   oldDirfd: Fd,
@@ -228,6 +228,7 @@ export function renameName(
   const r = checkRename(task, from, to, flags);
   if (r < 0) return r;
   const moved = source.inode as Inode;
+  if (flags & RENAME_WHITEOUT && !directoryOf(from).makesWhiteouts) return -EINVAL;
   // Two names of one file: nothing happens.
   if (moved === target.inode) return 0;
   const result = directoryOf(from).rename(from.name, moved, directoryOf(to), to.name, target.inode, flags);
@@ -240,8 +241,15 @@ export function renameName(
   } else {
     notifyMoved(from.dentry, from.name, to.dentry, to.name, moved, other);
     moveDentry(source, to.dentry, to.name);
+    if (flags & RENAME_WHITEOUT) leaveWhiteout(task, from);
   }
   return 0;
+}
+
+/** What an overlay hides a name of its lower layer with stays in the place of a name that was moved. */
+function leaveWhiteout(task: Task, from: Parent): void {
+  const made = directoryOf(from).mknod(from.name, S_IFCHR, 0, task.credentials);
+  if (typeof made !== 'number') instantiate(from, made);
 }
 
 function checkRename(task: Task, from: Parent, to: Parent, flags: number): number {

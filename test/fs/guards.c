@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -206,10 +207,46 @@ static void flags(void) {
   set("dir", 0);
 }
 
+struct xattr_arguments {
+  unsigned long value;
+  unsigned size, flags;
+};
+
+enum { SETXATTRAT = 463, GETXATTRAT, LISTXATTRAT, REMOVEXATTRAT };
+
+static void newer(void) {
+  char text[64] = "value";
+  struct xattr_arguments args = {(unsigned long)text, 5, 0};
+  put("file");
+  SHOW(symlink("file", "link"));
+  SHOW(syscall(SETXATTRAT, AT_FDCWD, "file", 0, "user.x", &args, 16));
+  SHOW(syscall(SETXATTRAT, AT_FDCWD, "link", AT_SYMLINK_NOFOLLOW, "user.x", &args, 16));
+  SHOW(syscall(SETXATTRAT, AT_FDCWD, "file", 0, "user.x", &args, 8));
+  SHOW(syscall(SETXATTRAT, AT_FDCWD, "file", 77, "user.x", &args, 16));
+  args.flags = XATTR_CREATE;
+  SHOW(syscall(SETXATTRAT, AT_FDCWD, "file", 0, "user.x", &args, 16));
+  args = (struct xattr_arguments){(unsigned long)text, sizeof text, 0};
+  SHOW(syscall(GETXATTRAT, AT_FDCWD, "link", 0, "user.x", &args, 16));
+  SHOW(syscall(GETXATTRAT, open("file", O_RDONLY), "", AT_EMPTY_PATH, "user.x", &args, 16));
+  SHOW(syscall(LISTXATTRAT, AT_FDCWD, "file", 0, text, sizeof text));
+  SHOW(syscall(REMOVEXATTRAT, AT_FDCWD, "file", 0, "user.x"));
+  SHOW(syscall(REMOVEXATTRAT, AT_FDCWD, "file", 0, "user.x"));
+  struct stat status;
+  SHOW(renameat2(AT_FDCWD, "file", AT_FDCWD, "moved", RENAME_WHITEOUT));
+  SHOW(stat("file", &status));
+  printf("%o %lx\n", status.st_mode, (long)status.st_rdev);
+  SHOW(renameat2(AT_FDCWD, "moved", AT_FDCWD, "file", RENAME_WHITEOUT | RENAME_NOREPLACE));
+  SHOW(renameat2(AT_FDCWD, "moved", AT_FDCWD, "file", RENAME_WHITEOUT | RENAME_EXCHANGE));
+  struct statx born;
+  SHOW(statx(AT_FDCWD, "moved", 0, STATX_BTIME, &born));
+  printf("born %d\n", (born.stx_mask & STATX_BTIME) && born.stx_btime.tv_sec > 1700000000);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 1;
   if (strcmp(argv[1], "leases") == 0) leases();
   if (strcmp(argv[1], "notices") == 0) notices();
   if (strcmp(argv[1], "flags") == 0) flags();
+  if (strcmp(argv[1], "newer") == 0) newer();
   return 0;
 }

@@ -47,5 +47,6 @@ describe('what keeps others from a file', { skip: !isRoot && 'compares with what
   });
   test('leases', () => compare([program, 'leases'], [onTmpfs, onOverlay(), onHost()]));
   test('directory notification', () => compare([program, 'notices'], [onTmpfs, onOverlay()]));
+  test('newer calls', () => compare([program, 'newer'], [onTmpfs]));
   test('inode flags', () => compare([program, 'flags'], [onTmpfs, onOverlay()]));
 });

@@ -8,10 +8,15 @@ import { O_ACCMODE, O_PATH, O_RDONLY, SEEK_CUR, SEEK_END, SEEK_SET } from '../..
 import {
   BLKBSZGET,
   BLKFLSBUF,
+  BLKFRAGET,
+  BLKFRASET,
   BLKGETSIZE,
   BLKGETSIZE64,
   BLKPBSZGET,
+  BLKRAGET,
+  BLKRASET,
   BLKROGET,
+  BLKROSET,
   BLKSSZGET,
   LO_FLAGS,
   LO_FLAGS_AUTOCLEAR,
@@ -28,6 +33,7 @@ import {
   LO64_NUMBER,
   LO64_OFFSET,
   LO64_SIZELIMIT,
+  LOOP_CHANGE_FD,
   LOOP_CLR_FD,
   LOOP_CONFIG_INFO,
   LOOP_CONFIG_SIZE,
@@ -39,13 +45,15 @@ import {
   LOOP_GET_STATUS64,
   LOOP_INFO_SIZE,
   LOOP_INFO64_SIZE,
+  LOOP_SET_BLOCK_SIZE,
   LOOP_SET_CAPACITY,
+  LOOP_SET_DIRECT_IO,
   LOOP_SET_FD,
   LOOP_SET_STATUS,
   LOOP_SET_STATUS64,
   SECTOR,
 } from '../../abi/loop.ts';
-import { S_IFBLK, S_IFCHR, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { S_IFBLK, S_IFCHR } from '../../abi/stat.ts';
 import type { Fd, UserAddress } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -53,74 +61,12 @@ import { i32, readBytes, readU64, u8, u32, writeBytes, writeU64 } from '../../pl
 import type { Path } from '../../vfs/dentry.ts';
 import { registerDevice } from '../../vfs/devices.ts';
 import type { Inode } from '../../vfs/inode.ts';
-import { drop, OpenFile, retain } from '../../vfs/open-file.ts';
+import { OpenFile } from '../../vfs/open-file.ts';
+import { BLOCK, isBlockSize, type LoopDevice, loopDevices } from './loop-device.ts';
 
 const MAJOR = 7;
 const MISC_MAJOR = 10;
 const CONTROL_MINOR = 237;
-/** How many devices there are. */
-const LOOP_DEVICES = 8;
-const BLOCK = 4096;
-
-/** One device; it lasts, what it shows comes and goes. */
-class LoopDevice {
-  readonly number: number;
-  backing: OpenFile | null = null;
-  openers = 0;
-  offset = 0;
-  /** Most bytes to show, 0 for all there are. */
-  sizeLimit = 0;
-  flags = 0;
-  name = '';
-  size = 0;
-  /** LOOP_CLR_FD was called by its only opener: nothing goes any more until that one closes it. */
-  leaving = false;
-
-  constructor(number: number) {
-    this.number = number;
-  }
-
-  /** The size that the backing file has now, in whole sectors. */
-  measure(): number {
-    const inode = (this.backing as OpenFile).inode;
-    const r = inode.refresh();
-    if (r < 0) return r;
-    let size = Math.max(0, inode.size - this.offset);
-    if (this.sizeLimit > 0) size = Math.min(size, this.sizeLimit);
-    this.size = size - (size % SECTOR);
-    return 0;
-  }
-
-  attach(file: OpenFile, writable: boolean): number {
-    if (this.backing !== null) return -EBUSY;
-    // A device on a device could be one on itself.
-    if ((file.inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
-    this.backing = retain(file);
-    this.offset = this.sizeLimit = 0;
-    this.flags = writable && file.writable ? 0 : LO_FLAGS_READ_ONLY;
-    this.name = '';
-    return this.measure();
-  }
-
-  /** As Linux does: the device goes when the last opener closes it. */
-  clear(): number {
-    if (this.backing === null || this.leaving) return -ENXIO;
-    this.flags |= LO_FLAGS_AUTOCLEAR;
-    this.leaving = this.openers === 1;
-    return 0;
-  }
-
-  closed(): void {
-    if (--this.openers > 0 || this.backing === null || !(this.flags & LO_FLAGS_AUTOCLEAR)) return;
-    const file = this.backing;
-    this.backing = null;
-    this.leaving = false;
-    this.size = this.flags = 0;
-    drop(file);
-  }
-}
-
-const devices = Array.from({ length: LOOP_DEVICES }, (_, number) => new LoopDevice(number));
 
 class LoopFile extends OpenFile {
   private readonly device: LoopDevice;
@@ -144,7 +90,7 @@ class LoopFile extends OpenFile {
 
   override write(at: number, length: number, offset: number): number {
     const { backing, size } = this.device;
-    if (this.device.flags & LO_FLAGS_READ_ONLY) return -EPERM;
+    if (this.device.readonly) return -EPERM;
     const n = Math.min(length, size - offset);
     if (backing === null || n <= 0) return length === 0 ? 0 : -ENOSPC;
     return backing.write(at, n, offset + this.device.offset);
@@ -181,6 +127,19 @@ class LoopFile extends OpenFile {
         return getOldStatus(task, device, argument);
       case LOOP_GET_STATUS64:
         return getStatus(task, device, argument);
+      case LOOP_CHANGE_FD: {
+        const file = task.files.get(argument as number as Fd);
+        return !file || file.flags & O_PATH ? -EBADF : device.exchange(file);
+      }
+      case LOOP_SET_BLOCK_SIZE:
+        if (!this.changes(task)) return -EPERM;
+        if (device.backing === null) return -ENXIO;
+        if (!isBlockSize(argument)) return -EINVAL;
+        device.blockSize = argument;
+        return 0;
+      case LOOP_SET_DIRECT_IO:
+        if (device.backing === null) return -ENXIO;
+        return argument === 0 ? 0 : -EINVAL; // there is a cache, the host's
       case LOOP_SET_CAPACITY:
         return device.backing === null ? -ENXIO : device.measure();
       default:
@@ -206,11 +165,26 @@ function blockIoctl(task: Task, device: LoopDevice, command: number, argument: U
       return putWord(task, argument, device.size / SECTOR);
     case BLKSSZGET:
     case BLKPBSZGET:
-      return putInt(task, argument, SECTOR);
+      return putInt(task, argument, device.blockSize);
     case BLKBSZGET:
       return putInt(task, argument, BLOCK);
     case BLKROGET:
-      return putInt(task, argument, device.flags & LO_FLAGS_READ_ONLY);
+      return putInt(task, argument, device.readonly ? 1 : 0);
+    case BLKROSET: {
+      if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EACCES;
+      const at = task.memory.in(argument, 4);
+      if (at < 0) return at;
+      device.closedToWrites = u32[at >>> 2] !== 0;
+      return 0;
+    }
+    case BLKRAGET:
+    case BLKFRAGET:
+      return argument === 0 ? -EINVAL : putWord(task, argument, device.readAhead);
+    case BLKRASET:
+    case BLKFRASET:
+      if (!capable(task.credentials, CAP_SYS_ADMIN)) return -EACCES;
+      device.readAhead = argument;
+      return 0;
     case BLKFLSBUF:
       return device.backing?.sync(false) ?? 0;
     default:
@@ -242,11 +216,13 @@ function configure(task: Task, device: LoopDevice, address: UserAddress, writabl
   const at = task.memory.in(address, LOOP_CONFIG_SIZE);
   if (at < 0) return at;
   const blockSize = u32[(at >>> 2) + 1];
-  if (blockSize !== 0 && blockSize !== SECTOR) return -EINVAL;
   const info = at + LOOP_CONFIG_INFO;
   const readonly = (u32[(info + LO64_FLAGS) >>> 2] & LO_FLAGS_READ_ONLY) !== 0;
+  if (blockSize !== 0 && !isBlockSize(blockSize)) return -EINVAL;
   const r = attachDescriptor(task, device, u32[at >>> 2], writable && !readonly);
-  return r < 0 ? r : applyStatus(device, info);
+  if (r < 0) return r;
+  if (blockSize !== 0) device.blockSize = blockSize;
+  return applyStatus(device, info);
 }
 
 function setStatus(task: Task, device: LoopDevice, address: UserAddress): number {
@@ -316,13 +292,13 @@ class LoopControlFile extends OpenFile {
   override ioctl(_task: Task, command: number, argument: UserAddress): number {
     switch (command) {
       case LOOP_CTL_GET_FREE: {
-        const free = devices.find(({ backing }) => backing === null);
+        const free = loopDevices.find(({ backing }) => backing === null);
         return free ? free.number : -ENOSPC;
       }
       case LOOP_CTL_ADD:
-        return devices[argument as number] ? -EBUSY : -ENOSPC;
+        return loopDevices[argument as number] ? -EBUSY : -ENOSPC;
       case LOOP_CTL_REMOVE:
-        return devices[argument as number] ? -EBUSY : -ENODEV;
+        return loopDevices[argument as number] ? -EBUSY : -ENODEV;
       default:
         return -ENOTTY;
     }
@@ -332,10 +308,10 @@ class LoopControlFile extends OpenFile {
 /** Puts the loop devices behind their numbers, once, at boot. */
 export function registerLoopDevices(): void {
   registerDevice(S_IFCHR, MISC_MAJOR, CONTROL_MINOR, (path, inode, flags) => new LoopControlFile(path, inode, flags));
-  for (const device of devices) {
+  for (const device of loopDevices) {
     registerDevice(S_IFBLK, MAJOR, device.number, (path, inode, flags) => {
       if (device.leaving) return -ENXIO;
-      if ((flags & O_ACCMODE) !== O_RDONLY && device.flags & LO_FLAGS_READ_ONLY) return -EACCES;
+      if ((flags & O_ACCMODE) !== O_RDONLY && device.readonly) return -EACCES;
       return new LoopFile(path, inode, flags, device);
     });
   }

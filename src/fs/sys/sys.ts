@@ -1,5 +1,5 @@
 // sysfs(5): what programs look there for: CPUs and how they lie together, the memory node, network interfaces, a few
-// facts of the kernel. The sandbox has no devices of its own, so the rest is empty directories.
+// facts of the kernel. The sandbox has no devices of its own but loop devices, so the rest is empty directories.
 
 import { SYSFS_MAGIC } from '../../abi/stat.ts';
 import { kernel } from '../../kernel/kernel.ts';
@@ -10,6 +10,7 @@ import { cpuWords, listOf, maskOf } from '../proc/cpus.ts';
 import { cpuField, text } from '../proc/system.ts';
 import { descend, FixedDirectory, grow, type Tree } from '../virtual/directory.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
+import { addLoopDevices } from './block.ts';
 import { classEntry, deviceEntry, InterfaceDirectory } from './net.ts';
 
 const KERNEL_MAX_CPU = 8191;
@@ -27,6 +28,9 @@ export class SysSuperblock extends VirtualSuperblock {
     grow(root, sysTree());
     this.addInterfaces(root, classEntry, 'class');
     this.addInterfaces(root, deviceEntry, 'devices', 'virtual');
+    const block = descend(root, 'block');
+    const byNumber = descend(root, 'dev', 'block');
+    if (block instanceof FixedDirectory && byNumber instanceof FixedDirectory) addLoopDevices(block, byNumber);
     this.root = root;
   }
 

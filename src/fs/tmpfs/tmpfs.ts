@@ -238,6 +238,10 @@ export class TmpfsInode extends Inode {
     child.attributes.set(ACL_DEFAULT, bytes);
   }
 
+  override get makesWhiteouts(): boolean {
+    return true;
+  }
+
   override birthTime(): Timestamp {
     return this.born;
   }
