@@ -76,6 +76,11 @@ test('a name stands for what it was resolved to', () => {
   assert.equal(egress.admitQuery(asker, 'udp', RESOLVER, query, pending), true);
   egress.takeAnswer(answer, pending);
   assert.equal(egress.check(asker, 'tcp', to), 0);
+  for (const near of ['\xa9\xfe\xa9\xfe', '\x7f\0\0\x01', '\0\0\0\0']) {
+    egress.admitQuery(asker, 'udp', RESOLVER, query, pending);
+    egress.takeAnswer(dnsAnswer(query, [{ type: 1, data: near }]), pending);
+    assert.equal(egress.check(asker, 'tcp', { host: near, port: 80 }), -1, 'no name leads here');
+  }
   assert.equal(egress.admitQuery(asker, 'udp', RESOLVER, dnsQuery(2, 'good.test'), pending), false);
   assert.equal(egress.admitQuery(asker, 'udp', RESOLVER, dnsQuery(2, 'secret.evil.test'), pending), false);
   assert.match(

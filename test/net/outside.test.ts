@@ -107,4 +107,39 @@ print(s.accept()[1][0], s.getsockname())
     await once(child, 'close');
     assert.deepEqual(text.trimEnd().split('\n'), ['127.0.0.1', "127.0.0.1 ('127.0.0.99', 1013)"]);
   });
+
+  test('two sandboxes in one namespace, as the containers of a pod', async () => {
+    const program = `
+import socket, sys, time
+if sys.argv[1] == "serve":
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("0.0.0.0", 8500))
+    s.listen()
+    print("ready", flush=True)
+    for i in range(2):
+        half = s.accept()[0]
+        half.sendall(b"hello")
+        half.close()
+else:
+    for host in "127.0.0.1", sys.argv[2]:
+        print(socket.create_connection((host, 8500), 5).recv(5))
+    try:
+        socket.create_connection(("127.0.0.1", 8501))
+    except OSError as error:
+        print(error.errno)
+`;
+    const start = (...args: string[]): ChildProcess =>
+      spawn(CLOISTER, ['do', '--network', veth.path, '--', 'python3', '-c', program, ...args], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+    const serving = start('serve');
+    if (serving.stdout) await once(serving.stdout, 'data');
+    const client = start('ask', veth.inside);
+    let text = '';
+    client.stdout?.setEncoding('utf8').on('data', (part: string) => (text += part));
+    await once(client, 'close');
+    serving.kill('SIGKILL');
+    assert.deepEqual(text.trimEnd().split('\n'), ["b'hello'", "b'hello'", '111']);
+  });
 });

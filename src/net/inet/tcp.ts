@@ -196,7 +196,9 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     if (this.state !== CLOSED) return -EISCONN;
     const target = this.route(to);
     if (typeof target === 'number') return target;
-    if (this.outside?.reaches(target)) return this.connectOutside(task, target);
+    if (this.outside && (this.outside.reaches(target) || this.isElsewhere(target))) {
+      return this.connectOutside(task, target);
+    }
     this.closeOuter();
     const source = this.sourceFor(target);
     const failed = this.localPort === 0 ? this.bindTo(source, 0) : 0;
@@ -218,7 +220,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   private connectOutside(task: Task, to: Endpoint): number {
     const { outside } = this;
     const begins = this.state !== OUTSIDE || !task.resumed;
-    const refused = begins && outside ? outside.check(task, 'tcp', to) : 0;
+    const refused = begins && outside?.reaches(to) ? outside.check(task, 'tcp', to) : 0;
     if (refused < 0) return refused;
     const outer = this.openForSending();
     if (typeof outer === 'number') return outer;
@@ -290,8 +292,7 @@ export class TcpSocket extends InetSocket implements TimerTarget {
 
   /** Finds the listener and makes the other half of the connection. 0, -EAGAIN (it has no room) or -ECONNREFUSED. */
   private reach(target: Endpoint): number {
-    const accepts = (socket: InetSocket): number => Number(socket.listening);
-    const listener = this.table.find(target.host, target.port, accepts) as TcpSocket | null;
+    const listener = this.listenerAt(target);
     if (!listener) {
       this.fail(ECONNREFUSED);
       this.error = 0;
@@ -305,6 +306,19 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     }
     listener.admit(this, target);
     return 0;
+  }
+
+  private listenerAt({ host, port }: Endpoint): TcpSocket | null {
+    const accepts = (socket: InetSocket): number => Number(socket.listening);
+    return this.table.find(host, port, accepts) as TcpSocket | null;
+  }
+
+  /**
+   * Whether an address of the own machine is to be looked for in the namespace, since nobody listens inside: other
+   * containers of a pod are there, and what a client has put before them.
+   */
+  private isElsewhere(target: Endpoint): boolean {
+    return !this.bound && this.listenerAt(target) === null;
   }
 
   private admit(client: TcpSocket, target: Endpoint): void {

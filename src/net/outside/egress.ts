@@ -102,6 +102,8 @@ export class Egress {
 
   private remember(address: string, name: string, seconds: number): void {
     const host = address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address;
+    // No name of the world leads there, or it is up to no good.
+    if (NEAR.some(({ network, bits }) => contains(network, bits, host))) return;
     const until = monotonicNow() + Math.min(Math.max(seconds, SHORTEST_MEMORY), LONGEST_MEMORY) * SECOND;
     const names = this.known.get(host) ?? new Map<string, number>();
     // Anew at the end: who was resolved longest ago is forgotten first.
@@ -151,6 +153,15 @@ const MAPPED = `${'\0'.repeat(10)}\xff\xff`;
 function hasNames({ rules }: EgressSpec): boolean {
   return rules.some(({ names }) => names !== null && names.length > 0);
 }
+
+/** Loopback, link-local (and there, where clouds hand out credentials), and the machine itself. */
+const NEAR = [
+  { network: '\0\0\0\0', bits: 8 },
+  { network: '\x7f\0\0\0', bits: 8 },
+  { network: '\xa9\xfe\0\0', bits: 16 },
+  { network: '\0'.repeat(16), bits: 120 },
+  { network: `\xfe\x80${'\0'.repeat(14)}`, bits: 10 },
+];
 
 function keyOf({ id, name }: Pick<Query, 'id' | 'name'>): string {
   return `${id} ${name}`;
