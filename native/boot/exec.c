@@ -1,6 +1,6 @@
-// One more program in a running sandbox. This process takes the request and its own standard streams to the sentry,
-// and stands for the program from then on: it forwards signals, and exits as the program does. If it is killed, the
-// sentry sees its connection closed and kills the program.
+// One more program in a running sandbox, or one more container of a pod, whose files come along. This process takes the
+// request and its own standard streams to the sentry, and stands for the program from then on: it forwards signals, and
+// exits as the program does. If it is killed, the sentry sees its connection closed and kills the program.
 #include "boot.h"
 
 #include <poll.h>
@@ -25,11 +25,15 @@ static void send_descriptors(int connection, const int *fds, int count, const ch
   if (sendmsg(connection, &message, MSG_NOSIGNAL) != 1) die(NULL, "cannot reach the sandbox");
 }
 
-static void send_request(const struct options *options, int connection) {
+static void send_request(const struct options *options, const struct state *trees, int connection) {
   int fds[MAX_PASSED], count = 0;
   for (int fd = 0; fd < 3; fd++) {
     int twin = double_stream(fd);
     fds[count++] = twin < 0 ? fd : twin;
+  }
+  if (options->rootfs) {
+    fds[count++] = trees->rootfs_tree;
+    for (int i = 0; i < options->binds && count < MAX_PASSED; i++) fds[count++] = options->bind[i].tree;
   }
   for (int i = 0; i < options->passed_count && count < MAX_PASSED; i++) fds[count++] = options->passed[i].fd;
   char text[16384];
@@ -54,7 +58,7 @@ static void obey(const struct options *options, char *line) {
     _exit(status);
   } else if (sscanf(line, "error %d %n", &status, &skip) == 1) {
     say("%s", line + skip);
-    _exit(CANNOT_EXEC);
+    _exit(options->rootfs ? status : CANNOT_EXEC); // a container's maker wants to know
   }
 }
 
@@ -74,9 +78,14 @@ static void listen_to(const struct options *options, int connection) {
 }
 
 void stand_for_program(struct options *options) {
+  struct state trees = {0};
+  if (options->rootfs) {
+    if (!can_mount()) die("containers of a pod need root.", "cannot take the container's files");
+    take_trees(options, &trees);
+  }
   int connection = connect_control(options->control_directory);
   join_cgroups(options, 0);
-  send_request(options, connection);
+  send_request(options, &trees, connection);
   sigset_t forwarded = forwarded_signals();
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");

@@ -1,23 +1,46 @@
 // What is asked over a container's control socket: one line of JSON each. The outside (oci) and native/boot write them,
 // the sentry reads them. Byte strings as in spec.ts.
 
-import type { LimitsSpec, ProcessSpec } from './spec.ts';
+import type { LimitsSpec, ProcessSpec, SandboxSpec } from './spec.ts';
 
 export type ControlRequest =
-  /** Execute the container's program. */
-  | { readonly verb: 'start' }
+  /** Execute the container's program. `container`: here and below, one that joined the sandbox. */
+  | { readonly verb: 'start'; readonly container?: string | undefined }
   /** A signal to the first process, or to all. On the connection of an exec: to that program. */
-  | { readonly verb: 'signal'; readonly signal: number; readonly all?: boolean }
+  | {
+      readonly verb: 'signal';
+      readonly signal: number;
+      readonly all?: boolean;
+      readonly container?: string | undefined;
+    }
   /** Its limits have changed; those that are named. */
   | { readonly verb: 'limit'; readonly limits: Partial<LimitsSpec> }
   /** List the processes. */
-  | { readonly verb: 'ps' }
+  | { readonly verb: 'ps'; readonly container?: string | undefined }
   /**
    * Execute one more program. With its first byte come the standard streams and a descriptor for each number in
    * `passed`. Answered by lines of text: "started" and "exit STATUS", or "error STATUS TEXT". Also before the
    * container's own program.
    */
-  | { readonly verb: 'exec'; readonly process: ProcessSpec; readonly passed: readonly number[] };
+  | {
+      readonly verb: 'exec';
+      readonly process: ProcessSpec;
+      readonly passed: readonly number[];
+      readonly container?: string | undefined;
+    }
+  /**
+   * Another container of a pod, in this sandbox. As with exec; between the standard streams and what is passed on come
+   * its root file system and a descriptor for each of `binds`. "started" means that it is there, waiting for its start.
+   */
+  | {
+      readonly verb: 'container';
+      readonly id: string;
+      readonly spec: SandboxSpec;
+      readonly binds: readonly { readonly name: string; readonly isDirectory: boolean }[];
+      readonly passed: readonly number[];
+      /** It sees no processes but its own. */
+      readonly ownPids: boolean;
+    };
 
 /** Except to exec, the answer is one line of JSON. */
 export type ControlAnswer =

@@ -50,6 +50,8 @@ export interface ConversionOptions {
   readonly egress: readonly string[];
   /** Is told what the container will have to do without. */
   readonly warn: (message: string) => void;
+  /** It joins the sandbox of its pod: what that has by path is shared. */
+  readonly joins: boolean;
 }
 
 /** The sandbox a validated configuration describes. Throws a LaunchError that names the field at fault. */
@@ -58,7 +60,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   if (root === undefined) throw new LaunchError('config.json: root: required');
   if (process === undefined) throw new LaunchError('config.json: process: required');
   const linux = config.linux ?? {};
-  refuseUnsupported(linux);
+  refuseUnsupported(linux, options.joins);
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], options);
@@ -121,6 +123,9 @@ function annotatedEgress({ annotations = {} }: OciConfig): EgressSpec[] {
   return parseEgress([annotation]);
 }
 
+/** A pod's containers have these of their sandbox. */
+const SHARED_IN_PODS = new Set(['pid', 'ipc', 'uts', 'user', 'cgroup']);
+
 function refuse(field: string, reason: string): never {
   throw new LaunchError(`config.json: ${field}: ${reason}`);
 }
@@ -147,14 +152,15 @@ function offsetOf({ timeOffsets }: OciLinux, clock: 'monotonic' | 'boottime'): n
   return secs * 1e9 + nanosecs;
 }
 
-function refuseUnsupported(linux: OciLinux): void {
+function refuseUnsupported(linux: OciLinux, joins: boolean): void {
   const seen = new Set<string>();
   for (const [index, { type, path }] of (linux.namespaces ?? []).entries()) {
     const field = `linux.namespaces[${index}]`;
     if (seen.has(type)) refuse(`${field}.type`, `${type} is named twice`);
     seen.add(type);
     const joined = path !== undefined && path !== '';
-    if (joined && type !== 'network') refuse(`${field}.path`, `joining a ${type} namespace is not supported`);
+    if (joined && type !== 'network' && !(joins && SHARED_IN_PODS.has(type)))
+      refuse(`${field}.path`, `joining a ${type} namespace is not supported`);
   }
   if (Object.keys(linux.netDevices ?? {}).length > 0) refuse('linux.netDevices', 'moving devices is not supported');
   if (linux.timeOffsets !== undefined && !seen.has('time')) refuse('linux.timeOffsets', 'needs a time namespace');

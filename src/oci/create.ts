@@ -19,6 +19,7 @@ import { hasEarlyHooks, runEarlyHooks } from './hooks.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
+import { controlDirectory, joinRequest, sandboxToJoin, warnOfPod } from './pod.ts';
 import {
   type ContainerState,
   checkId,
@@ -30,7 +31,7 @@ import {
   saveState,
 } from './state.ts';
 
-export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' | 'warn'> {
+export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' | 'warn' | 'joins'> {
   /** Directory of all containers' states. */
   readonly root: string;
   readonly id: string;
@@ -58,8 +59,10 @@ export function prepare(options: CreateOptions): Prepared {
   checkId(options.id);
   const bundle = posix.resolve(options.directory, options.bundle);
   const config = parseConfig(readConfig(bundle));
-  const sandbox = sandboxOfConfig(config, { ...options, bundle });
   const { hooks = {}, annotations = {}, linux } = config;
+  const pod = sandboxToJoin(options.root, annotations);
+  const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: pod !== null });
+  if (pod !== null) warnOfPod(linux ?? {}, options.warn);
   const cgroups = needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
   return {
     config,
@@ -78,6 +81,7 @@ export function prepare(options: CreateOptions): Prepared {
       cgroups,
       hooks,
       process: sandbox.spec.process,
+      ...(pod !== null && { sandbox: pod.id }),
     },
   };
 }
@@ -147,7 +151,8 @@ export async function createContainer(
   try {
     writeFileSync(createdMark(options.root, options.id), '');
     limit(prepared);
-    const launcher = startLauncher(dist, prepared, options, directory, inForeground);
+    const start = state.sandbox === undefined ? startLauncher : startJoining;
+    const launcher = start(dist, prepared, options, directory, inForeground);
     try {
       return { state: await complete(dist, launcher, state, options, directory), launcher };
     } catch (error) {
@@ -181,16 +186,19 @@ async function complete(
   sync.setEncoding('utf8');
   const pid = launcher.pid as number;
   const complete = { ...state, pid, startTime: processStartTime(pid) };
-  if (hasEarlyHooks(state)) {
+  if (hasEarlyHooks(state) && state.sandbox === undefined) {
     await waitForLine(launcher, sync, 'namespaces');
     saveState(directory, { ...complete, creating: true });
     runEarlyHooks(dist, root, complete);
     sync.write('go\n');
   }
   await waitForLine(launcher, sync, 'created');
+  if (hasEarlyHooks(state) && state.sandbox !== undefined) runEarlyHooks(dist, root, complete);
   saveState(directory, complete);
   if (pidFile !== null) writeFileSync(pathOf(pidFile), String(pid));
   await new Promise<void>((resolve) => sync.end('ok\n', resolve));
+  sync.unref(); // a container of a pod keeps its end
+
   return complete;
 }
 
@@ -205,6 +213,24 @@ async function waitForLine(launcher: ChildProcess, sync: Socket, line: string): 
   const [status, signal] = (await failed) as [number | null, string | null];
   const reason = text.trim().replace(/^cloister: /gm, '') || `the sandbox ended at its start (${signal ?? status})`;
   throw new LaunchError(reason, status === 126 || status === 127 ? status : null);
+}
+
+/** A container of a pod: what stands for it is no launcher, but takes it into the sandbox that is there. */
+function startJoining(
+  dist: string,
+  { config, sandbox, state }: Prepared,
+  options: CreateOptions,
+  directory: string,
+  inForeground: boolean,
+): ChildProcess {
+  const passed = passedDescriptors(options);
+  const { file, args } = joinRequest(dist, sandbox, withListenVariables(sandbox.spec), config.linux ?? {}, passed);
+  args.push('--sync-fd=3', '--spec-fd=4', '--log-fd=5', `--control-directory=${controlDirectory(options.root, state)}`);
+  if (!inForeground) args.push('--new-session');
+  for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);
+  if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);
+  for (const [index, fd] of passed.entries()) args.push(`--pass-fd=${fd}:${6 + index}`);
+  return spawnBoot(dist, args, file, directory, passed);
 }
 
 /** The sockets of a service manager, and what the caller wants to be passed on beside them. */
@@ -234,6 +260,17 @@ function startLauncher(
   if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);
   for (const [index, fd] of passed.entries()) args.push(`--pass-fd=${fd}:${6 + index}`);
   const specFd = writeSpec(dist, withListenVariables(spec));
+  return spawnBoot(dist, args, specFd, directory, passed);
+}
+
+/** Descriptors 3 to 5 are the line to us, the request or spec, and the log. */
+function spawnBoot(
+  dist: string,
+  args: readonly string[],
+  specFd: number,
+  directory: string,
+  passed: readonly number[],
+): ChildProcess {
   const logFd = openSync(join(directory, 'sandbox.log'), 'a', 0o600);
   const launcher = spawn(join(dist, 'boot'), args, {
     stdio: [0, 1, 2, 'pipe', specFd, logFd, ...passed],

@@ -17,8 +17,9 @@ import { convertProcess } from './convert.ts';
 import { anonymousFile, keepOpen } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { openDescriptors } from './passed.ts';
+import { containerName, controlDirectory } from './pod.ts';
 import { convertAffinity } from './scheduling.ts';
-import { type ContainerState, requireState, stateDirectory, statusOf } from './state.ts';
+import { type ContainerState, requireState, statusOf } from './state.ts';
 
 export interface ExecOptions {
   readonly root: string;
@@ -56,10 +57,10 @@ export async function execInContainer(dist: string, options: ExecOptions): Promi
     throw new LaunchError('cannot use console socket if the process has no terminal');
   }
   const passed = openDescriptors(options.preserveFds);
-  const request: ControlRequest = { verb: 'exec', process, passed };
+  const request: ControlRequest = { verb: 'exec', process, passed, container: containerName(state) };
   // A request is bytes, as its strings are.
   const spec = anonymousFile(dist, 'exec-request', Buffer.from(`${JSON.stringify(request)}\n`, 'latin1'));
-  const args = ['--exec', `--control-directory=${stateDirectory(options.root, options.id)}`];
+  const args = ['--exec', `--control-directory=${controlDirectory(options.root, state)}`];
   for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);
   if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);
   if (options.detach) await spawnProxy(dist, args, spec, passed, options.pidFile);

@@ -9,8 +9,9 @@ import type { ControlRequest } from '../base/control.ts';
 import { bytesOfText } from './bytes.ts';
 import { anonymousFile } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
+import { containerName, controlDirectory } from './pod.ts';
 import type { ContainerState, Hook, HookName } from './state.ts';
-import { publicState, stateDirectory } from './state.ts';
+import { publicState } from './state.ts';
 
 const MAX_OUTPUT = 1 << 20;
 
@@ -64,9 +65,9 @@ export function runInnerHooks(dist: string, root: string, state: ContainerState)
   for (const [index, hook] of (state.hooks.startContainer ?? []).entries()) {
     const args = [hook.path, ...(hook.args ?? []).slice(1)].map(bytesOfText);
     const process = { ...state.process, args, env: (hook.env ?? []).map(bytesOfText), cwd: '/', terminal: false };
-    const request: ControlRequest = { verb: 'exec', process, passed: [] };
+    const request: ControlRequest = { verb: 'exec', process, passed: [], container: containerName(state) };
     const spec = anonymousFile(dist, 'hook-request', Buffer.from(`${JSON.stringify(request)}\n`, 'latin1'));
-    const launcher = ['--exec', `--control-directory=${stateDirectory(root, state.id)}`, '--spec-fd=3'];
+    const launcher = ['--exec', `--control-directory=${controlDirectory(root, state)}`, '--spec-fd=3'];
     const result = spawnSync(join(dist, 'boot'), launcher, {
       ...optionsFor(hook, input),
       stdio: ['pipe', 'pipe', 'pipe', spec],

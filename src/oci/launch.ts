@@ -85,19 +85,25 @@ export function launch(dist: string, sandbox: Sandbox, more: readonly string[] =
   throw new Error(`${boot} could not be run`);
 }
 
-/** The launcher's command line, without its own name and what is opened for it. */
-export function bootArguments(dist: string, sandbox: Sandbox): string[] {
-  const runtime = JSON.parse(readFileSync(join(dist, 'runtime.json'), 'utf8')) as Runtime;
-  const { spec, identity } = sandbox;
+/** The launcher's options for the container's files. */
+export function rootArguments({ spec, binds }: Pick<Sandbox, 'spec' | 'binds'>): string[] {
   const readonlyTree = spec.root.readonly || spec.root.overlay !== 'none';
   const args = [`--rootfs=${bootArgument(spec.root.path)}`, `--rootfs-ro=${readonlyTree ? 1 : 0}`];
-  for (const bind of sandbox.binds) {
+  for (const bind of binds) {
     args.push(`--bind=${bind.name}:${bootArgument(bind.source)}${bind.readonly ? ':ro' : ''}`);
   }
   for (const { source, destination } of spec.mounts) {
     if (source !== null) args.push(`--bind-destination=${source}:${bootArgument(destination)}`);
   }
-  args.push(...mountPoints(sandbox));
+  args.push(...mountPoints(spec, binds));
+  return args;
+}
+
+/** The launcher's command line, without its own name and what is opened for it. */
+export function bootArguments(dist: string, sandbox: Sandbox): string[] {
+  const runtime = JSON.parse(readFileSync(join(dist, 'runtime.json'), 'utf8')) as Runtime;
+  const { spec, identity } = sandbox;
+  const args = rootArguments(sandbox);
   args.push(`--runtime=${runtime.node}:/node`);
   for (const library of runtime.libraries) args.push(`--runtime=${library}`);
   for (const file of ['sentry.blob', 'cloister.node']) args.push(`--runtime=${join(dist, file)}:/${file}`);
@@ -115,7 +121,7 @@ export function bootArguments(dist: string, sandbox: Sandbox): string[] {
 }
 
 /** In a read-only root the launcher makes what will be mounted on; what lies on another mount is not the root's. */
-function mountPoints({ spec, binds }: Sandbox): string[] {
+function mountPoints(spec: SandboxSpec, binds: readonly Bind[]): string[] {
   if (!spec.root.readonly || spec.root.overlay !== 'none') return [];
   return spec.mounts.flatMap(({ destination, source }, index) => {
     const above = spec.mounts.slice(0, index).some((mount) => destination.startsWith(`${mount.destination}/`));

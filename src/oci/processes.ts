@@ -8,7 +8,8 @@ import { textOfBytes } from './bytes.ts';
 import { setFrozen } from './cgroups.ts';
 import { ask } from './control.ts';
 import { LaunchError } from './launch-error.ts';
-import { type ContainerState, isAlive, stateDirectory, statusOf } from './state.ts';
+import { containerName, controlDirectory } from './pod.ts';
+import { type ContainerState, isAlive, requireState, statusOf } from './state.ts';
 
 /** A signal by number, or by name with or without SIG. */
 export function parseSignal(text: string): number {
@@ -42,7 +43,8 @@ export async function signalContainer(
     if (paused && signal === constants.signals.SIGKILL) setFrozen(state.cgroups, false);
     return;
   }
-  if (signal !== 0) await ask(stateDirectory(root, state.id), { verb: 'signal', signal, all });
+  if (signal !== 0)
+    await ask(controlDirectory(root, state), { verb: 'signal', signal, all, container: containerName(state) });
 }
 
 export interface HostProcess extends ProcessEntry {
@@ -53,8 +55,12 @@ export interface HostProcess extends ProcessEntry {
 /** The container's processes. */
 export async function containerProcesses(root: string, state: ContainerState): Promise<HostProcess[]> {
   if (!isAlive(state)) throw new LaunchError('container not running');
-  const { processes = [] } = await ask(stateDirectory(root, state.id), { verb: 'ps' });
-  const own = sandboxPids(state.pid);
+  const { processes = [] } = await ask(controlDirectory(root, state), {
+    verb: 'ps',
+    container: containerName(state),
+  });
+  const launcher = state.sandbox === undefined ? state : requireState(root, state.sandbox);
+  const own = sandboxPids(launcher.pid);
   return processes.flatMap((entry) => {
     const ownPid = own.get(entry.hostPid);
     return ownPid === undefined ? [] : [{ ...entry, ownPid }];

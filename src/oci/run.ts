@@ -32,7 +32,11 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
   const prepared = prepare(options);
   const { sandbox, state } = prepared;
   const { root, id } = options;
-  if (Object.values(state.hooks).some((list) => list !== undefined && list.length > 0) || options.keep) {
+  if (
+    Object.values(state.hooks).some((list) => list !== undefined && list.length > 0) ||
+    options.keep ||
+    state.sandbox !== undefined
+  ) {
     return stay(dist, options);
   }
   claim(prepared, options, dist);

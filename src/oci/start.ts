@@ -3,7 +3,8 @@
 import { rmSync } from 'node:fs';
 import { ask } from './control.ts';
 import { LaunchError } from './launch-error.ts';
-import { createdMark, requireState, stateDirectory, statusOf } from './state.ts';
+import { containerName, controlDirectory } from './pod.ts';
+import { createdMark, requireState, statusOf } from './state.ts';
 
 /** Throws a LaunchError when it has been started already, or its program cannot be executed. */
 export async function startContainer(
@@ -21,7 +22,7 @@ export async function startContainer(
     const { runInnerHooks } = await import('./hooks.ts');
     runInnerHooks(dist, root, state);
   }
-  await ask(stateDirectory(root, id), { verb: 'start' });
+  await ask(controlDirectory(root, state), { verb: 'start', container: containerName(state) });
   rmSync(createdMark(root, id), { force: true });
   if (state.hooks.poststart === undefined) return;
   const { runLateHooks } = await import('./hooks.ts');

@@ -11,6 +11,6 @@ import { type ContainerState, stateDirectory, statusOf } from './state.ts';
  */
 export async function updateContainer(root: string, state: ContainerState, resources: Resources): Promise<void> {
   applyResources(state.cgroups, resources);
-  if (statusOf(root, state) === 'paused') return;
+  if (statusOf(root, state) === 'paused' || state.sandbox !== undefined) return;
   await ask(stateDirectory(root, state.id), { verb: 'limit', limits: convertResources(resources) });
 }

@@ -4,10 +4,11 @@
 
 import { O_CLOEXEC, O_NONBLOCK } from '../abi/fcntl.ts';
 import { POLLIN } from '../abi/poll.ts';
-import { SI_USER, SIGCHLD, SIGCONT, SIGURG, SIGWINCH } from '../abi/signal.ts';
+import { SI_USER, SIGCHLD, SIGCONT, SIGKILL, SIGURG, SIGWINCH } from '../abi/signal.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { ControlRequest, ProcessEntry } from '../base/control.ts';
 import { host } from '../host/calls.ts';
+import { killGroup } from '../kernel/exit.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToGroup } from '../kernel/signals.ts';
@@ -18,6 +19,7 @@ import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
 import { endSandbox } from './end.ts';
 import { type ExecutedProgram, startProgram } from './exec.ts';
 import type { Mounts } from './mounts.ts';
+import { joinPod, podContainers } from './pod.ts';
 import { StartError } from './start-error.ts';
 
 const CHUNK = 1 << 16;
@@ -35,9 +37,12 @@ export function awaitStart(start: () => void): void {
 /** Before its start a container that a signal would end just ends. True when there is nothing to send it to. */
 export function endedBeforeStart(signo: number): boolean {
   if (!startHook) return false;
-  const harmless = isStopSignal(signo) || [SIGCHLD, SIGCONT, SIGURG, SIGWINCH].includes(signo);
-  if (!harmless) endSandbox(128 + signo);
+  if (!isHarmless(signo)) endSandbox(128 + signo);
   return true;
+}
+
+function isHarmless(signo: number): boolean {
+  return isStopSignal(signo) || [SIGCHLD, SIGCONT, SIGURG, SIGWINCH].includes(signo);
 }
 
 /** Serves a listening socket. */
@@ -92,22 +97,25 @@ class Connection {
   private serve(request: ControlRequest): void {
     switch (request.verb) {
       case 'start':
-        return this.start();
+        return this.start(request.container);
       case 'signal':
         if (this.program) return sendToProgram(this.program, request.signal);
         this.reply('{"ok":true}'); // before it, because it may be the end
-        return sendToAll(request.signal, request.all ?? false);
+        return sendToAll(request.signal, request.all ?? false, request.container);
       case 'ps':
-        return this.reply(JSON.stringify({ ok: true, processes: [...kernel.groups.values()].flatMap(processEntry) }));
+        return this.listProcesses(request.container);
       case 'limit':
         kernel.limits = { ...kernel.limits, ...request.limits };
         return this.reply('{"ok":true}');
       case 'exec':
         return this.exec(request);
+      case 'container':
+        return this.join(request);
     }
   }
 
-  private start(): void {
+  private start(container: string | undefined): void {
+    if (container !== undefined) return this.startContainer(container);
     const start = startHook;
     if (!start) return this.reply('{"error":"the container has been started already"}');
     startHook = null;
@@ -121,14 +129,53 @@ class Connection {
     }
   }
 
+  private startContainer(id: string): void {
+    const container = podContainers.get(id);
+    try {
+      if (!container) throw new StartError('the container is not there', 1);
+      container.start();
+      this.reply('{"ok":true}');
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      this.reply(JSON.stringify({ error: error.message }));
+      if (container?.task.group) killGroup(container.task.group, SIGKILL, null);
+    }
+  }
+
+  private listProcesses(id: string | undefined): void {
+    const groups = id === undefined ? ownGroups() : groupsOf(id);
+    this.reply(JSON.stringify({ ok: true, processes: groups.flatMap(processEntry) }));
+  }
+
+  private join(request: Extract<ControlRequest, { verb: 'container' }>): void {
+    const descriptors = this.descriptors.splice(0);
+    try {
+      const expected = 4 + request.binds.length + request.passed.length;
+      if (descriptors.length !== expected) throw new StartError('descriptors are missing', 1);
+      this.program = joinPod(request, descriptors, (status) => {
+        this.program = null;
+        this.reply(`exit ${status}`);
+      });
+      this.reply('started');
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      for (const fd of descriptors) host.close(fd);
+      this.reply(`error ${error.status} ${error.message}`);
+    }
+  }
+
   private exec(request: Extract<ControlRequest, { verb: 'exec' }>): void {
     const descriptors = this.descriptors.splice(0);
     try {
       if (descriptors.length !== 3 + request.passed.length) throw new StartError('descriptors are missing', 1);
-      this.program = startProgram(request.process, descriptors, request.passed, this.mounts, (status) => {
+      const container = request.container === undefined ? null : podContainers.get(request.container);
+      if (container === undefined) throw new StartError('the container is not there', 1);
+      const { mounts, namespaces } = container ?? { mounts: this.mounts, namespaces: undefined };
+      const onEnd = (status: number): void => {
         this.program = null;
         this.reply(`exit ${status}`);
-      });
+      };
+      this.program = startProgram(request.process, descriptors, request.passed, mounts, onEnd, namespaces);
       this.reply('started');
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
@@ -164,11 +211,34 @@ function sendToProgram({ group, terminal }: ExecutedProgram, signo: number): voi
   else sendSignalToGroup(group, signalInfo(signo, SI_USER));
 }
 
-function sendToAll(signo: number, all: boolean): void {
+function sendToAll(signo: number, all: boolean, container: string | undefined): void {
+  if (container !== undefined) return sendToContainer(container, signo, all);
   if (endedBeforeStart(signo)) return;
-  for (const group of all ? [...kernel.groups.values()] : [kernel.init]) {
+  for (const group of all ? ownGroups() : [kernel.init]) {
     if (group && group.status < 0) sendSignalToGroup(group, signalInfo(signo, SI_USER));
   }
+}
+
+/** One that was not started ends by any signal that would end a program. */
+function sendToContainer(id: string, signo: number, all: boolean): void {
+  const container = podContainers.get(id);
+  if (!container) return;
+  const { group } = container.task;
+  if (!container.started && !isHarmless(signo)) return killGroup(group, signo, null);
+  for (const one of all ? groupsOf(id) : [group]) {
+    if (one.status < 0) sendSignalToGroup(one, signalInfo(signo, SI_USER));
+  }
+}
+
+function groupsOf(id: string): ThreadGroup[] {
+  const container = podContainers.get(id);
+  return container ? [...kernel.groups.values()].filter((group) => container.owns(group)) : [];
+}
+
+/** Of the sandbox's own container: what no other owns. */
+function ownGroups(): ThreadGroup[] {
+  const others = [...podContainers.values()];
+  return [...kernel.groups.values()].filter((group) => !others.some((container) => container.owns(group)));
 }
 
 function processEntry(group: ThreadGroup): ProcessEntry[] {

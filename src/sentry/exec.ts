@@ -9,6 +9,7 @@ import { host } from '../host/calls.ts';
 import { complete } from '../kernel/answer.ts';
 import { abandonTask, killGroup } from '../kernel/exit.ts';
 import { groupExitHooks } from '../kernel/exit-hooks.ts';
+import type { NamespaceSet } from '../kernel/namespaces.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
 import { giveToSession } from './console.ts';
 import { exitStatus } from './end.ts';
@@ -65,8 +66,9 @@ export function startProgram(
   passed: readonly number[],
   mounts: Mounts,
   onEnd: (status: number) => void,
+  namespaces?: NamespaceSet,
 ): ExecutedProgram {
-  const task = makeProcess(process, mounts.root);
+  const task = makeProcess(process, mounts.root, namespaces);
   try {
     settle(task, process);
     const terminal = process.terminal ? makeTerminal(task, process, descriptors, mounts) : null;
@@ -86,7 +88,12 @@ export function startProgram(
   }
 }
 
-function makeTerminal(task: Task, process: ProcessSpec, descriptors: readonly HostFd[], mounts: Mounts): HostConsole {
+export function makeTerminal(
+  task: Task,
+  process: ProcessSpec,
+  descriptors: readonly HostFd[],
+  mounts: Mounts,
+): HostConsole {
   if (!mounts.devpts) throw new StartError('a terminal needs a devpts mount in the container', 1);
   const [input, output] = descriptors;
   const made = createTerminal(mounts.devpts, input, output);
@@ -95,7 +102,7 @@ function makeTerminal(task: Task, process: ProcessSpec, descriptors: readonly Ho
   return made;
 }
 
-function openTerminal(task: Task, fd: number, terminal: HostConsole): void {
+export function openTerminal(task: Task, fd: number, terminal: HostConsole): void {
   const file = openConsole(task, terminal);
   if (typeof file !== 'number') task.files.replace(fd as Fd, file, false);
 }

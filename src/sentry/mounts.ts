@@ -49,6 +49,9 @@ const FLAG_NAMES: Readonly<Record<string, number>> = {
   strictatime: MS_STRICTATIME,
 };
 
+/** The launcher's trees that file systems are made of. */
+export type Trees = Pick<SentryArguments, 'rootfs' | 'binds' | 'listen'>;
+
 /** What the mounts leave behind for the streams: the first devpts, where a console gets its pts. */
 export interface Mounts {
   namespace: MountNamespace;
@@ -57,24 +60,24 @@ export interface Mounts {
 }
 
 /** The root filesystem alone. Throws with a message when it cannot be opened. */
-export function mountRoot(args: SentryArguments, spec: SandboxSpec): Mounts {
-  const superblock = openRoot(args, spec.root);
+export function mountRoot(trees: Trees, spec: SandboxSpec): Mounts {
+  const superblock = openRoot(trees, spec.root);
   const namespace = new MountNamespace(superblock, spec.root.readonly ? MS_RDONLY : 0);
   return { namespace, root: namespace.root.root.on(namespace.root), devpts: null };
 }
 
 /** Everything else. `task` walks the tree; it must have root's rights. */
-export function mountAll(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task: Task): void {
-  for (const mount of spec.mounts) mountOne(args, spec, mounts, task, mount);
+export function mountAll(trees: Trees, spec: SandboxSpec, mounts: Mounts, task: Task): void {
+  for (const mount of spec.mounts) mountOne(trees, spec, mounts, task, mount);
   for (const path of spec.readonlyPaths) remountReadonly(mounts, task, path);
   for (const path of spec.maskedPaths) mask(mounts, task, path);
 }
 
-function openRoot(args: SentryArguments, root: RootSpec): Superblock {
+function openRoot(trees: Trees, root: RootSpec): Superblock {
   const overlaid = root.overlay !== 'none';
   // Clients copy files into the root of a container (podman cp); no one else's root changes under us.
-  const exclusive = args.listen < 0;
-  const lower = openTree({ fd: args.rootfs, isDirectory: true }, exclusive, overlaid || root.readonly, root.path);
+  const exclusive = trees.listen < 0;
+  const lower = openTree({ fd: trees.rootfs, isDirectory: true }, exclusive, overlaid || root.readonly, root.path);
   if (root.overlay === 'none') return lower;
   if (root.overlay === 'memory') {
     const { mode, uid, gid } = lower.root;
@@ -87,7 +90,7 @@ function openRoot(args: SentryArguments, root: RootSpec): Superblock {
     });
     return new OverlaySuperblock(lower, upper, false);
   }
-  const bound = args.binds.get(root.overlay.upper);
+  const bound = trees.binds.get(root.overlay.upper);
   if (!bound) throw new Error(`the launcher did not bind ${root.overlay.upper}`);
   return new OverlaySuperblock(lower, openTree(bound, true, false, 'the overlay directory'), true);
 }
@@ -104,9 +107,9 @@ function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: 
   return superblock;
 }
 
-function mountOne(args: SentryArguments, spec: SandboxSpec, mounts: Mounts, task: Task, mount: MountSpec): void {
+function mountOne(trees: Trees, spec: SandboxSpec, mounts: Mounts, task: Task, mount: MountSpec): void {
   if (mount.type === 'proc' || mount.type === 'sysfs') requireOrdinary(task, mount.destination);
-  const superblock = makeSuperblock(args, spec, withModeOfPlace(task, mount));
+  const superblock = makeSuperblock(trees, spec, task, withModeOfPlace(task, mount));
   if (mount.device !== null && mount.type !== 'bind') superblock.source = mount.device;
   if (superblock instanceof DevptsSuperblock) mounts.devpts ??= superblock;
   const target = mountPoint(task, mount.destination, superblock.root.isDirectory);
@@ -144,10 +147,10 @@ function mountFlags(options: readonly string[]): number {
   return flags & (MS_NOATIME | MS_STRICTATIME) ? flags & ~MS_RELATIME : flags | MS_RELATIME;
 }
 
-function makeSuperblock(args: SentryArguments, spec: SandboxSpec, mount: MountSpec): Superblock {
+function makeSuperblock(trees: Trees, spec: SandboxSpec, task: Task, mount: MountSpec): Superblock {
   switch (mount.type) {
     case 'proc':
-      return new ProcSuperblock();
+      return new ProcSuperblock(task.pidNamespace);
     case 'sysfs':
       return new SysSuperblock();
     case 'devpts':
@@ -155,7 +158,7 @@ function makeSuperblock(args: SentryArguments, spec: SandboxSpec, mount: MountSp
     case 'dev':
       return makeDev(spec, mount);
     case 'bind': {
-      const bound = args.binds.get(mount.source ?? '');
+      const bound = trees.binds.get(mount.source ?? '');
       if (!bound) throw new Error(`the launcher did not bind the source of ${mount.destination}`);
       const tree = openTree(bound, false, mount.options.includes('ro'), mount.destination);
       tree.origin = mount.device ?? '';

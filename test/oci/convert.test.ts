@@ -39,6 +39,7 @@ function convert(changes: Changes): { sandbox: Sandbox; warnings: string[] } {
     strace: null,
     stats: false,
     debug: false,
+    joins: false,
     patch: true,
     spin: true,
     network: null,

@@ -1,0 +1,105 @@
+// Containers that joined the sandbox of their pod: each has a root, mounts and a first process of its own, and if it likes
+// pids; network, System V objects and host name are the sandbox's. A small process outside stands for each (native/boot/
+// exec.c), as for an executed program: if that is killed, so is the container.
+
+import { CLONE_NEWPID } from '../abi/sched.ts';
+import type { HostFd } from '../base/brands.ts';
+import type { ControlRequest } from '../base/control.ts';
+import type { ProcessSpec } from '../base/spec.ts';
+import { initialUser } from '../base/user-namespace.ts';
+import { abandonTask } from '../kernel/exit.ts';
+import { initialNamespaces, type NamespaceSet, newNamespaces } from '../kernel/namespaces.ts';
+import { initialPids } from '../kernel/pid-namespaces.ts';
+import type { Task, ThreadGroup } from '../kernel/task.ts';
+import type { BoundTree } from './arguments.ts';
+import { ExecutedProgram, makeTerminal, openTerminal } from './exec.ts';
+import { execute, installStream, makeProcess, settle } from './first-process.ts';
+import { type Mounts, mountAll, mountRoot } from './mounts.ts';
+import { StartError } from './start-error.ts';
+
+type ContainerRequest = Extract<ControlRequest, { verb: 'container' }>;
+
+const STREAMS = 3;
+
+export class PodContainer {
+  readonly mounts: Mounts;
+  readonly namespaces: NamespaceSet;
+  readonly task: Task;
+  readonly process: ProcessSpec;
+  started = false;
+
+  constructor(mounts: Mounts, namespaces: NamespaceSet, task: Task, process: ProcessSpec) {
+    this.mounts = mounts;
+    this.namespaces = namespaces;
+    this.task = task;
+    this.process = process;
+  }
+
+  /** Executes its program. Throws StartError. */
+  start(): void {
+    if (this.started) throw new StartError('the container has been started already', 1);
+    this.started = true;
+    execute(this.task, this.process);
+  }
+
+  /** Whether a process is one of its own: of its pids, or with its root. */
+  owns(group: ThreadGroup): boolean {
+    if (this.task.pidNamespace !== initialPids) return group.pidNamespace.isWithin(this.task.pidNamespace);
+    return group.leader.fs.root.mount.namespace === this.mounts.namespace;
+  }
+}
+
+/** By their ids. */
+export const podContainers = new Map<string, PodContainer>();
+
+/**
+ * Makes a container. `descriptors`: standard streams, root file system, binds, what is passed on. Throws StartError; the
+ * descriptors are the caller's to close then.
+ */
+export function joinPod(
+  request: ContainerRequest,
+  descriptors: readonly HostFd[],
+  onEnd: (status: number) => void,
+): ExecutedProgram {
+  const { id, spec, passed } = request;
+  if (podContainers.has(id)) throw new StartError(`the pod has a container ${id} already`, 1);
+  const trees = treesOf(request, descriptors);
+  const mounts = mountRoot(trees, spec);
+  const namespaces = request.ownPids ? ownPids() : initialNamespaces;
+  const task = makeProcess(spec.process, mounts.root, namespaces);
+  try {
+    mountAll(trees, spec, mounts, task);
+    const streams = descriptors.slice(0, STREAMS);
+    const terminal = spec.process.terminal ? makeTerminal(task, spec.process, streams, mounts) : null;
+    for (const [fd, descriptor] of streams.entries()) {
+      if (terminal) openTerminal(task, fd, terminal);
+      else installStream(task, fd, descriptor);
+    }
+    const rest = descriptors.slice(STREAMS + 1 + request.binds.length);
+    for (const [index, fd] of passed.entries()) installStream(task, fd, rest[index]);
+    settle(task, spec.process);
+    podContainers.set(id, new PodContainer(mounts, namespaces, task, spec.process));
+    return new ExecutedProgram(task.group, terminal, (status) => {
+      podContainers.delete(id);
+      onEnd(status);
+    });
+  } catch (error) {
+    abandonTask(task);
+    throw error;
+  }
+}
+
+function treesOf({ binds }: ContainerRequest, descriptors: readonly HostFd[]) {
+  const bound = new Map<string, BoundTree>();
+  for (const [index, { name, isDirectory }] of binds.entries()) {
+    bound.set(name, { fd: descriptors[STREAMS + 1 + index], isDirectory });
+  }
+  // Never the only one who looks at its files.
+  return { rootfs: descriptors[STREAMS], binds: bound, listen: 0 as HostFd };
+}
+
+function ownPids(): NamespaceSet {
+  const made = newNamespaces(initialNamespaces, CLONE_NEWPID, initialUser, initialPids);
+  if (typeof made === 'number') throw new StartError('there can be no more pid namespaces', 1);
+  return made;
+}
