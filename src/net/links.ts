@@ -27,13 +27,17 @@ export const IFLA_LINK = 5;
 export const IFLA_QDISC = 6;
 export const IFLA_TXQLEN = 13;
 export const IFLA_OPERSTATE = 16;
+const IFLA_LINKMODE = 17;
 export const IFLA_STATS64 = 23;
+const IFLA_GROUP = 27;
 export const IFLA_CARRIER = 33;
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
 export const IFA_LABEL = 3;
 export const IFA_BROADCAST = 4;
+const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
+const FOREVER = 0xffffffff;
 const IFA_F_PERMANENT = 0x80;
 export const RTA_DST = 1;
 export const RTA_OIF = 4;
@@ -112,6 +116,8 @@ function loopbackLink(network: Network): RouteObject[] {
     [IFLA_IFNAME, `${LOOPBACK_NAME}\0`],
     [IFLA_TXQLEN, u32Bytes(LOOPBACK_QUEUE)],
     [IFLA_OPERSTATE, up ? '\0' : IF_OPER_DOWN],
+    [IFLA_LINKMODE, '\0'],
+    [IFLA_GROUP, u32Bytes(0)],
     [IFLA_MTU, u32Bytes(network.loopbackMtu)],
     [IFLA_QDISC, up ? 'noqueue\0' : 'noop\0'],
     [IFLA_ADDRESS, ETHERNET_NONE],
@@ -125,6 +131,8 @@ function loopbackAddresses(network: Network, family: number): RouteObject[] {
   const head = (of: number, prefix: number): string =>
     String.fromCharCode(of, prefix, IFA_F_PERMANENT, RT_SCOPE_HOST) + u32Bytes(LOOPBACK_INDEX);
   const flags: [number, string] = [IFA_FLAGS, u32Bytes(IFA_F_PERMANENT)];
+  // Good for ever, made at the start.
+  const times: [number, string] = [IFA_CACHEINFO, u32Bytes(FOREVER) + u32Bytes(FOREVER) + u32Bytes(0) + u32Bytes(0)];
   if (network.loopbackHasAddress && (family === AF_UNSPEC || family === AF_INET)) {
     const address = '\x7f\0\0\x01';
     const attributes = new Map([
@@ -132,11 +140,12 @@ function loopbackAddresses(network: Network, family: number): RouteObject[] {
       [IFA_LOCAL, address],
       [IFA_LABEL, `${LOOPBACK_NAME}\0`],
       flags,
+      times,
     ]);
     found.push({ head: head(AF_INET, 8), attributes });
   }
   if (network.loopbackUp && (family === AF_UNSPEC || family === AF_INET6)) {
-    const attributes = new Map([[IFA_ADDRESS, `${'\0'.repeat(15)}\x01`], flags]);
+    const attributes = new Map([[IFA_ADDRESS, `${'\0'.repeat(15)}\x01`], flags, times]);
     found.push({ head: head(AF_INET6, 128), attributes });
   }
   return found;
