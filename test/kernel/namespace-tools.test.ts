@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   visitors:
     'unshare -Urpf --mount-proc sh -c \'unshare -u sh -c "hostname there; exec sleep 60" & sleep 0.2; nsenter -t $! -u hostname; nsenter -t $! -a hostname; kill $!\'',
   lists:
-    "unshare -Urpfmu --mount-proc sh -c 'unshare -i sleep 60 <&0 & sleep 0.2; lsns -n -o TYPE,NPROCS | sort; kill $!'",
+    'unshare -Urpfmu --mount-proc sh -c \'unshare -i sleep 60 <&0 & sleep 0.2; list=$(lsns -n -o TYPE,NPROCS); echo "$list" | sort; kill $!\'',
   bubblewrap:
     "bwrap --unshare-all --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp sh -c 'id; echo $$; touch /tmp/x /x 2>&1; ip -o link; ls -A /tmp'",
   clocks: "unshare -UrTf --monotonic 1000000 sh -c 'cat /proc/self/timens_offsets'; cat /proc/self/timens_offsets",
