@@ -143,6 +143,19 @@ static void follow(pid_t pid, int request, int most) {
   end(pid);
 }
 
+static void show_status(pid_t pid) {
+  char path[64], line[256];
+  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  FILE *file = fopen(path, "r");
+  while (file && fgets(line, sizeof line, file)) {
+    int tracer;
+    if (!strncmp(line, "State:", 6)) printf("%s", line);
+    if (sscanf(line, "TracerPid: %d", &tracer) == 1)
+      printf("tracer: %s\n", tracer == getpid() ? "me" : tracer ? "another" : "none");
+  }
+  if (file) fclose(file);
+}
+
 // ---- calls ----
 
 static void make_calls(void) {
@@ -589,6 +602,44 @@ static void part_seize(void) {
   end(pid);
 }
 
+// ---- stops of the whole group ----
+
+static void stop_and_go(void) {
+  for (int i = 0; i < 3; i++) getppid();
+  kill(getpid(), SIGTSTP);
+  for (int i = 0; i < 3; i++) getppid();
+  _exit(9);
+}
+
+static void part_groups(void) {
+  setpgid(0, 0);
+  pid_t pid = start(stop_and_go);
+  wait_stop(pid);
+  trace(PTRACE_CONT, pid, 0, 0);
+  wait_stop(pid);
+  show_signal(pid);
+  SAY(trace(PTRACE_CONT, pid, 0, SIGSTOP));
+  wait_stop(pid);
+  show_signal(pid);
+  SAY(trace(PTRACE_LISTEN, pid, 0, 0));
+  // It goes on although its group is stopped.
+  SAY(trace(PTRACE_SYSCALL, pid, 0, 0));
+  wait_stop(pid);
+  follow(pid, PTRACE_CONT, 3);
+  pid = start(sleep_for_ever);
+  wait_stop(pid);
+  SAY(trace(PTRACE_CONT, pid, 0, SIGSTOP));
+  wait_stop(pid);
+  // Let go it is still stopped.
+  SAY(trace(PTRACE_DETACH, pid, 0, 0));
+  usleep(50000);
+  show_status(pid);
+  kill(pid, SIGCONT);
+  until_asleep(pid);
+  show_status(pid);
+  end(pid);
+}
+
 // ---- attach ----
 
 static int pipe_fds[2];
@@ -949,19 +1000,6 @@ static void part_text(void) {
 
 // ---- /proc ----
 
-static void show_status(pid_t pid) {
-  char path[64], line[256];
-  snprintf(path, sizeof path, "/proc/%d/status", pid);
-  FILE *file = fopen(path, "r");
-  while (file && fgets(line, sizeof line, file)) {
-    int tracer;
-    if (!strncmp(line, "State:", 6)) printf("%s", line);
-    if (sscanf(line, "TracerPid: %d", &tracer) == 1)
-      printf("tracer: %s\n", tracer == getpid() ? "me" : tracer ? "another" : "none");
-  }
-  if (file) fclose(file);
-}
-
 static void part_status(void) {
   pid_t pid = start(sleep_for_ever);
   wait_stop(pid);
@@ -980,8 +1018,8 @@ static const struct {
     {"calls", part_calls},     {"changes", part_changes}, {"emulation", part_emulation}, {"signals", part_signals},
     {"siginfo", part_siginfo}, {"steps", part_steps},     {"vectors", part_vectors},     {"events", part_events},
     {"seize", part_seize},     {"attach", part_attach},   {"restarts", part_restarts},   {"ends", part_ends},
-    {"errors", part_errors},   {"watches", part_watches}, {"filters", part_filters},     {"text", part_text},
-    {"status", part_status},
+    {"errors", part_errors},   {"watches", part_watches}, {"filters", part_filters},     {"groups", part_groups},
+    {"text", part_text},       {"status", part_status},
 };
 
 int main(int argc, char **argv) {

@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
   }
   // Nobody was left behind stopped.
   for (int i = 0; i <= THREADS; i++) before[i] = turns[i];
-  sleep(1);
+  usleep(500000);
   for (int i = 0; i <= THREADS; i++) printf("thread %d %s\n", i, turns[i] > before[i] ? "works" : "hangs");
   kill(pid, SIGKILL);
   int status;

@@ -80,6 +80,7 @@ import {
 import {
   dequeueSignal,
   ignoredByDefault,
+  notifyTask,
   restoreMask,
   sendSignalToGroup,
   sendSignalToTask,
@@ -171,6 +172,7 @@ export function callArrived(task: Task, tracing: Tracing, patched: boolean): boo
   tracing.judged = false;
   tracing.restarting = false;
   tracing.onHost = false;
+  tracing.awaiting = false;
   if (!patched && goesInSteps(tracing)) {
     // What the call makes of the registers (a child's, a handler's frame) is not to go in steps.
     if (!load(task, tracing)) return true;
@@ -268,11 +270,12 @@ function inject(task: Task, tracing: Tracing): boolean {
 export function completeTraced(task: Task, tracing: Tracing, result: number, act: number): void {
   task.state = SERVING;
   const interrupted = act === ACT_SET_RETURN && isRestartCode(result);
-  if (tracing.tracer === null || !mustStop(task, tracing, interrupted)) {
+  if (tracing.tracer === null) {
     tracing.call = -1;
     return completeUntraced(task, result, act);
   }
   if (!interrupted && result !== -EINTR) restoreMask(task);
+  if (!mustStop(task, tracing, interrupted)) return passOn(task, tracing, result, act);
   tracing.result = result;
   tracing.act = act;
   const { slot } = task.memory;
@@ -286,6 +289,16 @@ export function completeTraced(task: Task, tracing: Tracing, result: number, act
   if (interrupted) return sendUnsignalled(task, 0, ACT_ASK_AGAIN);
   tracing.act = 0;
   sendUnsignalled(task, result, act | ACT_ASK_AGAIN);
+}
+
+/** Nothing to report: it goes on, also in a group that is stopped, if its tracer has let it. */
+function passOn(task: Task, tracing: Tracing, result: number, act: number): void {
+  tracing.call = -1;
+  const masked = task.hasSavedMask;
+  restoreMask(task);
+  sendUnsignalled(task, result, act);
+  // What the temporary mask kept away is looked at as soon as the thread has gone on.
+  if (masked && hasDeliverableSignal(task)) notifyTask(task);
 }
 
 function mustStop(task: Task, tracing: Tracing, interrupted: boolean): boolean {
@@ -641,7 +654,7 @@ export function completeWithFault(task: Task, tracing: Tracing, info: SignalInfo
     // Woken by the stub, or a step of the tracer's. What has changed may be no news: then the thread goes on.
     const step = isStep(tracing.mode);
     const hit = tracing.debug.isHit(task, task.rip, step);
-    if (!hit && !step) return completeUntraced(task, 0, 0);
+    if (!hit && !step) return passOn(task, tracing, 0, 0);
     if (hit) info.code = TRAP_HWBKPT;
   }
   const action = task.group.actions.get(signo);

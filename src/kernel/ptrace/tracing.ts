@@ -173,6 +173,7 @@ export function link(tracer: Task, task: Task, seized: boolean, options: number)
   tracing.options = options;
   tracing.exitReported = false;
   if (task.state !== RESUMED) tracing.stop = STOP_NONE;
+  if (task.asked) tracing.call = task.nr;
   if (task.state !== RUNNING && (task.state !== STOPPED || task.withheldAct & ACT_SET_RETURN)) {
     // In the middle of a call; one that trapped left its registers where they can be read.
     tracing.call = task.nr;
