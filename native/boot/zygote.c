@@ -40,6 +40,16 @@ static void limit_processes(void) {
   if (setrlimit(RLIMIT_NPROC, &limit)) die(NULL, "setrlimit");
 }
 
+/** Each thread of a guest process has two descriptors of its own, by the number of its stub block. */
+static void allow_descriptors(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit)) die(NULL, "getrlimit");
+  const rlim_t wanted = limit.rlim_max < 1024 ? limit.rlim_max : 1024;
+  if (limit.rlim_cur == wanted) return;
+  limit.rlim_cur = wanted;
+  if (setrlimit(RLIMIT_NOFILE, &limit)) die(NULL, "setrlimit");
+}
+
 /** When memory runs out it is the guests' programs that go, as it would be without a sandbox, and not the sentry. */
 static void be_the_first_victim(void) {
   int value = 0;
@@ -64,6 +74,7 @@ static void run_zygote(const struct options *options, const struct state *state,
   reset_signals();
   forbid_core_dumps();
   limit_processes();
+  allow_descriptors();
   if (dup2(state->slot0, 3) < 0 || dup3(state->stub, 4, O_CLOEXEC) < 0)
     die(NULL, "cannot place the stub's descriptors");
   close(0);

@@ -35,7 +35,7 @@ import { type Credentials, capableIn } from '../base/credentials.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { order } from '../platform/answer.ts';
 import { i32 } from '../platform/arena.ts';
-import { ACT_ASK_AGAIN, FD_SLOT, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD } from '../platform/layout.ts';
+import { ACT_ASK_AGAIN, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD, slotFd } from '../platform/layout.ts';
 import { allocateSlot, freeSlot, setOwner, slotDescriptor, slotsLeft } from '../platform/slots.ts';
 import { allocateBlock, expectProcess, takeSpareSlot } from './address-spaces.ts';
 import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
@@ -173,7 +173,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   else orderFork(parent, child, args);
   if (fresh) {
     parent.sentDescriptor = slotDescriptor(slot);
-    parent.sentDescriptorAs = FD_SLOT;
+    parent.sentDescriptorAs = slotFd(parent.block);
   }
   parent.pendingObject = child;
   // Threads are there to run side by side: the host spreads them as it does its own.
@@ -197,6 +197,10 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, { identi
   if (fs === parent.fs) fs.users++;
   const group = flags & CLONE_THREAD ? parent.group : null;
   const child = new Task(identity, group, mm, files, fs, namespaces.credentials, parent.name);
+  if (!sharesMemory) {
+    child.installedFile = parent.installedFile;
+    child.installedHostFd = parent.installedHostFd;
+  }
   child.memory.hostPid = mm.hostPid;
   mm.tasks.add(child);
   child.group.threads.add(child);
@@ -278,7 +282,7 @@ function writeTid(parent: Task, address: number, tid: number): void {
 function orderFork(parent: Task, child: Task, { flags, stack, tls, childTid }: CloneArguments): void {
   const clear = flags & CLONE_CHILD_CLEARTID ? childTid : 0;
   const set = flags & CLONE_CHILD_SETTID ? childTid : 0;
-  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.localTid, clear, set, 1, FD_SLOT, stack);
+  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.localTid, clear, set, 1, slotFd(parent.block), stack);
   child.initialTls = flags & CLONE_SETTLS ? tls : 0;
   expectProcess(child.mm, parent.mm);
 }
@@ -286,7 +290,7 @@ function orderFork(parent: Task, child: Task, { flags, stack, tls, childTid }: C
 function orderThread(parent: Task, child: Task, args: CloneArguments, fresh: boolean): void {
   const { flags, stack, tls, childTid } = args;
   const hostFlags = HOST_THREAD_FLAGS | (flags & (CLONE_CHILD_CLEARTID | CLONE_SETTLS));
-  const hello = 1 + (fresh ? FD_SLOT * 4294967296 : 0);
+  const hello = 1 + (fresh ? slotFd(parent.block) * 4294967296 : 0);
   order(parent.memory.slot, ORDER_THREAD, child.memory.slot, child.block, stack, tls, childTid, hostFlags, hello);
 }
 

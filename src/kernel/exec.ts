@@ -303,6 +303,7 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   mm.slots.add(blank.slot);
   task.mm = mm;
   task.block = 0;
+  task.installedFile = null;
   task.hostTid = blank.hostPid;
   memory.slot = blank.slot;
   memory.hostPid = blank.hostPid;

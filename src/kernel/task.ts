@@ -9,6 +9,7 @@ import type { AddressSpace, MemoryPolicy } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
 import type { IntervalTimers } from './interval-timers.ts';
 import type { Key } from './keys/key.ts';
 import type { ThreadKeys } from './keys/keyrings.ts';
@@ -143,6 +144,9 @@ export class Task implements Waiter {
   tracing: Tracing | null = null;
   /** Whom it traces, threads included that have ended and were not waited for; null for nobody. */
   tracees: Set<Task> | null = null;
+  /** The file whose host descriptor is installed for this thread's mmap, to be used again by its next mapping. */
+  installedFile: OpenFile | null = null;
+  installedHostFd = -1;
   /** Every call must reach the sentry, also those that the stub could answer; showOwnAnswers() makes it so. */
   everyCall = false;
   /** set_mempolicy(2); null is the default. */

@@ -6,7 +6,6 @@ import type { HostPid } from '../base/brands.ts';
 import type { AioContext } from '../fs/aio/context.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from '../vfs/dentry.ts';
-import type { OpenFile } from '../vfs/open-file.ts';
 import type { RunningText } from '../vfs/write-access.ts';
 import type { CallSites } from './call-sites.ts';
 
@@ -33,9 +32,6 @@ export class AddressSpace {
   /** Slots and blocks of ended threads (same order): used again once their host thread has made its last store. */
   readonly spareSlots: number[] = [];
   readonly spareBlocks: number[] = [];
-  /** The file whose host descriptor is installed in the process for mmap, to be used again by the next mapping. */
-  installedFile: OpenFile | null = null;
-  installedHostFd = -1;
   /** Guest paths of mapped files by their host backing as `mappingKey` (mapped-files.ts) writes it, for /proc/PID/maps. */
   readonly mappedFiles = new Map<string, Path>();
 
@@ -76,8 +72,6 @@ export class AddressSpace {
     for (const [key, path] of this.mappedFiles) copy.mappedFiles.set(key, path);
     copy.policies = this.policies;
     copy.sites = this.sites?.copy() ?? null;
-    copy.installedFile = this.installedFile;
-    copy.installedHostFd = this.installedHostFd;
     copy.executable = this.executable;
     copy.text = this.text?.share() ?? null;
     copy.argStart = this.argStart;

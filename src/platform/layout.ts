@@ -35,6 +35,20 @@ export const FD_INTERPRETER = 12;
 export const FD_SLOT = 13;
 export const FD_BLANK_SLOTS = 20;
 
+/** Descriptors come and go with the answers to one thread, so each thread of a process has its own numbers for them. */
+const THREAD_FDS = 32;
+const THREADS_APART = 448;
+
+/** Number of the slot that a thread's clone brings, by the thread's block. */
+export function slotFd(block: number): number {
+  return block === 0 ? FD_SLOT : THREAD_FDS + (block % THREADS_APART);
+}
+
+/** Number of the file that a thread mapped last, by the thread's block. */
+export function mappingFd(block: number): number {
+  return block === 0 ? FD_MAPPING : THREAD_FDS + THREADS_APART + (block % THREADS_APART);
+}
+
 export const H_SEQ = 0;
 export const H_KIND = 1;
 export const H_NR = 2;

@@ -53,7 +53,7 @@ import { callHost, outOfBounds, PAGE_SIZE, USER_LIMIT } from '../kernel/host-mem
 import { mayLock } from '../kernel/locked-memory.ts';
 import type { Task } from '../kernel/task.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
-import { FD_MAPPING } from '../platform/layout.ts';
+import { mappingFd } from '../platform/layout.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 const SYS_MMAP = 9;
@@ -142,16 +142,16 @@ function mapFile(
   const hostFd = file.mapping(protection, flags);
   if (hostFd < 0) return hostFd;
   const { mm } = task;
-  if (mm.installedFile !== file || mm.installedHostFd !== hostFd) {
-    mm.installedFile = file;
-    mm.installedHostFd = hostFd;
+  if (task.installedFile !== file || task.installedHostFd !== hostFd) {
+    task.installedFile = file;
+    task.installedHostFd = hostFd;
     task.sentDescriptor = hostFd;
-    task.sentDescriptorAs = FD_MAPPING;
+    task.sentDescriptorAs = mappingFd(task.block);
     noteMapping(mm, hostFd as HostFd, file.path);
   }
   if (flags & MAP_FIXED && protection === TEXT && !shared)
     mm.sites?.addText(address, length, file.path.dentry.name, offset);
-  return callHost(task, SYS_MMAP, address, length, protection, flags, FD_MAPPING, offset);
+  return callHost(task, SYS_MMAP, address, length, protection, flags, mappingFd(task.block), offset);
 }
 
 export function munmap(task: Task, address: number, length: number): number {

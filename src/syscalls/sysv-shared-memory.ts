@@ -47,7 +47,7 @@ import type { Task } from '../kernel/task.ts';
 import { hostMappings } from '../mm/host-maps.ts';
 import { order } from '../platform/answer.ts';
 import { i32, u8, u32, writeU64 } from '../platform/arena.ts';
-import { ACT_ORDER_RETURN, FD_MAPPING, ORDER_SYSCALL, STUB_END, STUB_START } from '../platform/layout.ts';
+import { ACT_ORDER_RETURN, mappingFd, ORDER_SYSCALL, STUB_END, STUB_START } from '../platform/layout.ts';
 
 const SYS_MMAP = 9;
 const SYS_MUNMAP = 11;
@@ -91,11 +91,21 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
   const protection = PROT_READ | (readonly ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
   const fixed = start === 0 ? 0 : flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
   segment.attachedTo(task.mm, task.group.identity);
-  task.mm.installedFile = null;
-  task.mm.installedHostFd = segment.backing;
+  task.installedFile = null;
+  task.installedHostFd = segment.backing;
   task.sentDescriptor = segment.backing;
-  task.sentDescriptorAs = FD_MAPPING;
-  order(task.memory.slot, ORDER_SYSCALL, SYS_MMAP, start, length, protection, MAP_SHARED | fixed, FD_MAPPING, 0);
+  task.sentDescriptorAs = mappingFd(task.block);
+  order(
+    task.memory.slot,
+    ORDER_SYSCALL,
+    SYS_MMAP,
+    start,
+    length,
+    protection,
+    MAP_SHARED | fixed,
+    mappingFd(task.block),
+    0,
+  );
   complete(task, 0, ACT_ORDER_RETURN);
   return ANSWERED;
 }

@@ -70,6 +70,36 @@ static long failing(void) { return syscall(SYS_read, -1, NULL, 0) == -1 ? expect
 
 static long reading(void) { return read_form() == -9 ? expected : 0; }
 
+static void *nothing(void *argument) { return argument; }
+
+/** Descriptors that come with an answer are for the thread that asked: each maps its own files and makes threads. */
+static void *map_and_make(void *wrong) {
+  int files[2];
+  for (int i = 0; i < 2; i++) {
+    files[i] = memfd_create("own", 0);
+    if (pwrite(files[i], &(char){i + (long)wrong % 251}, 1, 0) != 1) ++*(long *)wrong;
+  }
+  for (int i = 0; i < 100; i++) {
+    char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, files[i & 1], 0);
+    if (page == MAP_FAILED || *page != (char)((i & 1) + (long)wrong % 251)) ++*(long *)wrong;
+    munmap(page, 4096);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL)) ++*(long *)wrong;
+  }
+  return NULL;
+}
+
+static void side_by_side(void) {
+  pthread_t thread[THREADS];
+  static long wrong[THREADS], sum;
+  for (int i = 0; i < THREADS; i++) pthread_create(&thread[i], NULL, map_and_make, &wrong[i]);
+  for (int i = 0; i < THREADS; i++) {
+    pthread_join(thread[i], NULL);
+    sum += wrong[i];
+  }
+  printf("side by side: %ld wrong\n", sum);
+}
+
 /** In a child: gs is the program's own, and every call still works. */
 static void own_gs(void) {
   static unsigned long data[64];
@@ -147,6 +177,7 @@ int main(void) {
   run("straddling with room", straddling_with_room);
   run("failing", failing);
   children();
+  side_by_side();
   own_gs();
   self_modified();
   return 0;
