@@ -31,6 +31,8 @@ import { DEAD, type Task, type ThreadGroup } from '../task.ts';
 import { letTraceesGo, link, PHASE_BEGIN, type Tracing, tracerOf, unlink } from './tracing.ts';
 
 const SYS_EXECVE = 59;
+/** A tracer that never waits is not told of more threads that ended: they are kept for it, and nothing else bounds them. */
+const MOST_ZOMBIES = 4096;
 
 function isWanted({ tracer, options }: Tracing, event: number): boolean {
   return tracer !== null && (options & (1 << event)) !== 0;
@@ -103,6 +105,7 @@ export function noteTracedEnd(task: Task): void {
   }
   tracing.unreported = false;
   if (task === group.leader) return;
+  if (tracing.tracer.tracees !== null && tracing.tracer.tracees.size > MOST_ZOMBIES) return unlink(task);
   tracing.zombie = Math.max(group.exitStatus, 0) || tracing.endStatus;
   tellEnd(tracing.tracer, task, tracing.zombie);
 }
