@@ -58,7 +58,7 @@ test('a refusal is an answer to the query', () => {
   const parsed = parseQuery(query);
   assert.ok(parsed);
   const answer = Buffer.from(refusal(query, parsed), 'latin1');
-  assert.deepEqual([answer.readUInt16BE(0), answer[2] & 0x80, answer[3] & 15], [5, 0x80, 5]);
+  assert.deepEqual([answer.readUInt16BE(0), answer[2] & 0x80, answer[3] & 15], [5, 0x80, 3]);
   assert.deepEqual(parseAnswer(answer), { id: 5, name: 'a.test', addresses: [] });
 });
 

@@ -89,7 +89,7 @@ describe('egress policies', { skip: skipsVeth }, () => {
       "name b'hi'",
       "address after its name b'hi'",
       'other port 1',
-      'other name -3',
+      'other name -2',
       'udp 1',
       'udp connected 1',
       'udp to the port of tcp 1',
@@ -111,7 +111,7 @@ describe('egress policies', { skip: skipsVeth }, () => {
   test('everything but', async () => {
     const { lines, log } = await run('deny=metadata,deny=evil.test,deny=udp://*:9');
     assert.equal(lines[0], "address before its name b'hi'");
-    assert.equal(lines[4], 'other name -3');
+    assert.equal(lines[4], 'other name -2');
     assert.equal(lines[5], 'udp 1');
     assert.equal(lines[13], 'metadata 1');
     assert.match(log, /: deny=metadata$/m);

@@ -102,6 +102,8 @@ export class UdpSocket extends InetDatagramSocket {
       this.outer?.connect(address);
       if (this.hostByConnect) this.localHost = this.family === AF_INET6 ? ANY6 : ANY4;
       this.hostByConnect = false;
+      // A peer inside was the only one that it heard.
+      if (this.bound && this.outside?.hears(this.localHost)) this.openForDatagrams();
       return 0;
     }
     const to = parseEndpoint(address, this.family);

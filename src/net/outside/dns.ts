@@ -9,8 +9,8 @@ const TYPE_OPT = 41;
 const CLASS_IN = 1;
 const RESPONSE = 0x80;
 const OPCODE = 0x78;
-/** RCODE: the server will not answer. */
-const REFUSED = 5;
+/** RCODE: there is no such name. */
+const NO_NAME = 3;
 const RECURSION_AVAILABLE = 0x80;
 const LONGEST_NAME = 255;
 const MOST_JUMPS = 32;
@@ -76,11 +76,14 @@ export function parseAnswer(bytes: Buffer): Answer | null {
   return { id: bytes.readUInt16BE(0), name: asked.text, addresses };
 }
 
-/** The answer of a server that will not resolve what was asked: header and question of the query. */
+/**
+ * The answer that there is no such name: header and question of the query. A refusal would say it better, but resolvers
+ * ask again then, and do not go on to the next domain that they are to search.
+ */
 export function refusal(query: Buffer, { end }: Query): string {
   const head = query.toString('latin1', 0, 2);
   const recursion = query[2] & 1;
-  const flags = String.fromCharCode(RESPONSE | recursion, RECURSION_AVAILABLE | REFUSED);
+  const flags = String.fromCharCode(RESPONSE | recursion, RECURSION_AVAILABLE | NO_NAME);
   return `${head}${flags}\0\x01\0\0\0\0\0\0${query.toString('latin1', HEADER, end)}`;
 }
 

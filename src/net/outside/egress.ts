@@ -2,7 +2,7 @@
 // sent, so what it refuses never becomes a packet; the caller is told EPERM, as by a packet filter.
 //
 // Where rules have names, the sandbox's name resolution is watched: queries go to the configured resolvers only, those
-// for names that no rule would let anybody reach are answered REFUSED in the resolver's stead (a name is data, too), and
+// for names that no rule would let anybody reach are answered in the resolver's stead (a name is data, too), and
 // what the resolver answers is remembered: for as long as it holds, a rule with that name is one for those addresses.
 
 import { EPERM } from '../../abi/errno.ts';
