@@ -1,5 +1,7 @@
-// What a task shares and in which namespaces it is: unshare(2), setns(2), pivot_root(2).
+// What a task shares and in which namespaces it is: unshare(2), setns(2), pivot_root(2), reboot(2) of a pid
+// namespace.
 
+import { CAP_SYS_BOOT } from '../abi/capability.ts';
 import { EBADF, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
 import { AT_FDCWD } from '../abi/fcntl.ts';
 import {
@@ -18,11 +20,15 @@ import {
   CLONE_THREAD,
   CLONE_VM,
 } from '../abi/sched.ts';
+import { SIGHUP, SIGINT } from '../abi/signal.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
+import { capableIn } from '../base/credentials.ts';
 import type { Namespace } from '../base/namespace.ts';
 import { PidFile } from '../fs/pidfd/pidfd.ts';
+import { ANSWERED } from '../kernel/block.ts';
 import { mayInspect } from '../kernel/credentials.ts';
 import { enterNamespaces, unshareNamespaces } from '../kernel/enter-namespaces.ts';
+import { killGroup } from '../kernel/exit.ts';
 import { mayMount, pivotRoot } from '../kernel/mount-namespaces.ts';
 import { KIND_FLAGS, NamespaceInode } from '../kernel/namespace-files.ts';
 import { DEAD, type Task } from '../kernel/task.ts';
@@ -38,6 +44,16 @@ const NAMESPACES =
   CLONE_NEWNET |
   CLONE_NEWTIME |
   CLONE_NEWNS;
+const REBOOT_MAGIC = 0xfee1dead;
+const REBOOT_MAGICS: readonly number[] = [672274793, 85072278, 369367448, 537993216];
+/** By command: restart (also with a text), halt, power off. */
+const REBOOT_SIGNALS: ReadonlyMap<number, number> = new Map([
+  [0x01234567, SIGHUP],
+  [0xa1b2c3d4, SIGHUP],
+  [0xcdef0123, SIGINT],
+  [0x4321fedc, SIGINT],
+]);
+
 const PER_THREAD = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
 const KNOWN = NAMESPACES | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | PER_THREAD;
 
@@ -108,4 +124,18 @@ export function pivot_root(task: Task, newRoot: UserAddress, putOld: UserAddress
 function directory(task: Task, address: UserAddress): Path | number {
   const text = task.memory.string(address);
   return typeof text === 'number' ? text : resolve(task, AT_FDCWD as Fd, text, WALK_FOLLOW | WALK_DIRECTORY);
+}
+
+/** reboot(2): of a pid namespace that was made in the sandbox, whose init ends as by SIGHUP or SIGINT. */
+export function reboot(task: Task, magic: number, magic2: number, command: number): number {
+  const { pidNamespace } = task;
+  if (!capableIn(pidNamespace.owner, task.credentials, CAP_SYS_BOOT)) return -EPERM;
+  if (magic >>> 0 !== REBOOT_MAGIC || !REBOOT_MAGICS.includes(magic2 >>> 0)) return -EINVAL;
+  if (pidNamespace.parent === null) return -EPERM;
+  const signo = REBOOT_SIGNALS.get(command >>> 0);
+  const { init } = pidNamespace;
+  if (signo === undefined || init === null) return -EINVAL;
+  const own = init === task.group;
+  killGroup(init, signo, own ? task : null);
+  return own ? ANSWERED : 0;
 }

@@ -16,6 +16,7 @@ import {
 } from '../abi/stat.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
+import { keptCapabilities, shownCapabilities } from '../kernel/file-capabilities.ts';
 import type { Task } from '../kernel/task.ts';
 import { readBytes, readU64, u8, u32, writeBytes } from '../platform/arena.ts';
 import { getAcl, isAclName, removeAcl, setAcl } from '../vfs/acl-attributes.ts';
@@ -23,7 +24,7 @@ import type { Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { isFixed } from '../vfs/inode-flags.ts';
 import { notifyDentry } from '../vfs/notify.ts';
-import { checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
+import { capableOver, checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
 import { checkWritable, resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 function find(task: Task, path: UserAddress, walk: number): Path | number {
@@ -117,6 +118,7 @@ export function fremovexattr(task: Task, fd: Fd, name: UserAddress): number {
   return remove(task, ofDescriptor(task, fd), name);
 }
 
+const FILE_CAPABILITIES = 'security.capability';
 const AT_FLAGS = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
 /** struct xattr_args: u64 value, u32 size, u32 flags */
 const XATTR_ARGS_SIZE = 16;
@@ -220,7 +222,8 @@ function checkName(task: Task, inode: Inode, name: string, write: boolean): numb
   }
   if (name.startsWith('security.')) {
     if (!write) return 0;
-    return capable(credentials, name === 'security.capability' ? CAP_SETFCAP : CAP_SYS_ADMIN) ? 0 : -EPERM;
+    if (name === FILE_CAPABILITIES) return capableOver(inode, credentials, CAP_SETFCAP) ? 0 : -EPERM;
+    return capable(credentials, CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
   return -EOPNOTSUPP;
 }
@@ -250,7 +253,9 @@ function set(
   if (r < 0) return r;
   const at = task.memory.in(value, size);
   if (at < 0) return at;
-  const bytes = readBytes(at, size);
+  const given = readBytes(at, size);
+  const bytes = key === FILE_CAPABILITIES ? keptCapabilities(given, task.credentials.user) : given;
+  if (typeof bytes === 'number') return bytes;
   const result = isAclName(key) ? setAcl(inode, task.credentials, key, bytes) : inode.setxattr(key, bytes, flags);
   return told(path, inode, result);
 }
@@ -262,7 +267,8 @@ function get(task: Task, path: Path | number, name: UserAddress, value: UserAddr
   const inode = path.dentry.inode as Inode;
   const r = checkName(task, inode, key, false);
   if (r < 0) return r;
-  const text = isAclName(key) ? getAcl(inode, task.credentials, key) : inode.getxattr(key);
+  let text = isAclName(key) ? getAcl(inode, task.credentials, key) : inode.getxattr(key);
+  if (key === FILE_CAPABILITIES && typeof text === 'string') text = shownCapabilities(text, task.credentials.user);
   return typeof text === 'number' ? text : give(task, text, value, size);
 }
 

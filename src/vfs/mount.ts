@@ -255,6 +255,10 @@ export function moveRoot(namespace: MountNamespace, root: Mount, mount: Mount, o
 export function cloneTree(path: Path, recursive: boolean): Mount | number {
   const { superblock, flags, children } = path.mount;
   if (mountCount + (recursive ? treeSize(path.mount) : 1) > MOUNTS_MAX) return -ENOSPC;
+  // In another user namespace's hands what is covered stays so.
+  const foreign = (path.mount.namespace?.owner ?? initialUser) !== initialUser;
+  const covers = (child: Mount): boolean => child.locked && isBelow(child.mountpoint as Dentry, path.dentry);
+  if (!recursive && foreign && children.some(covers)) return -EINVAL;
   const namespace = new MountNamespace(superblock, flags, path.dentry, path.mount.namespace?.owner);
   inheritPropagation(namespace.root, path.mount, false);
   if (recursive) {

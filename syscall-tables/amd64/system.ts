@@ -24,7 +24,12 @@ export const SYSTEM: readonly SyscallEntry[] = [
   kernel(166, 'umount2', { target: 'path', flags: 'flags(umount)' }),
   eperm(167, 'swapon', { path: 'path', flags: 'hex' }, MACHINE),
   eperm(168, 'swapoff', { path: 'path' }, MACHINE),
-  eperm(169, 'reboot', { magic: 'hex', magic2: 'hex', cmd: 'hex', arg: 'addr' }, MACHINE),
+  kernel(
+    169,
+    'reboot',
+    { magic: 'hex', magic2: 'hex', cmd: 'hex', arg: 'addr' },
+    { note: 'ends a pid namespace made inside; the sandbox itself is not rebooted' },
+  ),
   kernel(170, 'sethostname', { name: 'buf-in(len)', len: 'int' }),
   kernel(171, 'setdomainname', { name: 'buf-in(len)', len: 'int' }),
   eperm(172, 'iopl', { level: 'uint' }, MACHINE),

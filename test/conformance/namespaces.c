@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -182,6 +183,17 @@ static void inits(void) {
     }
     close(fds[1]);
     finish("init", child);
+
+    // Rebooted: it ends as by a signal.
+    static const int commands[] = {RB_AUTOBOOT, RB_POWER_OFF, RB_ENABLE_CAD};
+    for (unsigned i = 0; i < 3; i++) {
+        pid_t rebooted = start(CLONE_NEWPID);
+        if (rebooted == 0) {
+            say("reboot", reboot(commands[i]));
+            _exit(9);
+        }
+        finish("rebooted", rebooted);
+    }
 
     // A process that is in but has its parent outside; nothing can be made once the init is gone.
     pid_t second = fork();

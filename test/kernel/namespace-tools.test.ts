@@ -22,6 +22,10 @@ const COMMANDS: Readonly<Record<string, string>> = {
     'unshare -Urpfmu --mount-proc sh -c \'unshare -i sleep 60 <&0 & sleep 0.2; list=$(lsns -n -o TYPE,NPROCS); echo "$list" | sort; kill $!\'',
   bubblewrap:
     "bwrap --unshare-all --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp sh -c 'id; echo $$; touch /tmp/x /x 2>&1; ip -o link; ls -A /tmp'",
+  'capabilities of files':
+    "cd $(mktemp -d); cp /bin/true file; unshare -Ur sh -c 'setcap cap_net_raw+ep file; getcap -n file; ./file; echo $?'; getcap -n file; rm file; cd /; rmdir $OLDPWD",
+  'what is covered':
+    "unshare -Urm sh -c 'mount --bind / /mnt 2>/dev/null || echo refused; mount --rbind / /mnt && ls /mnt/proc/1/comm'",
   clocks: "unshare -UrTf --monotonic 1000000 sh -c 'cat /proc/self/timens_offsets'; cat /proc/self/timens_offsets",
 };
 

@@ -11,6 +11,8 @@ import {
   SOL_TCP,
   TCP_INFO,
 } from '../../abi/socket.ts';
+import { ROOT } from '../../base/credentials.ts';
+import { shownId } from '../../base/user-namespace.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { type Endpoint, parseEndpoint } from '../../net/inet/address.ts';
 import { InetSocket } from '../../net/inet/socket.ts';
@@ -72,7 +74,8 @@ function inetRow(socket: Socket, index: number, state: number): string {
   const { family } = socket;
   const queues = `${hex(socket.unsentBytes, 8)}:${hex(socket.listening ? 0 : socket.readableBytes, 8)}`;
   const where = `${shown(socket.getName(), family)} ${shown(socket.getPeerName(), family)}`;
-  const owner = `${String(socket.inode.uid).padStart(5)} ${'0'.padStart(8)} ${socket.inode.ino}`;
+  const { user } = kernel.current?.credentials ?? ROOT;
+  const owner = `${String(shownId(user.uidMap, socket.inode.uid)).padStart(5)} ${'0'.padStart(8)} ${socket.inode.ino}`;
   return `${String(index).padStart(4)}: ${where} ${hex(state, 2)} ${queues} 00:00000000 00000000 ${owner} 1 ${NO_ADDRESS}`;
 }
 
