@@ -149,6 +149,9 @@ void wait_for_hooks(const struct options *options);
 /** PID DIRECTORY PROGRAM ARGUMENTS...: executes a program in the namespaces of a launcher. */
 void enter_and_execute(char **argv) __attribute__((noreturn));
 
+/** SOCKET TEXT: sends a datagram to a service manager; '@' stands for an abstract name. */
+void send_datagram(char **argv) __attribute__((noreturn));
+
 // ---- exec.c ----
 /** Has the sentry of a running container start a program, and stands for that program. */
 void stand_for_program(struct options *options) __attribute__((noreturn));

@@ -5,6 +5,8 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 void own_namespaces(const struct options *options) {
   if (!options->control_directory || !can_mount()) return;
@@ -49,4 +51,21 @@ void enter_and_execute(char **argv) {
   if (chdir(argv[1])) die(NULL, "%s", argv[1]);
   execv(argv[2], argv + 3);
   die(NULL, "%s", argv[2]);
+}
+
+void send_datagram(char **argv) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (!argv[0] || !argv[1]) die(NULL, "boot: --datagram SOCKET TEXT");
+  size_t length = strlen(argv[0]);
+  if (length >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    die(NULL, "%s", argv[0]);
+  }
+  memcpy(address.sun_path, argv[0], length);
+  if (argv[0][0] == '@') address.sun_path[0] = 0;
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  socklen_t size = offsetof(struct sockaddr_un, sun_path) + length;
+  if (fd < 0 || sendto(fd, argv[1], strlen(argv[1]), MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0)
+    die(NULL, "%s", argv[0]);
+  _exit(0);
 }

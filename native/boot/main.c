@@ -361,6 +361,7 @@ static void remove_this_container(void) { remove_container(&options); }
 int main(int argc, char **argv) {
   static struct state state;
   if (argc > 1 && !strcmp(argv[1], "--enter")) enter_and_execute(argv + 2);
+  if (argc > 1 && !strcmp(argv[1], "--datagram")) send_datagram(argv + 2);
   fill_standard_descriptors();
   parse_options(&options, argv);
   close_strange_descriptors(&options);

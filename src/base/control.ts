@@ -28,6 +28,8 @@ export type ControlRequest =
       readonly passed: readonly number[];
       readonly container?: string | undefined;
     }
+  /** Answered when a program has said that it is ready. */
+  | { readonly verb: 'notify' }
   /**
    * Another container of a pod, in this sandbox. As with exec; between the standard streams and what is passed on come
    * its root file system and a descriptor for each of `binds`. "started" means that it is there, waiting for its start.
@@ -44,7 +46,7 @@ export type ControlRequest =
 
 /** Except to exec, the answer is one line of JSON. */
 export type ControlAnswer =
-  | { readonly ok: true; readonly processes?: readonly ProcessEntry[] }
+  | { readonly ok: true; readonly processes?: readonly ProcessEntry[]; readonly ready?: string }
   | { readonly error: string };
 
 export interface ProcessEntry {

@@ -34,6 +34,8 @@ export interface SandboxSpec {
   readonly limits: LimitsSpec;
   /** The user namespace the sentry runs in: which ids of it exist on the host. */
   readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] };
+  /** Path inside at which programs say that they are ready (sd_notify(3)); null: nobody asks. */
+  readonly notifySocket: string | null;
   /** What the sandbox's clocks are ahead of the machine's, ns. */
   readonly timeOffsets: { readonly monotonic: number; readonly boottime: number };
   /** Where strace(1)-like lines go, or null for no tracing. */

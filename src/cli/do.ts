@@ -133,6 +133,7 @@ function sandboxOf(args: readonly string[], options: DoOptions, egress: readonly
       egress,
     },
     limits: NO_LIMITS,
+    notifySocket: null,
     timeOffsets: { monotonic: 0, boottime: 0 },
     process: processOf(args, options, rootPath),
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },

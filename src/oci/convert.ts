@@ -52,6 +52,8 @@ export interface ConversionOptions {
   readonly warn: (message: string) => void;
   /** It joins the sandbox of its pod: what that has by path is shared. */
   readonly joins: boolean;
+  /** A service manager wants to be told when it is ready. */
+  readonly notifies: boolean;
 }
 
 /** The sandbox a validated configuration describes. Throws a LaunchError that names the field at fault. */
@@ -64,6 +66,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], options);
+  if (options.notifies && !options.joins) mounts.push(NOTIFY_MOUNT);
   if (process.terminal && !mounts.some(({ type }) => type === 'devpts')) {
     refuse('process.terminal', 'needs a devpts among the mounts');
   }
@@ -87,11 +90,12 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     },
     limits: { ...NO_LIMITS, ...convertResources(linux.resources ?? {}) },
     process: {
-      ...convertProcess(process, options.warn),
+      ...programOf(process, options),
       seccomp: linux.seccomp ? compileSeccomp(linux.seccomp) : null,
       personality: convertPersonality(linux.personality),
     },
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
+    notifySocket: options.notifies && !options.joins ? NOTIFY_SOCKET : null,
     timeOffsets: { monotonic: offsetOf(linux, 'monotonic'), boottime: offsetOf(linux, 'boottime') },
     strace: options.strace,
     stats: options.stats,
@@ -121,6 +125,23 @@ function annotatedEgress({ annotations = {} }: OciConfig): EgressSpec[] {
   // A file is named by who may read it: not by what a client passes on.
   if (annotation.startsWith('@')) refuse(`annotations.${EGRESS_ANNOTATION}`, 'must be the policy itself');
   return parseEgress([annotation]);
+}
+
+const NOTIFY_DIRECTORY = '/run/notify';
+const NOTIFY_SOCKET = `${NOTIFY_DIRECTORY}/notify.sock`;
+const NOTIFY_MOUNT: MountSpec = {
+  destination: NOTIFY_DIRECTORY,
+  type: 'tmpfs',
+  source: null,
+  device: null,
+  options: ['nosuid', 'nodev', 'noexec', 'mode=755'],
+  copyUp: false,
+};
+
+function programOf(process: OciProcess, { notifies, joins, warn }: ConversionOptions): ProcessSpec {
+  const program = convertProcess(process, warn);
+  if (!notifies || joins) return program;
+  return { ...program, env: [...program.env, `NOTIFY_SOCKET=${NOTIFY_SOCKET}`] };
 }
 
 /** A pod's containers have these of their sandbox. */

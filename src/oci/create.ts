@@ -18,6 +18,7 @@ import { destroy } from './delete.ts';
 import { hasEarlyHooks, runEarlyHooks } from './hooks.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
+import { wantsNotice, withoutNotice } from './notify.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
 import { controlDirectory, joinRequest, sandboxToJoin, warnOfPod } from './pod.ts';
 import {
@@ -31,7 +32,7 @@ import {
   saveState,
 } from './state.ts';
 
-export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' | 'warn' | 'joins'> {
+export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' | 'warn' | 'joins' | 'notifies'> {
   /** Directory of all containers' states. */
   readonly root: string;
   readonly id: string;
@@ -61,7 +62,7 @@ export function prepare(options: CreateOptions): Prepared {
   const config = parseConfig(readConfig(bundle));
   const { hooks = {}, annotations = {}, linux } = config;
   const pod = sandboxToJoin(options.root, annotations);
-  const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: pod !== null });
+  const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: pod !== null, notifies: wantsNotice() });
   if (pod !== null) warnOfPod(linux ?? {}, options.warn);
   const cgroups = needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
   return {
@@ -80,7 +81,8 @@ export function prepare(options: CreateOptions): Prepared {
       startTime: 0,
       cgroups,
       hooks,
-      process: sandbox.spec.process,
+      process: withoutNotice(sandbox.spec.process),
+      ...(sandbox.spec.notifySocket !== null && { notifies: true }),
       ...(pod !== null && { sandbox: pod.id }),
     },
   };

@@ -35,7 +35,8 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
   if (
     Object.values(state.hooks).some((list) => list !== undefined && list.length > 0) ||
     options.keep ||
-    state.sandbox !== undefined
+    state.sandbox !== undefined ||
+    state.notifies
   ) {
     return stay(dist, options);
   }

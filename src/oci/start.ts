@@ -24,6 +24,10 @@ export async function startContainer(
   }
   await ask(controlDirectory(root, state), { verb: 'start', container: containerName(state) });
   rmSync(createdMark(root, id), { force: true });
+  if (state.notifies) {
+    const { passReadiness } = await import('./notify.ts');
+    await passReadiness(dist, root, state);
+  }
   if (state.hooks.poststart === undefined) return;
   const { runLateHooks } = await import('./hooks.ts');
   runLateHooks(root, state, 'poststart', warn);

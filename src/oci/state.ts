@@ -37,6 +37,8 @@ export interface ContainerState {
   readonly pid: number;
   /** When it was started, in clock ticks since the machine's boot: pids are used again. */
   readonly startTime: number;
+  /** Its programs can say that they are ready. */
+  readonly notifies?: true;
   /** The container in whose sandbox it is; not given: it has its own. */
   readonly sandbox?: string;
   /** Its launcher waits for hooks. */

@@ -19,6 +19,7 @@ import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
 import { endSandbox } from './end.ts';
 import { type ExecutedProgram, startProgram } from './exec.ts';
 import type { Mounts } from './mounts.ts';
+import { whenReady } from './notify.ts';
 import { joinPod, podContainers } from './pod.ts';
 import { StartError } from './start-error.ts';
 
@@ -111,6 +112,8 @@ class Connection {
         return this.exec(request);
       case 'container':
         return this.join(request);
+      case 'notify':
+        return whenReady((ready) => this.reply(JSON.stringify({ ok: true, ready })));
     }
   }
 

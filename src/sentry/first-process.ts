@@ -35,6 +35,7 @@ import type { SentryArguments } from './arguments.ts';
 import { attachConsole } from './console.ts';
 import { withHome } from './home.ts';
 import { type Mounts, makeDirectory, mountAll } from './mounts.ts';
+import { listenForReady } from './notify.ts';
 import { CANNOT_START, StartError } from './start-error.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -59,6 +60,10 @@ export function prepareFirstProcess(args: SentryArguments, spec: SandboxSpec, mo
   kernel.init = initialPids.init = task.group;
   registerDevices();
   mountAll(args, spec, mounts, task);
+  if (spec.notifySocket !== null) {
+    const r = listenForReady(task, spec.notifySocket);
+    if (r < 0) throw new StartError(`cannot listen at ${spec.notifySocket}: ${errnoName(-r)}`, CANNOT_START);
+  }
   if (process.terminal && !mounts.devpts) throw new StartError('a terminal needs a devpts mount', CANNOT_START);
   installStreams(task, args, process, process.terminal ? mounts.devpts : null);
   settle(task, process);

@@ -40,6 +40,7 @@ function convert(changes: Changes): { sandbox: Sandbox; warnings: string[] } {
     stats: false,
     debug: false,
     joins: false,
+    notifies: false,
     patch: true,
     spin: true,
     network: null,

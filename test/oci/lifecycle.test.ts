@@ -156,6 +156,34 @@ test('cgroups that somebody is in are not shared', {
   assert.equal(state('shared').status, 'running');
 });
 
+test('a service manager is told when the container is ready, and which process to watch', () => {
+  const socket = join(scratch, 'notify');
+  const inner = [
+    'import os, socket, time',
+    's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
+    's.sendto(b"STATUS=soon", os.environ["NOTIFY_SOCKET"])',
+    's.sendto(b"STATUS=x\\nREADY=1\\n", os.environ["NOTIFY_SOCKET"])',
+    'time.sleep(100)',
+  ].join('\n');
+  const mounts = ['/usr', '/lib', '/lib64'].map((path) => ({
+    destination: path,
+    source: path,
+    options: ['rbind', 'ro'],
+  }));
+  writeConfig(['/usr/bin/python3', '-c', inner], { mounts });
+  const outer = [
+    'import os, socket, subprocess, sys',
+    's = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)',
+    's.bind(sys.argv[1]); s.settimeout(20)',
+    'env = dict(os.environ, NOTIFY_SOCKET=sys.argv[1])',
+    'subprocess.run(sys.argv[2:], env=env, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)',
+    'print(s.recv(100).decode(), s.recv(100).decode(), end="")',
+  ].join('\n');
+  const command = [CLOISTER, '--root', root, 'run', '-d', '-b', bundle, 'service'];
+  const { stdout } = spawnSync('python3', ['-c', outer, socket, ...command], { encoding: 'utf8', timeout: 60_000 });
+  assert.equal(stdout, `READY=1\n MAINPID=${state('service').pid}\n`);
+});
+
 test('exec into a container whose program has not been started', () => {
   writeConfig(['sleep', '100']);
   succeed('create', '--bundle', bundle, 'early');
