@@ -67,7 +67,7 @@ function make(type: string, options: readonly string[], task: Task | null): Supe
     case 'overlay':
       return task ? overlayFromOptions(task, options) : -ENODEV;
     case 'cgroup2':
-      return new CgroupSuperblock();
+      return new CgroupSuperblock(task?.namespaces.cgroup.root);
     default:
       return -ENODEV;
   }

@@ -12,6 +12,7 @@ import {
   RLIMIT_STACK,
 } from '../abi/resource.ts';
 import { capable } from '../base/credentials.ts';
+import { exceedsCgroupLimit } from './cgroups.ts';
 import { kernel } from './kernel.ts';
 import type { Task } from './task.ts';
 
@@ -54,6 +55,7 @@ export class Limits {
  */
 export function exceedsProcessLimit(task: Task): boolean {
   if (kernel.tasks.size >= (kernel.limits.pids ?? Number.POSITIVE_INFINITY)) return true;
+  if (exceedsCgroupLimit(task.group, kernel.groups.values())) return true;
   const limit = task.group.limits.soft[RLIMIT_NPROC];
   if (kernel.tasks.size < limit) return false;
   const { credentials } = task;

@@ -14,6 +14,8 @@ import {
 } from '../abi/sched.ts';
 import { Namespace } from '../base/namespace.ts';
 import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
+import { type Cgroup, rootCgroup } from './cgroups.ts';
+import { kernel } from './kernel.ts';
 import { initialPids, MAX_PID_LEVEL, PidNamespace } from './pid-namespaces.ts';
 
 /** uts_namespaces(7) */
@@ -58,10 +60,13 @@ export class NetworkNamespace extends Namespace {
   }
 }
 
-/** cgroup_namespaces(7): the sandbox has one cgroup, which is the root in all of them. */
+/** cgroup_namespaces(7): the cgroup that its maker was in is the root to all in it. */
 export class CgroupNamespace extends Namespace {
-  constructor(owner: UserNamespace) {
+  readonly root: Cgroup;
+
+  constructor(owner: UserNamespace, root: Cgroup) {
     super('cgroup', owner);
+    this.root = root;
   }
 }
 
@@ -103,7 +108,7 @@ export const initialNamespaces: Namespaces = {
   uts: new UtsNamespace(initialUser, 'cloister', '(none)'),
   ipc: new IpcNamespace(initialUser),
   net: new NetworkNamespace(initialUser),
-  cgroup: new CgroupNamespace(initialUser),
+  cgroup: new CgroupNamespace(initialUser, rootCgroup),
   time,
   timeForChildren: time,
   pidForChildren: initialPids,
@@ -173,7 +178,8 @@ export function newNamespaces(
     uts: flags & CLONE_NEWUTS ? new UtsNamespace(owner, uts.hostname, uts.domainname) : uts,
     ipc: flags & CLONE_NEWIPC ? new IpcNamespace(owner) : from.ipc,
     net: flags & CLONE_NEWNET ? new NetworkNamespace(owner) : from.net,
-    cgroup: flags & CLONE_NEWCGROUP ? new CgroupNamespace(owner) : from.cgroup,
+    cgroup:
+      flags & CLONE_NEWCGROUP ? new CgroupNamespace(owner, kernel.current?.group.cgroup ?? rootCgroup) : from.cgroup,
     time: from.time,
     timeForChildren:
       flags & CLONE_NEWTIME

@@ -10,6 +10,7 @@ import { UserMemory } from '../mm/user-memory.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
+import { type Cgroup, rootCgroup } from './cgroups.ts';
 import type { IntervalTimers } from './interval-timers.ts';
 import type { Key } from './keys/key.ts';
 import type { ThreadKeys } from './keys/keyrings.ts';
@@ -252,6 +253,7 @@ export class ThreadGroup {
   /** /proc/PID/oom_score_adj: -1000 to 1000. */
   oomScoreAdjust = 0;
   parentDeathSignal = 0;
+  cgroup: Cgroup = rootCgroup;
   /** The process's keyring, as `thread` of the same. */
   readonly keys: { thread: Key | null } = { thread: null };
   /** What it has used in host processes that it left, by exec or by its end. */
@@ -278,6 +280,7 @@ export class ThreadGroup {
   inherit(from: ThreadGroup): void {
     this.dumpable = from.dumpable;
     this.oomScoreAdjust = from.oomScoreAdjust;
+    this.cgroup = from.cgroup;
   }
 
   /** What the kernel knows it by. */

@@ -1,6 +1,6 @@
 // Processes and threads: making them, executing programs, ending, waiting (clone(2), execve(2), exit(2), wait(2)).
 
-import { E2BIG, EAGAIN, ECHILD, EFAULT, EINVAL, ELOOP, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
+import { E2BIG, EAGAIN, EBADF, EBUSY, ECHILD, EFAULT, EINVAL, ELOOP, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../abi/fcntl.ts';
 import {
   CLONE_ARGS_CGROUP,
@@ -18,6 +18,7 @@ import {
   CLONE_ARGS_TLS,
   CLONE_CLEAR_SIGHAND,
   CLONE_DETACHED,
+  CLONE_INTO_CGROUP,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
   CLONE_VFORK,
@@ -41,8 +42,10 @@ import {
 } from '../abi/wait.ts';
 import type { Fd, Pid, UserAddress } from '../base/brands.ts';
 import { installPidfd, pidfdGroup } from '../fs/pidfd/install.ts';
+import { CgroupDirectory } from '../fs/sys/cgroup.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, block } from '../kernel/block.ts';
+import type { Cgroup } from '../kernel/cgroups.ts';
 import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
 import { execTask } from '../kernel/exec.ts';
 import { exitGroup, exitThread } from '../kernel/exit.ts';
@@ -55,6 +58,7 @@ import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readU64, u8, u32 } from '../platform/arena.ts';
 import { ACT_ORDER_RETURN, ORDER_SYSCALL } from '../platform/layout.ts';
+import { checkAccess, MAY_WRITE } from '../vfs/permission.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const PAGE_SIZE = 4096;
@@ -94,8 +98,12 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
   if (size < CLONE_ARGS_SIZE_VER0) return -EINVAL;
   const at = task.memory.in(address, size);
   if (at < 0) return at;
-  for (let i = CLONE_ARGS_CGROUP; i < size; i++) if (u8[at + i] !== 0) return -EINVAL;
-  const flags = readU64(at + CLONE_ARGS_FLAGS);
+  for (let i = CLONE_ARGS_CGROUP + 8; i < size; i++) if (u8[at + i] !== 0) return -E2BIG;
+  const given = readU64(at + CLONE_ARGS_FLAGS);
+  const into = given % (2 * CLONE_INTO_CGROUP) >= CLONE_INTO_CGROUP;
+  const flags = into ? given - CLONE_INTO_CGROUP : given;
+  const cgroup = into ? cgroupOf(task, size >= CLONE_ARGS_CGROUP + 8 ? readU64(at + CLONE_ARGS_CGROUP) : -1) : null;
+  if (typeof cgroup === 'number') return cgroup;
   const stack = readU64(at + CLONE_ARGS_STACK);
   const stackSize = readU64(at + CLONE_ARGS_STACK_SIZE);
   const exitSignal = readU64(at + CLONE_ARGS_EXIT_SIGNAL);
@@ -118,8 +126,25 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
     if (from < 0) return from;
     args.setTid = [...i32.subarray(from >>> 2, (from >>> 2) + setTidSize)];
   }
-  if (!((flags % 4294967296) & CLONE_PIDFD)) return cloneTask(task, args);
-  return cloneTask(task, args, (child) => installPidfd(task, child, pidfd));
+  const wantsPidfd = ((flags % 4294967296) & CLONE_PIDFD) !== 0;
+  if (!wantsPidfd && !cgroup) return cloneTask(task, args);
+  return cloneTask(task, args, (child) => {
+    if (cgroup) child.group.cgroup = cgroup;
+    return wantsPidfd ? installPidfd(task, child, pidfd) : 0;
+  });
+}
+
+/** The cgroup whose directory a descriptor is of (CLONE_INTO_CGROUP), or -errno. */
+function cgroupOf(task: Task, fd: number): Cgroup | number {
+  if (fd < 0 || fd > 0x7fffffff) return -EINVAL;
+  const inode = task.files.get(fd as Fd)?.inode;
+  if (!inode) return -EBADF;
+  if (!(inode instanceof CgroupDirectory)) return -EBADF;
+  const { cgroup } = inode;
+  if (cgroup.removed) return -ENODEV;
+  if (cgroup.enabled.size > 0 && cgroup.parent) return -EBUSY;
+  const procs = inode.lookup('cgroup.procs');
+  return typeof procs === 'number' ? procs : checkAccess(procs, task.credentials, MAY_WRITE) || cgroup;
 }
 
 export function execve(task: Task, path: UserAddress, argv: UserAddress, envp: UserAddress): number {

@@ -224,7 +224,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     { note: 'registered on the host for the thread; kept, to be found again' },
   ),
   kernel(434, 'pidfd_open', { pid: 'pid', flags: 'flags(pidfd)' }),
-  kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }, { note: 'no CLONE_INTO_CGROUP' }),
+  kernel(435, 'clone3', { args: 'sized-in(clone_args, size)', size: 'size' }),
   kernel(438, 'pidfd_getfd', { pidfd: 'fd', targetfd: 'fd', flags: 'hex' }),
   enosys(
     444,

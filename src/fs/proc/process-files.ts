@@ -5,6 +5,7 @@ import { EACCES, EINVAL, EPERM, ESRCH } from '../../abi/errno.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
+import { rootCgroup } from '../../kernel/cgroups.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { DEAD, ID_UNSET, RUNNING, type Task } from '../../kernel/task.ts';
@@ -247,7 +248,7 @@ function pendingCall(task: Task): string {
 /** Files that a process and each of its threads have. */
 const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   auxv: closed(livingMaps((task) => Buffer.from(task.mm.auxv).toString('latin1'))),
-  cgroup: open(() => '0::/\n'),
+  cgroup: open((task) => `0::${task.group.cgroup.pathFrom(kernel.current?.namespaces.cgroup.root ?? rootCgroup)}\n`),
   cmdline: open(commandLine),
   comm: { ...open((task) => `${task.name}\n`), mode: 0o644, write: writeName },
   environ: closed(livingMaps((task) => memoryText(task, task.mm.envStart, task.mm.envEnd))),

@@ -1,48 +1,278 @@
-// The cgroup2 filesystem as the sandbox sees it: one cgroup, the root of its own cgroup namespace. It shows the limits
-// that programs size themselves by; what is used is counted in the host's cgroup and shows there.
+// The cgroup2 filesystem: the sandbox's tree of cgroups (kernel/cgroups.ts). Its root shows the limits that programs size
+// themselves by; what those bound is counted in the host's cgroup and shows there. Cgroups that programs make group
+// processes, tell their CPU time, bound their number (pids) and end them together.
 
+import { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.ts';
+import { SIGKILL } from '../../abi/signal.ts';
 import { CGROUP2_SUPER_MAGIC } from '../../abi/stat.ts';
+import type { Pid } from '../../base/brands.ts';
+import { boundTasks, Cgroup, countTasks, rootCgroup } from '../../kernel/cgroups.ts';
+import { killGroup } from '../../kernel/exit.ts';
 import { kernel } from '../../kernel/kernel.ts';
-import type { Inode } from '../../vfs/inode.ts';
-import { text } from '../proc/system.ts';
-import { FixedDirectory, grow, type Tree } from '../virtual/directory.ts';
+import { initialPids, type Numbered, numberIn } from '../../kernel/pid-namespaces.ts';
+import type { ThreadGroup } from '../../kernel/task.ts';
+import { groupUsage, Usage } from '../../kernel/usage.ts';
+import type { AttributeChange, DirectorySink, Inode } from '../../vfs/inode.ts';
+import { entryType, VirtualDirectory } from '../virtual/directory.ts';
+import { GeneratedFile, type TextSource } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
 
-function numbers(ids: Iterable<number>): string {
-  return [...ids]
+/** Cgroups there may be, and how deep: they are gone through by recursion. */
+const CGROUPS_MAX = 10_000;
+const DEPTH_MAX = 64;
+const MICROSECOND = 1000;
+
+/** What bounds a cgroup's children can be given; memory and CPU time are bounded for the sandbox as a whole. */
+const CONTROLLERS = ['pids'];
+/** Those that the sandbox's own has: programs look here for whether memory is bounded at all. */
+const LISTED = ['cpu', 'memory', 'pids'];
+
+function numbers(things: Iterable<Numbered>): string {
+  const namespace = kernel.current?.pidNamespace ?? initialPids;
+  return [...things]
+    .map((thing) => numberIn(namespace, thing) as number)
+    .filter((number) => number > 0)
     .sort((a, b) => a - b)
-    .map((id) => `${id}\n`)
+    .map((number) => `${number}\n`)
     .join('');
 }
 
-const limitText = (value: number | null): string => (value === null ? 'max' : String(value));
+function membersOf(cgroup: Cgroup): ThreadGroup[] {
+  return [...kernel.groups.values()].filter((group) => group.cgroup === cgroup && group.status < 0);
+}
 
-const FILES: Tree = {
-  'cgroup.controllers': text(() => 'cpu memory pids\n'),
-  'cgroup.events': text(() => 'populated 1\nfrozen 0\n'),
-  'cgroup.max.depth': text(() => 'max\n'),
-  'cgroup.max.descendants': text(() => 'max\n'),
-  'cgroup.procs': text(() => numbers(kernel.groups.keys())),
-  'cgroup.stat': text(() => 'nr_descendants 0\nnr_dying_descendants 0\n'),
-  'cgroup.subtree_control': text(() => '\n'),
-  'cgroup.threads': text(() => numbers(kernel.tasks.keys())),
-  'cgroup.type': text(() => 'domain\n'),
-  'cpu.max': text(() => `${limitText(kernel.limits.cpuQuota)} ${kernel.limits.cpuPeriod}\n`),
-  'memory.max': text(() => `${limitText(kernel.limits.memory)}\n`),
-  'pids.current': text(() => `${kernel.tasks.size}\n`),
-  'pids.max': text(() => `${limitText(kernel.limits.pids)}\n`),
+function isPopulated(cgroup: Cgroup): boolean {
+  for (const group of kernel.groups.values()) if (group.status < 0 && group.cgroup.isWithin(cgroup)) return true;
+  return false;
+}
+
+const limitText = (value: number | null): string => (value === null || value === Infinity ? 'max' : String(value));
+
+/** The number of tasks that a pids.max or a cgroup.max.* says, or -EINVAL. */
+function readLimit(text: string): number {
+  const word = text.trim();
+  if (word === 'max') return Infinity;
+  return /^\d{1,9}$/.test(word) ? Number(word) : -EINVAL;
+}
+
+/** cgroup.procs: moves a process here, 0 being the writer's own. */
+function moveHere(cgroup: Cgroup, text: string): number {
+  const caller = kernel.current;
+  const word = text.trim();
+  if (!caller || !/^\d{1,9}$/.test(word)) return -EINVAL;
+  // Processes are in the leaves of what is controlled.
+  if (cgroup.enabled.size > 0 && cgroup.parent) return -EBUSY;
+  const group = word === '0' ? caller.group : caller.pidNamespace.groups.get(Number(word) as Pid);
+  if (!group || group.status >= 0) return -ESRCH;
+  group.cgroup = cgroup;
+  return 0;
+}
+
+/** cgroup.subtree_control: `+pids -pids` */
+function control(cgroup: Cgroup, text: string): number {
+  const words = text.split(/\s+/).filter((word) => word !== '');
+  for (const word of words) {
+    if (!/^[+-][a-z]+$/.test(word)) return -EINVAL;
+    const name = word.slice(1);
+    if (!LISTED.includes(name)) return -EINVAL;
+    if (!CONTROLLERS.includes(name) && word[0] === '+') return -EOPNOTSUPP;
+    if (word[0] === '+' && cgroup.parent && !cgroup.parent.enabled.has(word.slice(1))) return -ENOENT;
+    if (word[0] === '+' && cgroup.parent && membersOf(cgroup).length > 0) return -EBUSY;
+    if (word[0] === '-' && [...cgroup.children.values()].some((child) => child.enabled.has(word.slice(1))))
+      return -EBUSY;
+  }
+  for (const word of words) {
+    if (word[0] === '+') cgroup.enabled.add(word.slice(1));
+    else cgroup.enabled.delete(word.slice(1));
+  }
+  return 0;
+}
+
+/** cgroup.kill: everybody here and below. */
+function kill(cgroup: Cgroup, text: string): number {
+  if (text.trim() !== '1') return -EINVAL;
+  const caller = kernel.current;
+  for (const group of [...kernel.groups.values()]) {
+    if (group.status < 0 && group.cgroup.isWithin(cgroup))
+      killGroup(group, SIGKILL, caller?.group === group ? caller : null);
+  }
+  return 0;
+}
+
+function cpuStatistics(cgroup: Cgroup): string {
+  const sum = new Usage();
+  for (const group of kernel.groups.values()) if (group.cgroup.isWithin(cgroup)) groupUsage(group, sum);
+  const [user, system] = [sum.userTime, sum.systemTime].map((time) => Math.floor(time / MICROSECOND));
+  return `usage_usec ${user + system}\nuser_usec ${user}\nsystem_usec ${system}\n`;
+}
+
+function file(read: (cgroup: Cgroup) => string, write?: (cgroup: Cgroup, text: string) => number): TextSource<Cgroup> {
+  const gone = (cgroup: Cgroup): number => (cgroup.removed ? -ENODEV : 0);
+  return {
+    mode: write ? 0o644 : 0o444,
+    read,
+    open: gone,
+    ...(write && { write: (cgroup, text) => (cgroup.removed ? -ENODEV : write(cgroup, text)) }),
+  };
+}
+
+/** What every cgroup has. */
+const COMMON: Readonly<Record<string, TextSource<Cgroup>>> = {
+  'cgroup.controllers': file(({ parent }) => `${parent ? [...parent.enabled].join(' ') : LISTED.join(' ')}\n`),
+  'cgroup.max.depth': file(() => 'max\n'),
+  'cgroup.max.descendants': file(() => 'max\n'),
+  'cgroup.procs': file((cgroup) => numbers(membersOf(cgroup)), moveHere),
+  'cgroup.stat': file((cgroup) => `nr_descendants ${cgroup.descendants}\nnr_dying_descendants 0\n`),
+  'cgroup.subtree_control': file((cgroup) => `${[...cgroup.enabled].join(' ')}\n`, control),
+  'cgroup.threads': file((cgroup) => numbers(membersOf(cgroup).flatMap(({ threads }) => [...threads]))),
+  'cgroup.type': file(() => 'domain\n'),
+  'cgroup.events': file((cgroup) => `populated ${isPopulated(cgroup) ? 1 : 0}\nfrozen 0\n`),
+  'cpu.stat': file(cpuStatistics),
 };
+
+/** What the sandbox's own has: the limits that it was given. */
+const ROOT: Readonly<Record<string, TextSource<Cgroup>>> = {
+  'cpu.max': file(() => `${limitText(kernel.limits.cpuQuota)} ${kernel.limits.cpuPeriod}\n`),
+  'memory.max': file(() => `${limitText(kernel.limits.memory)}\n`),
+  'pids.current': file(() => `${kernel.tasks.size}\n`),
+  'pids.max': file(() => `${limitText(kernel.limits.pids)}\n`),
+};
+
+const BELOW: Readonly<Record<string, TextSource<Cgroup>>> = {
+  'cgroup.kill': { ...file(() => '', kill), mode: 0o200 },
+};
+
+/** Those that are there while the parent has the controller enabled. */
+const PIDS: Readonly<Record<string, TextSource<Cgroup>>> = {
+  'pids.current': file((cgroup) => `${countTasks(cgroup, kernel.groups.values())}\n`),
+  'pids.max': file(
+    (cgroup) => `${limitText(cgroup.pidsMax)}\n`,
+    (cgroup, text) => {
+      const limit = readLimit(text);
+      if (limit < 0) return limit;
+      boundTasks(cgroup, limit);
+      return 0;
+    },
+  ),
+};
+
+let count = 0;
+
+/** The directory of a cgroup. */
+export class CgroupDirectory extends VirtualDirectory {
+  declare readonly superblock: CgroupSuperblock;
+  readonly cgroup: Cgroup;
+  private readonly files = new Map<string, Inode>();
+
+  constructor(superblock: CgroupSuperblock, ino: number, cgroup: Cgroup) {
+    super(superblock, ino, 0o755);
+    this.cgroup = cgroup;
+    this.addFiles(COMMON);
+    this.addFiles(cgroup.parent ? BELOW : ROOT);
+    if (cgroup.parent) this.addFiles(PIDS);
+  }
+
+  private addFiles(sources: Readonly<Record<string, TextSource<Cgroup>>>): void {
+    const { superblock } = this;
+    for (const [name, source] of Object.entries(sources)) {
+      this.files.set(name, new OwnedFile(superblock, superblock.nextIno(), this.cgroup, source));
+    }
+  }
+
+  override get cacheable(): boolean {
+    return false;
+  }
+
+  private has(name: string): boolean {
+    return !(name in PIDS) || !this.cgroup.parent || this.cgroup.parent.enabled.has('pids');
+  }
+
+  override lookup(name: string): Inode | number {
+    const below = this.cgroup.children.get(name);
+    if (below) return this.superblock.directoryOf(below);
+    return (this.has(name) && this.files.get(name)) || -ENOENT;
+  }
+
+  override readdir(offset: number, sink: DirectorySink): number {
+    let index = 0;
+    const entries: (readonly [string, Inode])[] = [...this.files].filter(([name]) => this.has(name));
+    for (const [name, cgroup] of this.cgroup.children) entries.push([name, this.superblock.directoryOf(cgroup)]);
+    for (const [name, inode] of entries) {
+      if (index++ >= offset && !sink(name, inode.ino, entryType(inode), index)) break;
+    }
+    return 0;
+  }
+
+  override mkdir(name: string): Inode | number {
+    const { cgroup } = this;
+    if (this.files.has(name)) return -EEXIST;
+    if (cgroup.removed) return -ENOENT;
+    if (name.includes('\n')) return -EINVAL;
+    let depth = 0;
+    for (let at: Cgroup | null = cgroup; at; at = at.parent) depth++;
+    if (count >= CGROUPS_MAX || depth > DEPTH_MAX) return -EAGAIN;
+    count++;
+    const made = new Cgroup(cgroup, name);
+    cgroup.children.set(name, made);
+    this.nlink++;
+    return this.superblock.directoryOf(made);
+  }
+
+  override rmdir(name: string, target: Inode): number {
+    const { cgroup } = target as CgroupDirectory;
+    if (!(target instanceof CgroupDirectory)) return -EPERM;
+    if (cgroup.children.size > 0 || isPopulated(cgroup)) return -EBUSY;
+    // Who has ended and was not waited for yet goes on being counted above.
+    for (const group of kernel.groups.values()) if (group.cgroup === cgroup) group.cgroup = this.cgroup;
+    cgroup.removed = true;
+    boundTasks(cgroup, Infinity);
+    this.cgroup.children.delete(name);
+    this.nlink--;
+    target.nlink = 0;
+    count--;
+    return 0;
+  }
+
+  override setattr(change: AttributeChange): number {
+    return takeOwner(this, change) ?? super.setattr(change);
+  }
+}
+
+/** Files of a cgroup can be given away: that is how a part of the tree is delegated. */
+class OwnedFile extends GeneratedFile<Cgroup> {
+  override setattr(change: AttributeChange): number {
+    return takeOwner(this, change) ?? super.setattr(change);
+  }
+}
+
+function takeOwner(inode: Inode, { mode, uid, gid }: AttributeChange): number | null {
+  if (mode === undefined && uid === undefined && gid === undefined) return null;
+  if (mode !== undefined) inode.mode = (inode.mode & ~0o7777) | (mode & 0o7777);
+  if (uid !== undefined) inode.uid = uid;
+  if (gid !== undefined) inode.gid = gid;
+  return 0;
+}
 
 export class CgroupSuperblock extends VirtualSuperblock {
   readonly typeName = 'cgroup2';
   readonly root: Inode;
+  private readonly directories = new WeakMap<Cgroup, CgroupDirectory>();
 
-  constructor() {
+  /** What is mounted starts at the root of the mounter's cgroup namespace. */
+  constructor(root: Cgroup = rootCgroup) {
     super();
     this.source = 'cgroup';
     this.magic = CGROUP2_SUPER_MAGIC;
-    const root = new FixedDirectory(this, ROOT_INO);
-    grow(root, FILES);
-    this.root = root;
+    this.root = new CgroupDirectory(this, ROOT_INO, root);
+    this.directories.set(root, this.root as CgroupDirectory);
+  }
+
+  directoryOf(cgroup: Cgroup): CgroupDirectory {
+    let directory = this.directories.get(cgroup);
+    if (!directory) {
+      directory = new CgroupDirectory(this, this.nextIno(), cgroup);
+      this.directories.set(cgroup, directory);
+    }
+    return directory;
   }
 }
