@@ -8,11 +8,15 @@ import { deletePosixTimers } from '../../src/kernel/posix-timers.ts';
 import { startSession } from '../../src/kernel/sessions.ts';
 import type { Task } from '../../src/kernel/task.ts';
 import { AddressSpace } from '../../src/mm/address-space.ts';
+import * as aio from '../../src/syscalls/aio.ts';
 import * as capability from '../../src/syscalls/capability.ts';
 import * as credentials from '../../src/syscalls/credentials.ts';
 import * as futex from '../../src/syscalls/futex.ts';
 import * as intervalTimer from '../../src/syscalls/interval-timer.ts';
+import * as keys from '../../src/syscalls/keys.ts';
 import * as limits from '../../src/syscalls/limits.ts';
+import * as lsm from '../../src/syscalls/lsm.ts';
+import * as memoryPolicy from '../../src/syscalls/memory-policy.ts';
 import * as posixTimer from '../../src/syscalls/posix-timer.ts';
 import * as prctl from '../../src/syscalls/prctl.ts';
 import * as random from '../../src/syscalls/random.ts';
@@ -25,11 +29,15 @@ import { DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.t
 import { call, newTask } from '../support/fake-guest.ts';
 
 const FAMILIES = {
+  aio,
   capability,
   credentials,
   futex,
   intervalTimer,
+  keys,
   limits,
+  lsm,
+  memoryPolicy,
   posixTimer,
   prctl,
   random,

@@ -244,16 +244,15 @@ export function indexOf(type: KeyType, description: string): string {
   return `${type.name}\0${description}`;
 }
 
-/** Random, as they are not to be guessed. */
+/** Random, as they are not to be guessed; the next free one from there. */
 function freshSerial(): number {
-  for (;;) {
-    const mark = markScratch();
-    const at = allocateScratch(4);
-    host.getrandom(at, 4, 0);
-    const serial = u32[at >>> 2] & SERIAL_MASK;
-    releaseScratch(mark);
-    if (serial >= SERIAL_MIN && !allKeys.has(serial)) return serial;
-  }
+  const mark = markScratch();
+  const at = allocateScratch(4);
+  if (at >= 0) host.getrandom(at, 4, 0);
+  let serial = at >= 0 ? u32[at >>> 2] & SERIAL_MASK : SERIAL_MIN;
+  releaseScratch(mark);
+  while (serial < SERIAL_MIN || allKeys.has(serial)) serial = (serial + 1) & SERIAL_MASK;
+  return serial;
 }
 
 /** Whether somebody may do all that `wanted` (KEY_*) says with a key: 0 or -EACCES. */
