@@ -287,7 +287,7 @@ const NETWORK: SentryGroup = {
     always('connect', SOCKET),
     always('bind', SOCKET),
     always('listen', SOCKET),
-    always('sendmsg', SOCKET),
+    always('sendmsg', `${SOCKET}; low ports of the host's network, from the launcher`),
     {
       name: 'setsockopt',
       rules: optionRules(),
