@@ -1,7 +1,7 @@
 // Tracing other tasks (ptrace(2)): one handler per request. Who traces whom is in kernel/ptrace/tracing.ts, how a traced
 // task stops and goes on in kernel/ptrace/stops.ts.
 
-import { EFAULT, EINVAL, EIO, ENODEV, EPERM, ESRCH } from '../abi/errno.ts';
+import { EFAULT, EINVAL, EIO, ENODEV, EPERM, ERANGE, ESRCH } from '../abi/errno.ts';
 import { ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS } from '../abi/prctl.ts';
 import {
   FPREGS_SIZE,
@@ -525,16 +525,11 @@ function setCallInfo(task: Task, tracing: Tracing, size: number, data: UserAddre
   const operation = callOperation(tracing);
   // Flags and the place of the call cannot be changed.
   if ((u32[at >>> 2] & 0xffffff00) !== 0 || u8[at] !== operation) return -EINVAL;
-  if (operation === PTRACE_SYSCALL_INFO_EXIT) {
-    const failed = u8[at + 32] !== 0;
-    const value = i32[(at + 24) >>> 2];
-    if (failed && (value >= 0 || value < -Number(MAX_ERRNO))) return -EINVAL;
-    return registersIn(registers, at + 24, REG_RAX, 1);
-  }
+  if (operation === PTRACE_SYSCALL_INFO_EXIT) return registersIn(registers, at + 24, REG_RAX, 1);
   if (operation === PTRACE_SYSCALL_INFO_NONE) return -EINVAL;
   if (operation === PTRACE_SYSCALL_INFO_SECCOMP && u32[(at + 84) >>> 2] !== 0) return -EINVAL;
-  // A number of more than 32 bits means none.
-  if (u32[(at + 28) >>> 2] !== 0 && !(i32[(at + 24) >>> 2] < 0 && u32[(at + 28) >>> 2] === 0xffffffff)) return -EINVAL;
+  const number = i32[(at + 24) >>> 2];
+  if (i32[(at + 28) >>> 2] !== (number < 0 ? -1 : 0)) return -ERANGE;
   registersIn(registers, at + 24, REG_ORIG_RAX, 1);
   for (const [i, register] of ARGUMENT_REGISTERS.entries()) registersIn(registers, at + 32 + WORD * i, register, 1);
   return 0;

@@ -263,6 +263,59 @@ static void part_changes(void) {
   end(pid);
 }
 
+// ---- changing calls by what they are said to be (PTRACE_SET_SYSCALL_INFO, Linux 6.16) ----
+
+#define SET_SYSCALL_INFO 0x4212
+
+static void make_two_calls(void) {
+  answers[0] = syscall(SYS_getppid);
+  answers[1] = syscall(SYS_dup2, 0, 0);
+  answers[2] = errno;
+  raise(SIGHUP);
+}
+
+static struct __ptrace_syscall_info call_info(pid_t pid) {
+  struct __ptrace_syscall_info info;
+  memset(&info, 0, sizeof info);
+  trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, (long)&info);
+  return info;
+}
+
+static void part_info(void) {
+  pid_t pid = start(make_two_calls);
+  wait_stop(pid);
+  trace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
+  while (to_call(pid).orig_rax != SYS_getppid) continue;
+  struct __ptrace_syscall_info info = call_info(pid), bad = info;
+  SAY(trace(SET_SYSCALL_INFO, pid, 40, (long)&info));
+  bad.op = 2;
+  SAY(trace(SET_SYSCALL_INFO, pid, sizeof bad, (long)&bad));
+  bad = info;
+  bad.entry.nr = 0x100000000;
+  SAY(trace(SET_SYSCALL_INFO, pid, sizeof bad, (long)&bad));
+  info.entry.nr = -1;
+  SAY(trace(SET_SYSCALL_INFO, pid, sizeof info, (long)&info));
+  to_call(pid);
+  show_call(pid);
+  info = call_info(pid);
+  info.exit.rval = 77;
+  info.exit.is_error = 0;
+  SAY(trace(SET_SYSCALL_INFO, pid, sizeof info, (long)&info));
+  to_call(pid);
+  info = call_info(pid);
+  info.entry.args[0] = 1000;
+  SAY(trace(SET_SYSCALL_INFO, pid, sizeof info, (long)&info));
+  to_call(pid);
+  show_call(pid);
+  info = call_info(pid);
+  info.exit.rval = -EXDEV;
+  SAY(trace(SET_SYSCALL_INFO, pid, sizeof info, (long)&info));
+  trace(PTRACE_CONT, pid, 0, 0);
+  wait_stop(pid);
+  for (int i = 0; i < 3; i++) printf("answer %ld\n", ptrace(PTRACE_PEEKDATA, pid, &answers[i], 0));
+  end(pid);
+}
+
 // ---- emulated calls ----
 
 static void emulated(void) {
@@ -1015,11 +1068,11 @@ static const struct {
   const char *name;
   void (*run)(void);
 } PARTS[] = {
-    {"calls", part_calls},     {"changes", part_changes}, {"emulation", part_emulation}, {"signals", part_signals},
-    {"siginfo", part_siginfo}, {"steps", part_steps},     {"vectors", part_vectors},     {"events", part_events},
-    {"seize", part_seize},     {"attach", part_attach},   {"restarts", part_restarts},   {"ends", part_ends},
-    {"errors", part_errors},   {"watches", part_watches}, {"filters", part_filters},     {"groups", part_groups},
-    {"text", part_text},       {"status", part_status},
+    {"calls", part_calls},     {"changes", part_changes}, {"info", part_info},       {"emulation", part_emulation},
+    {"signals", part_signals}, {"siginfo", part_siginfo}, {"steps", part_steps},     {"vectors", part_vectors},
+    {"events", part_events},   {"seize", part_seize},     {"attach", part_attach},   {"restarts", part_restarts},
+    {"ends", part_ends},       {"errors", part_errors},   {"watches", part_watches}, {"filters", part_filters},
+    {"groups", part_groups},   {"text", part_text},       {"status", part_status},
 };
 
 int main(int argc, char **argv) {
