@@ -40,6 +40,8 @@ extern s32 addon_events[2 * EVENTS_MAX];
 extern u8 *arena;
 /** The length bytes at offset of the arena, or NULL if they are not all inside. */
 void *arena_range(s64 offset, s64 length);
+/** The same in the scratch behind the slots, which is always mapped: for what the addon writes itself. Aligned to 4. */
+void *scratch_range(s64 offset, s64 length);
 /** Header of a slot that exists, else NULL. */
 volatile u32 *slot_header(s64 index);
 int slot_attach(u32 index, int fd);

@@ -16,6 +16,11 @@ void *arena_range(s64 offset, s64 length) {
   return arena + offset;
 }
 
+void *scratch_range(s64 offset, s64 length) {
+  if (offset < (s64)(MAX_SLOTS * SLOT_SIZE) || offset % sizeof(u32)) return NULL;
+  return arena_range(offset, length);
+}
+
 volatile u32 *slot_header(s64 index) {
   if (index < 0 || index >= MAX_SLOTS || !slot_fd[index]) return NULL;
   return (volatile u32 *)(arena + index * SLOT_SIZE);

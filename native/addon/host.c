@@ -282,21 +282,21 @@ static napi_value host_poll(napi_env env, napi_callback_info info) {
  */
 static napi_value host_receive(napi_env env, napi_callback_info info) {
   struct arguments a;
-  s64 fd, length;
-  void *place, *descriptors;
+  s64 fd, length, at;
+  void *place;
   union {
     struct cmsghdr header;
     char space[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
   } control;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) ||
-      !get_pointer(env, &a, 3, &descriptors) || !descriptors)
+  if (!get_number(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) || !get_number(env, &a, 3, &at))
     return number_value(env, -EINVAL);
+  s32 *out = scratch_range(at, (1 + MAX_DESCRIPTORS) * sizeof *out);
+  if (!out) return number_value(env, -EINVAL);
   struct iovec vector = {place, length};
   struct msghdr message = {
       .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
   s64 result = retry(SYS_recvmsg, (u64[6]){fd, (u64)&message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC});
-  s32 *out = descriptors;
   out[0] = 0;
   struct cmsghdr *header = result > 0 ? CMSG_FIRSTHDR(&message) : NULL;
   if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {

@@ -83,7 +83,7 @@ static napi_value host_recvmsg(napi_env env, napi_callback_info info) {
   if (!get_number(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
       !get_number(env, &a, 4, &at))
     return number_value(env, -EINVAL);
-  struct received *received = arena_range(at, sizeof *received);
+  struct received *received = scratch_range(at, sizeof *received);
   if (!received) return number_value(env, -EINVAL);
   struct iovec vector = {data, length};
   struct msghdr message = {.msg_name = received->name,
