@@ -162,6 +162,15 @@ static void races(void) {
   pthread_join(thread, NULL);
 }
 
+enum { LOOP_MAJOR = 7 };
+
+/** Whether an open device has anything to read: the sandbox's own loop devices open, but show no file until they get
+ * one. */
+static int tells(int fd) {
+  char byte;
+  return fd >= 0 && read(fd, &byte, 1) > 0;
+}
+
 static void devices(void) {
   static const struct {
     mode_t type;
@@ -175,11 +184,11 @@ static void devices(void) {
     if (mknod(name, nodes[i].type | 0666, makedev(nodes[i].major, nodes[i].minor)) == 0) {
       int fd = open(name, O_RDONLY | O_NONBLOCK);
       tricks++;
-      if (fd >= 0) escaped("a device of the host", name);
+      if (fd >= 0 && (nodes[i].major != LOOP_MAJOR || tells(fd))) escaped("a device of the host", name);
     }
     snprintf(name, sizeof name, "/planted/device%zu", i);
     int fd = open(name, O_RDONLY | O_NONBLOCK);
-    if (fd >= 0) escaped("a planted device of the host", name);
+    if (fd >= 0 && (nodes[i].major != LOOP_MAJOR || tells(fd))) escaped("a planted device of the host", name);
   }
   static const char *const files[] = {"/dev/mem",   "/dev/kmem",         "/dev/port",          "/dev/kmsg",
                                       "/dev/sda",   "/dev/vda",          "/dev/loop0",         "/proc/kcore",
