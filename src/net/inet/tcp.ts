@@ -65,7 +65,7 @@ import { DnsStream } from '../outside/dns-stream.ts';
 import { HostSocket } from '../outside/host-socket.ts';
 import { usable } from '../pressure.ts';
 import type { Socket } from '../socket.ts';
-import { type Endpoint, familyOf, formatEndpoint, parseEndpoint } from './address.ts';
+import { type Endpoint, familyOf, formatEndpoint, isLoopback, LOOPBACK4, LOOPBACK6, parseEndpoint } from './address.ts';
 import type { PortTable } from './ports.ts';
 import { InetSocket } from './socket.ts';
 import {
@@ -315,10 +315,13 @@ export class TcpSocket extends InetSocket implements TimerTarget {
 
   /**
    * Whether an address of the own machine is to be looked for in the namespace, since nobody listens inside: other
-   * containers of a pod are there, and what a client has put before them.
+   * containers of a pod are there. Of the loopback that is the one address that all use: on others, clients put services
+   * that a policy looks at (docker's name server).
    */
   private isElsewhere(target: Endpoint): boolean {
-    return !this.bound && this.listenerAt(target) === null;
+    const { host } = target;
+    if (this.bound || (isLoopback(host) && host !== LOOPBACK4 && host !== LOOPBACK6)) return false;
+    return this.listenerAt(target) === null;
   }
 
   private admit(client: TcpSocket, target: Endpoint): void {
