@@ -8,7 +8,8 @@ import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts'
 import { native } from '../platform/native.ts';
 import { cancelWaits } from './block.ts';
 import { exitDoomed, killGroup } from './exit.ts';
-import { completeTraced, completeWithFault, prepareAnswer } from './ptrace/stops.ts';
+import { prepareAnswer } from './ptrace/stop.ts';
+import { completeTraced, completeWithFault } from './ptrace/stops.ts';
 import { makeRunnable } from './run-queue.ts';
 import { DELIVERED_FATAL, deliverSignals, hasDeliveredFrame, resetDelivery } from './signal-delivery.ts';
 import { bitHigh, bitLow, hasDeliverableSignal, type SignalInfo } from './signal-state.ts';

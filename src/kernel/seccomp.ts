@@ -35,7 +35,7 @@ import { ANSWERED } from './block.ts';
 import { exitThread, killGroup } from './exit.ts';
 import { showOwnAnswers } from './own-answers.ts';
 import { numberIn } from './pid-namespaces.ts';
-import { stopForSeccomp } from './ptrace/stops.ts';
+import { stopForSeccomp } from './ptrace/calls.ts';
 import { reportsSeccomp } from './ptrace/tracing.ts';
 import { allowsAlways, runSeccompProgram, type SeccompProgram } from './seccomp-program.ts';
 import { signalInfo } from './signal-state.ts';

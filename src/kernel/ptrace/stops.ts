@@ -11,58 +11,31 @@
 //
 // A stop is a withheld answer (state TRACED). The tracer's request puts the task on the run queue, and the walk goes on.
 
-import { EINTR, ENOSYS, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../../abi/errno.ts';
+import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../../abi/errno.ts';
 import {
   PTRACE_EVENT_EXIT,
-  PTRACE_EVENT_SECCOMP,
   PTRACE_EVENT_STOP,
   PTRACE_EVENT_VFORK,
-  PTRACE_EVENTMSG_SYSCALL_ENTRY,
   PTRACE_EVENTMSG_SYSCALL_EXIT,
   PTRACE_O_TRACEEXIT,
   PTRACE_SYSCALL,
-  REG_FS_BASE,
-  REG_GS_BASE,
   REG_ORIG_RAX,
-  REG_R8,
-  REG_R9,
-  REG_R10,
   REG_RAX,
-  REG_RDI,
-  REG_RDX,
   REG_RIP,
-  REG_RSI,
 } from '../../abi/ptrace.ts';
 import {
-  CLD_TRAPPED,
-  SA_NOCLDSTOP,
   SA_RESTART,
-  SI_KERNEL,
   SI_USER,
   SIG_DFL,
   SIG_IGN,
-  SIGCHLD,
   SIGKILL,
   SIGTRAP,
   TRAP_BRKPT,
   TRAP_HWBKPT,
   TRAP_TRACE,
 } from '../../abi/signal.ts';
-import { order, orderCount } from '../../platform/answer.ts';
-import { u32 } from '../../platform/arena.ts';
-import {
-  ACT_ASK_AGAIN,
-  ACT_RESTART,
-  ACT_SET_RETURN,
-  ACT_SLOWLY,
-  H_ARGS,
-  H_NIN,
-  H_NR,
-  H_SPIN,
-  ORDER_BASES,
-  ORDER_TRAP_ALL,
-  SLOT_SIZE,
-} from '../../platform/layout.ts';
+import { orderCount } from '../../platform/answer.ts';
+import { ACT_ASK_AGAIN, ACT_SET_RETURN, ACT_SLOWLY } from '../../platform/layout.ts';
 import { beginAnswer, completeUntraced, isRestartCode, sendUnsignalled } from '../answer.ts';
 import { vforkOrdersDone } from '../clone.ts';
 import { endTask, killGroup } from '../exit.ts';
@@ -77,22 +50,15 @@ import {
   type SignalInfo,
   signalInfo,
 } from '../signal-state.ts';
-import {
-  dequeueSignal,
-  ignoredByDefault,
-  notifyTask,
-  restoreMask,
-  sendSignalToGroup,
-  sendSignalToTask,
-  sparesInit,
-} from '../signals.ts';
+import { dequeueSignal, ignoredByDefault, notifyTask, restoreMask, sparesInit } from '../signals.ts';
 import { isStopSignal, stopGroup } from '../stop.ts';
-import { BLOCKED, DEAD, SERVING, type Task, TRACED } from '../task.ts';
+import { BLOCKED, SERVING, type Task } from '../task.ts';
+import { continueCall, inject, stopAtEntry } from './calls.ts';
+import { load, notify, stop, stopForEvent } from './stop.ts';
 import {
   callFlag,
   goesInSteps,
   isStep,
-  needsEveryCall,
   PHASE_BEGIN,
   PHASE_EVENT,
   PHASE_EXIT,
@@ -110,159 +76,12 @@ import {
   STOP_SECCOMP,
   STOP_SIGNAL,
   STOP_VFORK,
-  stopsAtCalls,
   type Tracing,
 } from './tracing.ts';
 
 const SYS_RT_SIGRETURN = 15;
 const SYS_FUTEX = 202;
 const SYS_RESTART_SYSCALL = 219;
-
-/** How a call is served once its entry has been reported: the dispatcher's part, bound at boot. */
-let serveCall: (task: Task) => void = () => {};
-export function setTracedCalls(serve: (task: Task) => void): void {
-  serveCall = serve;
-}
-
-// ---- stopping ----
-
-function stop(task: Task, tracing: Tracing, kind: number, code: number, info: SignalInfo | null, message = 0): void {
-  tracing.stop = kind;
-  tracing.code = code;
-  tracing.info = info;
-  tracing.message = message;
-  tracing.unreported = true;
-  tracing.listening = false;
-  tracing.injected = 0;
-  task.state = TRACED;
-  u32[((task.memory.slot * SLOT_SIZE) >>> 2) + H_SPIN] = 0;
-  tellTracer(task, tracing, code & 0x7f);
-}
-
-function tellTracer(task: Task, { tracer }: Tracing, status: number): void {
-  if (tracer === null) return;
-  const { handler, flags } = tracer.group.actions.get(SIGCHLD);
-  if (handler !== SIG_IGN && !(flags & SA_NOCLDSTOP)) {
-    const { uid } = task.credentials;
-    sendSignalToGroup(
-      tracer.group,
-      signalInfo(SIGCHLD, CLD_TRAPPED, { pid: numberIn(tracer.pidNamespace, task), uid, status }),
-    );
-  }
-  tracer.group.childQueue.wake(1);
-}
-
-/** A stop that no signal is the cause of: siginfo has the code. */
-function notify(task: Task, tracing: Tracing, kind: number, code: number, signo = SIGTRAP, message = 0): void {
-  const info = signalInfo(signo, code, { pid: task.localTid, uid: task.credentials.uid });
-  stop(task, tracing, kind, code, info, message);
-}
-
-function stopForEvent(task: Task, tracing: Tracing, kind: number, event: number, message: number): void {
-  notify(task, tracing, kind, SIGTRAP | (event << 8), SIGTRAP, message);
-}
-
-// ---- entering a call ----
-
-/** A call has come in. True: it waits for the tracer, or was sent back to be made at its site. */
-export function callArrived(task: Task, tracing: Tracing, patched: boolean): boolean {
-  tracing.call = task.nr;
-  tracing.settled = !patched;
-  tracing.phase = PHASE_IDLE;
-  tracing.judged = false;
-  tracing.restarting = false;
-  tracing.onHost = false;
-  tracing.awaiting = false;
-  if (!patched && goesInSteps(tracing)) {
-    // What the call makes of the registers (a child's, a handler's frame) is not to go in steps.
-    if (!load(task, tracing)) return true;
-    tracing.registers.store(task);
-  }
-  if (tracing.tracer === null || !stopsAtCalls(tracing.mode) || task.nr === 0xffffffff) return false;
-  if (patched) {
-    sendUnsignalled(task, 0, ACT_RESTART);
-    return true;
-  }
-  if (!load(task, tracing)) return true;
-  stopAtEntry(task, tracing, task.nr);
-  return true;
-}
-
-function stopAtEntry(task: Task, tracing: Tracing, nr: number): void {
-  tracing.emulated = tracing.mode !== PTRACE_SYSCALL;
-  const { words } = tracing.registers;
-  words[REG_ORIG_RAX] = BigInt(nr);
-  words[REG_RAX] = BigInt.asUintN(64, BigInt(-ENOSYS));
-  notify(task, tracing, STOP_ENTER, SIGTRAP | callFlag(tracing), SIGTRAP, PTRACE_EVENTMSG_SYSCALL_ENTRY);
-}
-
-/** The call of PTRACE_EVENT_SECCOMP: `data` is the filter's. True: it waits for the tracer. */
-export function stopForSeccomp(task: Task, data: number): boolean {
-  const { tracing } = task;
-  if (tracing === null || tracing.judged) return false;
-  tracing.judged = true;
-  if (!tracing.settled) {
-    sendUnsignalled(task, 0, ACT_RESTART);
-    return true;
-  }
-  if (!load(task, tracing)) return true;
-  const { words } = tracing.registers;
-  words[REG_ORIG_RAX] = BigInt(task.nr);
-  words[REG_RAX] = BigInt.asUintN(64, BigInt(-ENOSYS));
-  stopForEvent(task, tracing, STOP_SECCOMP, PTRACE_EVENT_SECCOMP, data);
-  return true;
-}
-
-/** The tracer has let the call go: as it is now in the registers. */
-function continueCall(task: Task, tracing: Tracing): void {
-  const { registers } = tracing;
-  const nr = Number(BigInt.asIntN(32, registers.get(REG_ORIG_RAX)));
-  if (tracing.stop === STOP_ENTER && !inject(task, tracing)) return;
-  const emulated = tracing.stop === STOP_ENTER && tracing.emulated;
-  const changed = registers.dirty;
-  if (tracing.restarting && !changed && nr !== -1) return retry(task, tracing);
-  tracing.restarting = false;
-  if (nr < 0 || emulated) {
-    // Not made: what is in rax is the result.
-    registers.dirty = true;
-    tracing.act = 0;
-    tracing.call = emulated ? -1 : tracing.call;
-    tracing.phase = PHASE_EVENT;
-    return advance(task, tracing);
-  }
-  tracing.call = nr;
-  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
-  if (changed && nr !== SYS_RT_SIGRETURN) {
-    const { words } = registers;
-    putWord(header + H_ARGS, words[REG_RDI]);
-    putWord(header + H_ARGS + 2, words[REG_RSI]);
-    putWord(header + H_ARGS + 4, words[REG_RDX]);
-    putWord(header + H_ARGS + 6, words[REG_R10]);
-    putWord(header + H_ARGS + 8, words[REG_R8]);
-    putWord(header + H_ARGS + 10, words[REG_R9]);
-    registers.put(REG_RAX, BigInt(nr));
-    tracing.registers.store(task);
-  }
-  registers.dirty = false;
-  // The tracer may have written to what was captured.
-  u32[header + H_NIN] = 0;
-  u32[header + H_NR] = nr;
-  task.nr = nr;
-  serveCall(task);
-}
-
-function putWord(index: number, value: bigint): void {
-  u32[index] = Number(value & 0xffffffffn);
-  u32[index + 1] = Number(value >> 32n);
-}
-
-/** A signal that came along with a stop at a call is sent like any other. False: it was the end, nobody traces any more. */
-function inject(task: Task, tracing: Tracing): boolean {
-  const signo = tracing.injected;
-  tracing.injected = 0;
-  if (signo > 0) sendSignalToTask(task, signalInfo(signo, SI_KERNEL));
-  return task.state !== DEAD;
-}
 
 // ---- leaving a call ----
 
@@ -339,16 +158,6 @@ function begin(task: Task, tracing: Tracing): void {
   advance(task, tracing);
 }
 
-/** Reads the registers; a thread that hides them is killed. */
-function load(task: Task, tracing: Tracing): boolean {
-  if (!tracing.registers.load(task)) {
-    killGroup(task.group, SIGKILL, task);
-    return false;
-  }
-  if (tracing.registers.stepping) tracing.registers.stepping = false;
-  return true;
-}
-
 /** rax as a number, exact for what a call can fail with. */
 function resultOf({ registers }: Tracing): number {
   return Number(BigInt.asIntN(64, registers.get(REG_RAX)));
@@ -357,7 +166,7 @@ function resultOf({ registers }: Tracing): number {
 // ---- the walk ----
 
 /** Goes on from the phase that is due until the thread stops again or is let go. */
-function advance(task: Task, tracing: Tracing): void {
+export function advance(task: Task, tracing: Tracing): void {
   for (;;) {
     if (tracing.tracer === null) return leaveTracer(task, tracing);
     switch (tracing.phase) {
@@ -534,7 +343,7 @@ function restart(task: Task, tracing: Tracing): boolean {
   return true;
 }
 
-function retry(task: Task, tracing: Tracing): void {
+export function retry(task: Task, tracing: Tracing): void {
   tracing.restarting = false;
   tracing.phase = PHASE_IDLE;
   task.state = BLOCKED;
@@ -570,22 +379,6 @@ function release(task: Task, tracing: Tracing): void {
   tracing.phase = PHASE_IDLE;
   tracing.call = -1;
   sendUnsignalled(task, 0, ACT_SLOWLY);
-}
-
-/** Called before every answer of a task that is traced, or was: what its host thread has to be told. */
-export function prepareAnswer(task: Task, tracing: Tracing): void {
-  const { registers } = tracing;
-  const { slot } = task.memory;
-  const every = needsEveryCall(tracing);
-  if (every !== tracing.trapsAll) {
-    tracing.trapsAll = every;
-    order(slot, ORDER_TRAP_ALL, every ? 1 : 0);
-  }
-  if (registers.basesDirty) {
-    registers.basesDirty = false;
-    order(slot, ORDER_BASES, Number(registers.get(REG_FS_BASE)), Number(registers.get(REG_GS_BASE)));
-  }
-  if (tracing.tracer === null && !tracing.awaiting) task.tracing = null;
 }
 
 // ---- going on after a stop ----
