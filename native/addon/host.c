@@ -25,7 +25,14 @@
 #include <unistd.h>
 
 // Younger than the headers of the oldest supported distribution.
-enum { NR_fchmodat2 = 452, NR_setxattrat = 463, NR_getxattrat = 464, NR_listxattrat = 465, NR_removexattrat = 466 };
+enum {
+  NR_cachestat = 451,
+  NR_fchmodat2 = 452,
+  NR_setxattrat = 463,
+  NR_getxattrat = 464,
+  NR_listxattrat = 465,
+  NR_removexattrat = 466
+};
 
 struct host_call {
   const char *name;
@@ -49,6 +56,7 @@ static const struct host_call CALLS[] = {
     {"fsync", SYS_fsync, "i", {0}},
     {"fdatasync", SYS_fdatasync, "i", {0}},
     {"syncfs", SYS_syncfs, "i", {0}},
+    {"cachestat", NR_cachestat, "ippk", {0}},
     {"fadvise64", SYS_fadvise64, "illi", {0}},
     {"copy_file_range", SYS_copy_file_range, "ipipli", {0}},
     {"sendfile", SYS_sendfile, "iipl", {0}},

@@ -30,6 +30,8 @@ export interface HostCalls {
   fsync(fd: HostFd): number;
   fdatasync(fd: HostFd): number;
   syncfs(fd: HostFd): number;
+  /** rangeAt: u64 offset and length; fills five u64 counts. */
+  cachestat(fd: HostFd, rangeAt: number, at: number): number;
   fadvise64(fd: HostFd, offset: number, length: number, advice: number): number;
   /** atIn, atOut: 64-bit positions, or -1 for the files' own. */
   copy_file_range(fdIn: HostFd, atIn: number, fdOut: HostFd, atOut: number, length: number, flags: number): number;

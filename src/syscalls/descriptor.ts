@@ -1,6 +1,6 @@
 // Descriptors and open file descriptions: dup(2), fcntl(2), flock(2), lseek(2), ioctl(2), fsync(2), fadvise(2).
 
-import { CAP_SYS_RESOURCE } from '../abi/capability.ts';
+import { CAP_FOWNER, CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import { EAGAIN, EBADF, EINVAL, EPERM, ESPIPE } from '../abi/errno.ts';
 import {
   F_CREATED_QUERY,
@@ -50,10 +50,11 @@ import {
   SIOCGPGRP,
   SIOCSPGRP,
 } from '../abi/ioctl.ts';
+import { MAP_PRIVATE, PROT_READ } from '../abi/mman.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
-import type { Fd, UserAddress } from '../base/brands.ts';
+import type { Fd, HostFd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
 import { asyncChanged, ownerCommand, ownerIoctl } from '../fs/async-signals.ts';
 import { notifyOnDirectory } from '../fs/dnotify.ts';
@@ -61,10 +62,11 @@ import { fileIoctl } from '../fs/file-ioctl.ts';
 import { getLease, setLease } from '../fs/leases.ts';
 import { getPipeSize, setPipeSize } from '../fs/pipe/pipe.ts';
 import { fcntlLock } from '../fs/record-locks.ts';
+import { host } from '../host/calls.ts';
 import { block } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
-import { i32 } from '../platform/arena.ts';
+import { i32, u8 } from '../platform/arena.ts';
 import { isAppendOnly } from '../vfs/inode-flags.ts';
 import { lockQueue, setWholeLock } from '../vfs/locks.ts';
 import { drop, type OpenFile, retain } from '../vfs/open-file.ts';
@@ -281,4 +283,29 @@ export function readahead(task: Task, fd: Fd, _offset: number, _count: number): 
   const file = task.files.get(fd);
   if (!file?.readable) return -EBADF;
   return (file.inode.mode & S_IFMT) === S_IFREG ? 0 : -EINVAL;
+}
+
+// struct cachestat_range: u64 offset, length. struct cachestat: u64 counts of cached, dirty, written, evicted pages
+const CACHESTAT_RANGE = 16;
+const CACHESTAT_SIZE = 40;
+
+/**
+ * What of a file is in memory (cachestat(2)): the host's page cache tells it of the pages behind the file. Files without
+ * any, and pages that a file in memory would not have elsewhere, are none.
+ */
+export function cachestat(task: Task, fd: Fd, range: UserAddress, address: UserAddress, flags: number): number {
+  const file = task.files.get(fd);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  const rangeAt = task.memory.in(range, CACHESTAT_RANGE);
+  if (rangeAt < 0) return rangeAt;
+  const { inode } = file;
+  const may = file.writable || inode.uid === task.credentials.fsuid || capable(task.credentials, CAP_FOWNER);
+  if (!may) return -EPERM;
+  if (flags !== 0) return -EINVAL;
+  const at = task.memory.out(address, CACHESTAT_SIZE);
+  if (at < 0) return at;
+  u8.fill(0, at, at + CACHESTAT_SIZE);
+  if ((inode.mode & S_IFMT) !== S_IFREG) return 0;
+  const hostFd = file.mapping(PROT_READ, MAP_PRIVATE);
+  return hostFd < 0 ? 0 : host.cachestat(hostFd as HostFd, rangeAt, at);
 }

@@ -81,5 +81,5 @@ export const IO: readonly SyscallEntry[] = [
   enosys(426, 'io_uring_enter', { fd: 'fd', to_submit: 'uint', min_complete: 'uint', flags: 'hex' }, URING),
   enosys(427, 'io_uring_register', { fd: 'fd', opcode: 'uint', arg: 'addr', nr_args: 'uint' }, URING),
   kernel(436, 'close_range', { first: 'uint', last: 'uint', flags: 'flags(close_range)' }),
-  enosys(451, 'cachestat', { fd: 'fd', range: 'addr', stat: 'addr', flags: 'hex' }, 'page cache statistics'),
+  kernel(451, 'cachestat', { fd: 'fd', range: 'addr', stat: 'addr', flags: 'hex' }),
 ];
