@@ -96,6 +96,7 @@ enum {
   H_OWN_GID = 262,
   H_OWN_EGID = 263,
   H_OWN_COUNT = 264, // how many calls it has answered so, for --stats
+  H_ROBUST = 266,    // u64, set_robust_list(2): noted by the stub, read when the thread ends
 };
 
 // H_FLAGS

@@ -37,8 +37,11 @@ static void post(struct thread *thread) {
   stall();
 }
 
-/** Longer than any call that is answered at once; a sentry that stops watching ends the wait sooner. */
-#define SPIN_ROUNDS 20000
+/**
+ * Some 50 us: longer than most calls that are answered at once. A sentry that stops watching ends the wait sooner; one
+ * that the host has taken the CPU from cannot, and must not be waited for on a CPU that it may need.
+ */
+#define SPIN_ROUNDS 2000
 
 /**
  * Waits for an answer without the kernel while the sentry watches this slot. False: it does not, or not any

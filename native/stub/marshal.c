@@ -75,13 +75,16 @@ static void capture_message(struct capture *capture, u64 address, u32 limit) {
   capture_iovec(capture, vector, count, limit);
 }
 
+#define ROBUST_LIST_HEAD_SIZE 24
+
 /**
- * A call whose answer the sentry has written down beforehand: stored to *result. A guest that scribbles over these
- * words in its slot deceives itself alone, as it could by not calling at all.
+ * A call that needs nobody: its answer was written down by the sentry beforehand, or it is only to be noted. Its result
+ * goes to *result. A guest that scribbles over these words in its slot deceives itself alone, as it could by not
+ * calling at all.
  */
-static int answer_alone(volatile u32 *slot, u64 nr, u64 *result) {
+static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
   u32 word;
-  switch (nr) {
+  switch ((u32)reg[RAX]) {
   case SYS_getpid: word = H_OWN_PID; break;
   case SYS_gettid: word = H_OWN_TID; break;
   case SYS_getppid: word = H_OWN_PPID; break;
@@ -89,10 +92,12 @@ static int answer_alone(volatile u32 *slot, u64 nr, u64 *result) {
   case SYS_geteuid: word = H_OWN_EUID; break;
   case SYS_getgid: word = H_OWN_GID; break;
   case SYS_getegid: word = H_OWN_EGID; break;
+  case SYS_set_robust_list: word = 0; break;
   default: return 0;
   }
-  if (!slot[H_OWN]) return 0;
-  *result = slot[word];
+  if (!slot[H_OWN] || (!word && reg[RSI] != ROBUST_LIST_HEAD_SIZE)) return 0;
+  if (!word) write64(slot, H_ROBUST, reg[RDI]);
+  *result = word ? slot[word] : 0;
   slot[H_OWN_COUNT]++;
   return 1;
 }

@@ -167,6 +167,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
     return refused;
   }
   showOwnAnswers(child);
+  child.robustList = 0 as UserAddress;
   if (parent.tracing !== null) traceChild(parent, child, args);
   writeTids(parent, child, args);
   if (sharesMemory) orderThread(parent, child, args, fresh);

@@ -7,6 +7,8 @@ import type { Credentials } from '../base/credentials.ts';
 import { WaitEntry, type Waiter, WaitQueue } from '../base/wait-queue.ts';
 import type { AddressSpace, MemoryPolicy } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
+import { readU64, writeU64 } from '../platform/arena.ts';
+import { H_ROBUST, SLOT_SIZE } from '../platform/layout.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -125,7 +127,6 @@ export class Task implements Waiter {
   /** It must end at its next report: exit status decided elsewhere. */
   doomed = false;
 
-  robustList = 0 as UserAddress;
   /** Its wait for a futex with priority inheritance (kernel/pi-futex.ts), else null. */
   piWait: object | null = null;
   /** Its keyrings (kernel/keys/keyrings.ts). */
@@ -180,6 +181,17 @@ export class Task implements Waiter {
     this.credentials = credentials;
     this.name = name;
     this.timeout = new Timer(this);
+  }
+
+  /** Head of its list of robust futexes: in its slot, where the stub notes it (H_ROBUST). For tasks that have one. */
+  get robustList(): UserAddress {
+    const { slot } = this.memory;
+    return (slot < 0 ? 0 : readU64(slot * SLOT_SIZE + 4 * H_ROBUST)) as UserAddress;
+  }
+
+  set robustList(head: UserAddress) {
+    const { slot } = this.memory;
+    if (slot >= 0) writeU64(slot * SLOT_SIZE + 4 * H_ROBUST, head);
   }
 
   /** Takes the numbers of a thread that is gone. */

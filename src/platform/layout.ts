@@ -91,6 +91,7 @@ export const H_OWN_EUID = 261;
 export const H_OWN_GID = 262;
 export const H_OWN_EGID = 263;
 export const H_OWN_COUNT = 264;
+export const H_ROBUST = 266;
 
 export const FLAG_PATCHED = 1;
 
