@@ -1,6 +1,6 @@
 // Moving data between descriptors: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2).
 
-import { EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, ESPIPE } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPERM, ESPIPE } from '../abi/errno.ts';
 import { O_APPEND, O_PATH, SPLICE_F_GIFT, SPLICE_F_MORE, SPLICE_F_MOVE, SPLICE_F_NONBLOCK } from '../abi/fcntl.ts';
 import { POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
@@ -15,6 +15,7 @@ import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { readS64, writeU64 } from '../platform/arena.ts';
+import { isImmutable } from '../vfs/inode-flags.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 /** Where a file is read or written: at the offset that the guest points to, or at its own position. */
@@ -91,6 +92,7 @@ export function copy_file_range(
   if (from.inode.isDirectory || to.inode.isDirectory) return -EISDIR;
   if ((from.inode.mode & S_IFMT) !== S_IFREG || (to.inode.mode & S_IFMT) !== S_IFREG) return -EINVAL;
   if (!from.readable || !to.writable || to.flags & O_APPEND) return -EBADF;
+  if (isImmutable(to.inode)) return -EPERM;
   const start = offsetOf(task, from, inOffset);
   const target = offsetOf(task, to, outOffset);
   if (start < 0 || target < 0) return Math.min(start, target);

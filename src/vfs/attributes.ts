@@ -10,7 +10,7 @@ import { idFrom } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
 import type { AttributeChange, Inode } from './inode.ts';
-import { isAppendOnly, isFixed } from './inode-flags.ts';
+import { isAppendOnly, isFixed, isImmutable } from './inode-flags.ts';
 import { notifyDentry } from './notify.ts';
 import { capableOver, checkAccess, isOwner, MAY_WRITE } from './permission.ts';
 import { checkWritable } from './walk.ts';
@@ -83,7 +83,7 @@ export function changeTimes(
   const readonly = checkWritable(path.mount);
   if (readonly < 0) return readonly;
   if (!atime && !mtime) return 0;
-  if (isFixed(inode) && !(now && isAppendOnly(inode))) return -EPERM;
+  if (isFixed(inode) && (!now || isImmutable(inode))) return -EPERM;
   if (!isOwner(inode, task.credentials)) {
     if (!now) return -EPERM;
     const r = checkAccess(inode, task.credentials, MAY_WRITE);

@@ -40,6 +40,10 @@ export function isFixed(inode: Inode): boolean {
   return (inode.flags & FIXED) !== 0;
 }
 
+export function isImmutable(inode: Inode): boolean {
+  return (inode.flags & FS_IMMUTABLE_FL) !== 0;
+}
+
 /** The inode may only grow. */
 export function isAppendOnly(inode: Inode): boolean {
   return (inode.flags & FS_APPEND_FL) !== 0;
