@@ -94,12 +94,13 @@ static void numbers(void) {
         show_file("/proc/self/status", "NSpid:");
         show_file("/proc/1/status", "PPid:");
         say("proc 2", access("/proc/2", F_OK));
-        struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
+        struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_RESTART};
         sigaction(SIGUSR1, &action, 0);
         pid_t grandchild = start(CLONE_NEWPID);
         if (grandchild == 0) {
             printf("inner pid %d parent %d\n", getpid(), getppid());
             show_file("/proc/self/status", "NSpid:");
+            fflush(stdout);
             _exit(3);
         }
         printf("grandchild %d\n", grandchild);
