@@ -419,6 +419,8 @@ static void files(void) {
     }
     wait(&status);
     say("itself", mount("/proc/self/ns/mnt", place, 0, MS_BIND, 0));
+    say("in use", umount(place));
+    close(kept);
     say("unmount", umount(place));
     unlink(place);
     // Several at once by a pidfd.
