@@ -1,6 +1,6 @@
 // The guest's file tree, from the spec: the root and its overlay, then every mount in order, then what is masked.
 
-import { ENOENT, errnoName } from '../abi/errno.ts';
+import { EEXIST, ENOENT, EPERM, errnoName } from '../abi/errno.ts';
 import { AT_FDCWD } from '../abi/fcntl.ts';
 import {
   MS_NOATIME,
@@ -16,8 +16,8 @@ import {
 } from '../abi/mount.ts';
 import { makeDevice, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT } from '../abi/stat.ts';
 import type { Fd } from '../base/brands.ts';
-import type { MountSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
-import { makeNode, populateDev } from '../fs/dev/populate.ts';
+import type { DeviceSpec, MountSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
+import { populateDev } from '../fs/dev/populate.ts';
 import { DevptsSuperblock } from '../fs/devpts/devpts.ts';
 import { HostSuperblock } from '../fs/host/superblock.ts';
 import { OverlaySuperblock } from '../fs/overlay/superblock.ts';
@@ -29,8 +29,9 @@ import { TmpfsSuperblock } from '../fs/tmpfs/tmpfs.ts';
 import type { Task } from '../kernel/task.ts';
 import { memoryTotal } from '../platform/machine.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
+import { addDentry } from '../vfs/dentry-cache.ts';
 import type { Superblock } from '../vfs/inode.ts';
-import { MountNamespace, mountAt, topmost } from '../vfs/mount.ts';
+import { MountNamespace, mountAt, rootDentry, topmost } from '../vfs/mount.ts';
 import { instantiate, resolve, resolveParent, WALK_FOLLOW } from '../vfs/walk.ts';
 import type { BoundTree, SentryArguments } from './arguments.ts';
 import { copyTree } from './copy-up.ts';
@@ -69,6 +70,7 @@ export function mountRoot(trees: Trees, spec: SandboxSpec): Mounts {
 /** Everything else. `task` walks the tree; it must have root's rights. */
 export function mountAll(trees: Trees, spec: SandboxSpec, mounts: Mounts, task: Task): void {
   for (const mount of spec.mounts) mountOne(trees, spec, mounts, task, mount);
+  for (const device of spec.devices) makeDeviceNode(mounts, task, device);
   for (const path of spec.readonlyPaths) remountReadonly(mounts, task, path);
   for (const path of spec.maskedPaths) mask(mounts, task, path);
 }
@@ -176,13 +178,44 @@ function makeDev(spec: SandboxSpec, mount: MountSpec): Superblock {
   const superblock = new TmpfsSuperblock(parseTmpfsOptions(mount.options, memoryTotal()), 'tmpfs');
   const r = populateDev(superblock, spec.process.terminal);
   if (r < 0) throw new Error(`cannot fill ${mount.destination}: ${errnoName(-r)}`);
-  for (const device of spec.devices) {
-    const { path, type, major, minor, mode, uid, gid } = device;
-    if (!path.startsWith('/dev/') || path.slice(5).includes('/')) continue;
-    const kind = type === 'c' ? S_IFCHR : type === 'b' ? S_IFBLK : S_IFIFO;
-    makeNode(superblock, path.slice(5), kind | mode, makeDevice(major, minor), uid, gid);
-  }
   return superblock;
+}
+
+/** A device where the configuration wants one; a default one of that name gets its owner and mode. */
+function makeDeviceNode(mounts: Mounts, task: Task, device: DeviceSpec): void {
+  const { path, type, major, minor, mode, uid, gid } = device;
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  makeDirectory(task, path.slice(0, -name.length - 1));
+  const rdev = makeDevice(major, minor);
+  const parent = resolveParent(task, AT_FDCWD as Fd, path, 0);
+  if (typeof parent === 'number') throw cannotMake(path, parent);
+  const found = resolve(task, AT_FDCWD as Fd, path, 0);
+  let inode = typeof found === 'number' ? null : found.dentry.inode;
+  if (inode !== null && (inode.rdev !== rdev || inode.isDirectory)) throw cannotMake(path, -EEXIST);
+  if (inode === null) {
+    const kind = type === 'c' ? S_IFCHR : type === 'b' ? S_IFBLK : S_IFIFO;
+    const made = parent.dentry.inode?.mknod(parent.name, kind | mode, rdev, task.credentials) ?? -ENOENT;
+    if (made === -EPERM) return mountDeviceNode(mounts, task, device, kind | mode);
+    if (typeof made === 'number') throw cannotMake(path, made);
+    instantiate(parent, made);
+    inode = made;
+  }
+  const r = inode.setattr({ mode, uid, gid });
+  if (r < 0) throw cannotMake(path, r);
+}
+
+/** On the host's file systems we make no devices: a node of our own is mounted there. */
+function mountDeviceNode(mounts: Mounts, task: Task, { path, major, minor, uid, gid }: DeviceSpec, mode: number): void {
+  const superblock = new TmpfsSuperblock(parseTmpfsOptions(['size=4k'], memoryTotal()));
+  const made = superblock.root.mknod('node', mode, makeDevice(major, minor), task.credentials);
+  if (typeof made === 'number') throw cannotMake(path, made);
+  made.setattr({ mode: mode & 0o7777, uid, gid });
+  const node = addDentry(rootDentry(superblock), 'node', made);
+  lock(mountAt(mounts.namespace, mountPoint(task, path, false), superblock, 0, node));
+}
+
+function cannotMake(path: string, errno: number): StartError {
+  return new StartError(`cannot make the device ${path}: ${errnoName(-errno)}`, CANNOT_START);
 }
 
 /** The path to mount on; missing directories (and, for a file, the file) are made. */

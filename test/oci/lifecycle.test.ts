@@ -54,14 +54,25 @@ function succeed(...args: string[]): string {
   return text;
 }
 
-function writeConfig(args: readonly string[], changes: object = {}): void {
+/** Cgroups are the machine's: those of others who run this test are not ours. */
+let configs = 0;
+
+function writeConfig(
+  args: readonly string[],
+  changes: { readonly linux?: object; readonly [field: string]: unknown } = {},
+): void {
+  const cgroupsPath = `cloister-${process.pid}-${configs++}`;
   const config = {
     ociVersion: '1.2.0',
     root: { path: 'rootfs' },
     process: { args, cwd: '/', env: ['PATH=/bin'] },
     mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
-    linux: { namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type })) },
     ...changes,
+    linux: {
+      cgroupsPath,
+      namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type })),
+      ...changes.linux,
+    },
   };
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
 }
@@ -149,7 +160,7 @@ test('cgroups that somebody is in are not shared', {
 }, () => {
   writeConfig(['sleep', '100']);
   succeed('run', '--detach', '--bundle', bundle, 'shared');
-  writeConfig(['true'], { linux: { cgroupsPath: 'shared', namespaces: [] } });
+  writeConfig(['true'], { linux: { cgroupsPath: `cloister-${process.pid}-${configs - 1}` } });
   const { status, text } = run('create', '--bundle', bundle, 'second');
   assert.equal(status, 1);
   assert.match(text, /cgroup is not empty: \d+ process/);
@@ -182,6 +193,20 @@ test('a service manager is told when the container is ready, and which process t
   const command = [CLOISTER, '--root', root, 'run', '-d', '-b', bundle, 'service'];
   const { stdout } = spawnSync('python3', ['-c', outer, socket, ...command], { encoding: 'utf8', timeout: 60_000 });
   assert.equal(stdout, `READY=1\n MAINPID=${state('service').pid}\n`);
+});
+
+test('devices stand where they are wanted, with the owner and mode that are wanted', () => {
+  const devices = [
+    { path: '/dev/tty', type: 'c', major: 5, minor: 0, fileMode: 0o600, gid: 7 },
+    { path: '/dev/net/tun', type: 'c', major: 10, minor: 200 },
+    { path: '/opt/null', type: 'c', major: 1, minor: 3, uid: 5 },
+  ];
+  const paths = devices.map(({ path }) => path).join(' ');
+  const command = `stat -c '%n %t %T %u %g %a' ${paths}; echo x >/opt/null; cat /opt/null`;
+  const mounts = [{ destination: '/dev', type: 'tmpfs', options: ['mode=755'] }];
+  writeConfig(['sh', '-c', command], { mounts, linux: { namespaces: [], devices } });
+  const text = succeed('run', '-b', bundle, 'devices').replaceAll(/^cloister: warning.*\n/gm, '');
+  assert.equal(text, '/dev/tty 5 0 0 7 600\n/dev/net/tun a c8 0 0 666\n/opt/null 1 3 5 0 666\n');
 });
 
 test('exec into a container whose program has not been started', () => {

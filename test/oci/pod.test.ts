@@ -76,6 +76,7 @@ function bundle(name: string, args: readonly string[], notes: object, changes: o
       { destination: '/dev', type: 'tmpfs', options: ['mode=755'] },
     ],
     linux: {
+      cgroupsPath: `cloister-${process.pid}-${name}`, // cgroups are the machine's
       namespaces: isSandbox
         ? ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type }))
         : [{ type: 'mount' }, { type: 'pid' }, ...['ipc', 'uts', 'network'].map(joined)],
@@ -148,6 +149,7 @@ test('the exit status of a container of a pod, and one whose program is not ther
 
 test('pids that are shared with the sandbox', { skip }, () => {
   const linux = {
+    cgroupsPath: `cloister-${process.pid}-four`,
     namespaces: ['mount', 'network'].map((type) => ({ type })).concat([{ type: 'pid', path: '/x' } as never]),
   };
   const four = bundle('four', ['sh', '-c', 'cat /proc/1/comm'], annotations('container'), { linux });
