@@ -2,7 +2,7 @@
 // works as it should: signals to processes and writes to their memory, the end of this one,
 // waits.
 
-import { mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { fstatSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { below, pick, repeatedly, seed, word } from './random.ts';
 
 const HARMFUL = new Set([
@@ -24,6 +24,10 @@ const HARMFUL = new Set([
   'dup3', // over a descriptor of Node's
 ]);
 const OF_PROCESSES = /^(ptrace|wait|trace|vm)/;
+
+// NaN and the like are taken for descriptor 0, whose mode and owner are then changed: once it was the machine's /dev/null.
+for (const fd of [0, 1, 2])
+  if (!fstatSync(fd).isFIFO() && !fstatSync(fd).isSocket()) throw new Error(`descriptor ${fd} has to be a pipe`);
 
 const module: { exports: Record<string, unknown> } = { exports: {} };
 process.dlopen(module, process.argv[2] as string);
