@@ -16,7 +16,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -57,9 +56,6 @@ static const struct host_call CALLS[] = {
     {"fdatasync", SYS_fdatasync, "i", {0}},
     {"syncfs", SYS_syncfs, "i", {0}},
     {"cachestat", NR_cachestat, "ippk", {0}},
-    {"fadvise64", SYS_fadvise64, "illi", {0}},
-    {"copy_file_range", SYS_copy_file_range, "ipipli", {0}},
-    {"sendfile", SYS_sendfile, "iipl", {0}},
     {"fchmod", SYS_fchmod, "ii", {0}},
     {"fchown", SYS_fchown, "iii", {0}},
     {"fsetxattr", SYS_fsetxattr, "isbi", {0}},
@@ -68,8 +64,6 @@ static const struct host_call CALLS[] = {
     {"fremovexattr", SYS_fremovexattr, "is", {0}},
     {"flock", SYS_flock, "ii", {0}},
     {"fcntl", SYS_fcntl, "iil", {0}},
-    {"fcntl_lock", SYS_fcntl, "iip", {0}},
-    {"dup3", SYS_dup3, "iii", {0}},
     {"memfd_create", SYS_memfd_create, "si", {0}},
     // files by directory and name
     {"newfstatat", SYS_newfstatat, "ispi", {0}},
@@ -85,18 +79,13 @@ static const struct host_call CALLS[] = {
     {"fchownat", SYS_fchownat, "isiii", {0}},
     {"utimensat", SYS_utimensat, "ispi", {0}},
     {"utimensat_fd", SYS_utimensat, "ikpk", {0, 0}},
-    {"faccessat2", SYS_faccessat2, "isii", {0}},
     {"listxattrat", NR_listxattrat, "isib", {0}},
     {"removexattrat", NR_removexattrat, "isis", {0}},
     // processes
     {"pidfd_open", SYS_pidfd_open, "ii", {0}},
-    {"pidfd_getfd", SYS_pidfd_getfd, "iii", {0}},
     {"pidfd_send_signal", SYS_pidfd_send_signal, "iikk", {0, 0}},
     {"tgkill", SYS_tgkill, "iii", {0}},
-    {"kill", SYS_kill, "ii", {0}},
     {"sched_getaffinity", SYS_sched_getaffinity, "ilp", {0}},
-    {"getrlimit", SYS_prlimit64, "kikp", {0, 0}},
-    {"getrusage", SYS_getrusage, "ip", {0}},
     // sockets: inherited ones, and those of net.c
     {"recv", SYS_recvfrom, "ibikk", {0, 0}},
     {"send", SYS_sendto, "ibikk", {0, 0}},
@@ -114,17 +103,13 @@ static const struct host_call CALLS[] = {
     {"accept4", SYS_accept4, "ikki", {0, 0}},
     // terminals and pipes: single requests, no generic ioctl
     {"tcgets", SYS_ioctl, "ikp", {TCGETS}},
-    {"tcsets", SYS_ioctl, "ikp", {TCSETS}},
     {"tcsetsw", SYS_ioctl, "ikp", {TCSETSW}},
-    {"tcsetsf", SYS_ioctl, "ikp", {TCSETSF}},
     {"tiocgwinsz", SYS_ioctl, "ikp", {TIOCGWINSZ}},
-    {"tiocgpgrp", SYS_ioctl, "ikp", {TIOCGPGRP}},
     {"fionread", SYS_ioctl, "ikp", {FIONREAD}},
     // the machine
     {"getrandom", SYS_getrandom, "bi", {0}},
     {"clock_getres", SYS_clock_getres, "ip", {0}},
     {"sysinfo", SYS_sysinfo, "p", {0}},
-    {"uname", SYS_uname, "p", {0}},
 };
 
 /** Reads argument `index` as a byte string into buffer. 0, -EINVAL or -ENAMETOOLONG. */
@@ -325,15 +310,6 @@ static napi_value host_clock_gettime(napi_env env, napi_callback_info info) {
   return number_value(env, result ? -errno : time.tv_sec * 1000000000l + time.tv_nsec);
 }
 
-/** prctl_set_name(name): of this thread, as the host sees it. */
-static napi_value host_set_name(napi_env env, napi_callback_info info) {
-  struct arguments a;
-  char name[PATH_MAX + 2];
-  get_arguments(env, info, &a);
-  int bad = get_string(env, &a, 0, name);
-  return number_value(env, bad ? bad : result_of(prctl(PR_SET_NAME, name)));
-}
-
 /** exit(status): at once, nothing of Node runs any more. */
 static napi_value host_exit(napi_env env, napi_callback_info info) {
   struct arguments a;
@@ -355,7 +331,6 @@ void host_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "poll", host_poll, NULL);
   export_method(env, exports, "receive", host_receive, NULL);
   export_method(env, exports, "clock_gettime", host_clock_gettime, NULL);
-  export_method(env, exports, "prctl_set_name", host_set_name, NULL);
   export_method(env, exports, "exit", host_exit, NULL);
   net_exports(env, exports);
 }

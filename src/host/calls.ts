@@ -32,11 +32,6 @@ export interface HostCalls {
   syncfs(fd: HostFd): number;
   /** rangeAt: u64 offset and length; fills five u64 counts. */
   cachestat(fd: HostFd, rangeAt: number, at: number): number;
-  fadvise64(fd: HostFd, offset: number, length: number, advice: number): number;
-  /** atIn, atOut: 64-bit positions, or -1 for the files' own. */
-  copy_file_range(fdIn: HostFd, atIn: number, fdOut: HostFd, atOut: number, length: number, flags: number): number;
-  /** at: 64-bit position in fdIn, or -1 for the file's own. */
-  sendfile(fdOut: HostFd, fdIn: HostFd, at: number, length: number): number;
   fchmod(fd: HostFd, mode: number): number;
   fchown(fd: HostFd, uid: number, gid: number): number;
   /** utimensat(2) on the descriptor itself; at: two struct timespec, or -1 for now. */
@@ -48,9 +43,6 @@ export interface HostCalls {
   flock(fd: HostFd, operation: number): number;
   /** Commands whose argument is a number. */
   fcntl(fd: HostFd, command: number, argument: number): number;
-  /** F_GETLK, F_SETLK and F_OFD_*: at is a struct flock (32 bytes). */
-  fcntl_lock(fd: HostFd, command: number, at: number): number;
-  dup3(oldFd: HostFd, newFd: HostFd, flags: number): number;
   memfd_create(name: string, flags: number): number;
 
   // ---- files by directory and name ----
@@ -71,7 +63,6 @@ export interface HostCalls {
   fchownat(dirfd: HostFd, path: string, uid: number, gid: number, flags: number): number;
   /** at: two struct timespec, or -1 for now. */
   utimensat(dirfd: HostFd, path: string, at: number, flags: number): number;
-  faccessat2(dirfd: HostFd, path: string, mode: number, flags: number): number;
   /** The *xattrat calls are -ENOSYS before Linux 6.13. */
   setxattrat(
     dirfd: HostFd,
@@ -88,16 +79,10 @@ export interface HostCalls {
 
   // ---- guest processes ----
   pidfd_open(pid: HostPid, flags: number): number;
-  pidfd_getfd(pidfd: HostFd, targetFd: number, flags: number): number;
   pidfd_send_signal(pidfd: HostFd, signal: number): number;
   tgkill(pid: HostPid, tid: HostPid, signal: number): number;
-  kill(pid: HostPid, signal: number): number;
   /** Bytes of the mask written to `at`, at most `length`. pid 0: the sentry. */
   sched_getaffinity(pid: number, length: number, at: number): number;
-  /** Fills a struct rlimit (16 bytes) with the sentry's own limit. */
-  getrlimit(resource: number, at: number): number;
-  /** Fills a struct rusage (144 bytes). */
-  getrusage(who: number, at: number): number;
 
   // ---- sockets: inherited ones, and those of the container's network ----
   /** recvfrom(2) without an address. */
@@ -151,15 +136,10 @@ export interface HostCalls {
   // ---- terminals, pipes ----
   /** Fills the kernel's struct termios (36 bytes). */
   tcgets(fd: HostFd, at: number): number;
-  tcsets(fd: HostFd, at: number): number;
   /** After output has drained. */
   tcsetsw(fd: HostFd, at: number): number;
-  /** After output has drained; input that was not read is dropped. */
-  tcsetsf(fd: HostFd, at: number): number;
   /** Fills a struct winsize (8 bytes). */
   tiocgwinsz(fd: HostFd, at: number): number;
-  /** Fills an s32: the foreground process group of the terminal. */
-  tiocgpgrp(fd: HostFd, at: number): number;
   /** Fills an s32: the bytes that can be read. */
   fionread(fd: HostFd, at: number): number;
   /** Which of the poll events are ready now, without waiting. */
@@ -173,11 +153,8 @@ export interface HostCalls {
   clock_getres(clock: number, at: number): number;
   /** Fills a struct sysinfo (112 bytes). */
   sysinfo(at: number): number;
-  /** Fills a struct utsname (390 bytes). */
-  uname(at: number): number;
 
   // ---- the sentry itself ----
-  prctl_set_name(name: string): number;
   /** _exit(2). */
   exit(status: number): never;
 }

@@ -124,7 +124,6 @@ describe('host calls', () => {
     assert.equal(host.readlinkat(dirfd, 'four', SCRATCH, 100), 5);
     assert.equal(host.utimensat(dirfd, 'three', -1, 0), 0);
     assert.equal(host.statx(dirfd, 'three', 0, 0xfff, SCRATCH), 0);
-    assert.equal(host.faccessat2(dirfd, 'three', 4, 0), 0);
     const fd = host.openat2(dirfd, '.', 0o200000, 0, 0) as HostFd;
     assert.ok(host.getdents64(fd, SCRATCH, 4096) > 0);
     host.close(fd);
@@ -169,12 +168,10 @@ describe('host calls', () => {
     assert.ok(host.clock_gettime(1) > 0);
     assert.equal(host.clock_gettime(9999), -EINVAL);
     assert.equal(host.tcgets(dirfd, SCRATCH), -ENOTTY);
-    assert.equal(host.kill(999999999 as HostPid, 0), -ESRCH);
+    assert.equal(host.tgkill(999999999 as HostPid, 999999999 as HostPid, 0), -ESRCH);
     assert.equal(host.read(dirfd, SCRATCH, 1), -EISDIR);
     assert.ok(host.sched_getaffinity(0, 128, SCRATCH) > 0);
     assert.equal(host.getrandom(SCRATCH, 16, 0), 16);
-    assert.equal(host.uname(SCRATCH), 0);
-    assert.equal(arena.toString('latin1', SCRATCH, SCRATCH + 5), 'Linux');
     assert.equal(host.openat2(AT_FDCWD, '/dev/null', 0, 0, 0xffff), -EINVAL);
   });
 });

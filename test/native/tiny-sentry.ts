@@ -436,7 +436,7 @@ const scenes: Record<string, () => unknown> = {
   },
 
   crash() {
-    host.kill(process.pid as HostPid, 11);
+    process.kill(process.pid, 'SIGSEGV');
   },
 };
 

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Instruction } from '../../syscall-tables/bpf.ts';
@@ -11,6 +11,7 @@ import { LOCK_NETWORK, OPTIONAL_GROUPS, type SentryCall } from '../../syscall-ta
 import { groupsOf, SENTRY_VARIANTS, sentryFilter } from '../../syscall-tables/sentry-filter.ts';
 import { entryByName, SYSCALL_COUNT } from '../../syscall-tables/table.ts';
 import { type Condition, DECODE_S64, DECODE_U64, type Rule, type SyscallEntry } from '../../syscall-tables/types.ts';
+import { TOP } from '../cli/cloister.ts';
 import { compile, sharedDirectory } from './programs.ts';
 
 const directory = sharedDirectory();
@@ -169,6 +170,19 @@ test('calls that are not in the list kill, whoever makes them', () => {
     check(variant, 0, [...attempts, ...foreign]);
     check(variant, NOBODY, [...attempts, ...foreign]);
   }
+});
+
+test('what the addon can ask of the host is in the list', () => {
+  const source = readFileSync(join(TOP, 'native/addon/host.c'), 'utf8');
+  const rows = [...source.matchAll(/^ {4}\{"(\w+)", (?:SYS|NR)_(\w+),/gm)].map(([, name, call]) => ({ name, call }));
+  assert.ok(rows.length > 50, `${rows.length} rows`);
+  const listed = new Set(groupsOf(SENTRY_VARIANTS - 1).flatMap(({ calls }) => calls.map(({ name }) => name)));
+  // Locks of the state directory: a call of the command line, which uses the addon too.
+  const outside = ['flock'];
+  assert.deepEqual(
+    rows.filter(({ name, call }) => !listed.has(call as string) && !outside.includes(name as string)),
+    [],
+  );
 });
 
 test('what would lead out of the cage is not in it, in any group', () => {
