@@ -159,7 +159,6 @@ const RUNTIME: SentryGroup = {
 const LOOP: SentryGroup = {
   name: 'loop',
   calls: [
-    always('epoll_create1', 'the one wait'),
     always('epoll_ctl', 'what is waited for'),
     always('epoll_wait', 'what has happened'),
     always('epoll_pwait', "libuv's wait"),
