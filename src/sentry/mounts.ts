@@ -191,6 +191,7 @@ function makeDeviceNode(mounts: Mounts, task: Task, device: DeviceSpec): void {
   if (typeof parent === 'number') throw cannotMake(path, parent);
   const found = resolve(task, AT_FDCWD as Fd, path, 0);
   let inode = typeof found === 'number' ? null : found.dentry.inode;
+  if (inode?.isSymlink) return; // /dev/ptmx leads into devpts
   if (inode !== null && (inode.rdev !== rdev || inode.isDirectory)) throw cannotMake(path, -EEXIST);
   if (inode === null) {
     const kind = type === 'c' ? S_IFCHR : type === 'b' ? S_IFBLK : S_IFIFO;

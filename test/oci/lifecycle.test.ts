@@ -199,9 +199,10 @@ test('devices stand where they are wanted, with the owner and mode that are want
   const devices = [
     { path: '/dev/tty', type: 'c', major: 5, minor: 0, fileMode: 0o600, gid: 7 },
     { path: '/dev/net/tun', type: 'c', major: 10, minor: 200 },
+    { path: '/dev/ptmx', type: 'c', major: 5, minor: 2 },
     { path: '/opt/null', type: 'c', major: 1, minor: 3, uid: 5 },
   ];
-  const paths = devices.map(({ path }) => path).join(' ');
+  const paths = '/dev/tty /dev/net/tun /opt/null';
   const command = `stat -c '%n %t %T %u %g %a' ${paths}; echo x >/opt/null; cat /opt/null`;
   const mounts = [{ destination: '/dev', type: 'tmpfs', options: ['mode=755'] }];
   writeConfig(['sh', '-c', command], { mounts, linux: { namespaces: [], devices } });
