@@ -156,9 +156,13 @@ static void death(int inherit, int how) {
     pthread_mutex_init(shared, &attributes);
   }
   printf("inherit %d how %d\n", inherit, how);
+  int locked[2];
+  char byte = 0;
+  if (pipe(locked)) return;
   pid_t child = fork();
   if (!child) {
     pthread_mutex_lock(shared);
+    if (write(locked[1], &byte, 1) != 1) _exit(1);
     usleep(50000);
     if (how == 0) _exit(0);
     if (how == 1) kill(getpid(), SIGKILL);
@@ -166,7 +170,10 @@ static void death(int inherit, int how) {
     if (how == 3) *(volatile int *)8 = 1;
     for (volatile long i = 0;; i++) continue; // killed by the parent
   }
-  usleep(20000);
+  // However slow the machine is, the other has the lock first.
+  if (read(locked[0], &byte, 1) != 1) return;
+  close(locked[0]);
+  close(locked[1]);
   pid_t killer = how == 4 ? fork() : -1;
   if (!killer) {
     usleep(50000);
