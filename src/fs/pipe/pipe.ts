@@ -6,14 +6,16 @@
 // readers answers -EPIPE; the handler raises SIGPIPE. Writers are woken when PIPE_BUF bytes have become free, not for
 // every byte, so that a fast reader does not turn a big write into many small ones.
 
+import { CAP_SYS_RESOURCE } from '../../abi/capability.ts';
 import { EAGAIN, EBADF, EBUSY, EINVAL, ENOMEM, ENOTTY, EPERM, EPIPE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY, PIPE_BUF } from '../../abi/fcntl.ts';
 import { FIONREAD } from '../../abi/ioctl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
 import { S_IFIFO } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
-import type { Credentials } from '../../base/credentials.ts';
+import { type Credentials, capable } from '../../base/credentials.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
+import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32 } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
@@ -23,8 +25,9 @@ import type { Inode } from '../../vfs/inode.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
 
 export const PIPE_DEFAULT_SIZE = 65536;
-/** /proc/sys/fs/pipe-max-size: what an unprivileged F_SETPIPE_SZ may ask for. */
+/** What an unprivileged F_SETPIPE_SZ may ask for (/proc/sys/fs/pipe-max-size), at the start and at most. */
 export const PIPE_MAX_SIZE = 1 << 20;
+export const pipeLimits = { maxSize: PIPE_MAX_SIZE };
 const PAGE = 4096;
 const LARGEST_SIZE = 2 ** 31;
 /** Even the privileged get no larger ones: it is the sentry's memory. */
@@ -49,7 +52,8 @@ export class Pipe {
   private segments: number[] | null = null;
 
   constructor() {
-    this.ring = new ByteRing(totalCapacity < SOFT_TOTAL ? PIPE_DEFAULT_SIZE : SMALL_SIZE);
+    const usual = totalCapacity < SOFT_TOTAL ? PIPE_DEFAULT_SIZE : SMALL_SIZE;
+    this.ring = new ByteRing(usual > pipeLimits.maxSize && !isPrivileged() ? pipeLimits.maxSize : usual);
   }
 
   attach(file: PipeFile): void {
@@ -250,11 +254,21 @@ export function getPipeSize(file: OpenFile): number {
   return file instanceof PipeFile ? file.pipe.ring.capacity : -EBADF;
 }
 
+/** The caller may have larger pipes than the limit says. */
+function isPrivileged(): boolean {
+  return kernel.current === null || capable(kernel.current.credentials, CAP_SYS_RESOURCE);
+}
+
+/** Capacities are powers of two of at least a page. */
+export function roundPipeSize(size: number): number {
+  return size <= PAGE ? PAGE : 2 ** Math.ceil(Math.log2(size));
+}
+
 /** F_SETPIPE_SZ: sets the capacity, rounded up as Linux does; returns it, or -EBADF, -EINVAL, -EPERM, -ENOMEM, -EBUSY. */
 export function setPipeSize(file: OpenFile, size: number, privileged: boolean): number {
   if (!(file instanceof PipeFile)) return -EBADF;
   if (!(size >= 0 && size <= LARGEST_SIZE)) return -EINVAL;
-  const rounded = size <= PAGE ? PAGE : 2 ** Math.ceil(Math.log2(size));
-  if (rounded > PIPE_MAX_SIZE && rounded > file.pipe.ring.capacity && !privileged) return -EPERM;
+  const rounded = roundPipeSize(size);
+  if (rounded > pipeLimits.maxSize && rounded > file.pipe.ring.capacity && !privileged) return -EPERM;
   return rounded > MOST_MEMORY ? -ENOMEM : file.pipe.resize(rounded);
 }

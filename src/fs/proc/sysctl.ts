@@ -17,7 +17,7 @@ import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, buffer, u8 } from '../../platform/arena.ts';
 import { reservedEvents } from '../aio/context.ts';
 import { POOL_BITS } from '../dev/memory-devices.ts';
-import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE } from '../pipe/pipe.ts';
+import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE, pipeLimits, roundPipeSize } from '../pipe/pipe.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { CORE_PATTERN, setCorePattern } from './core-pattern.ts';
@@ -64,20 +64,23 @@ function settings(prefix: string, defaults: Readonly<Record<string, number | str
   return tree;
 }
 
-/** Settings that are numbers and may be lowered: whoever obeys one asks `sysctlNumber` each time. */
-function changeable(prefix: string, defaults: Readonly<Record<string, number>>): Tree {
+/**
+ * Settings that are numbers and may be changed, up to what the sentry has room for: the default, or the second of two.
+ * Whoever obeys one asks `sysctlNumber` each time.
+ */
+function changeable(prefix: string, defaults: Readonly<Record<string, number | readonly [number, number]>>): Tree {
   const tree: Record<string, TextSource<null>> = {};
-  for (const [name, value] of Object.entries(defaults)) {
+  for (const [name, given] of Object.entries(defaults)) {
+    const [value, most] = typeof given === 'number' ? [given, given] : given;
     const full = `${prefix}.${name}`;
     tree[name] = {
       mode: 0o644,
       read: () => `${presets.get(full) ?? value}\n`,
-      write: (_subject, given) => {
+      write: (_subject, written) => {
         const caller = kernel.current;
         if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
-        const digits = given.trim();
-        // More than the default would be more than the sentry has room for.
-        if (!/^\d{1,9}$/.test(digits) || Number(digits) > value) return -EINVAL;
+        const digits = written.trim();
+        if (!/^\d{1,9}$/.test(digits) || Number(digits) > most) return -EINVAL;
         presets.set(full, String(Number(digits)));
         return 0;
       },
@@ -222,7 +225,6 @@ const FS: Tree = {
     nr_open: 1048576,
     overflowgid: 65534,
     overflowuid: 65534,
-    'pipe-max-size': PIPE_MAX_SIZE,
     'pipe-user-pages-hard': 0,
     'pipe-user-pages-soft': 16 * (PIPE_MAX_SIZE / PIPE_DEFAULT_SIZE) * 64,
     protected_fifos: 0,
@@ -232,15 +234,26 @@ const FS: Tree = {
     suid_dumpable: 0,
   }),
   ...changeable('fs', { 'aio-max-nr': 65536 }),
+  'pipe-max-size': {
+    mode: 0o644,
+    read: () => `${pipeLimits.maxSize}\n`,
+    write: (_subject, written) => {
+      const caller = kernel.current;
+      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      const digits = written.trim();
+      if (!/^\d{1,9}$/.test(digits) || Number(digits) > PIPE_MAX_SIZE) return -EINVAL;
+      pipeLimits.maxSize = roundPipeSize(Number(digits));
+      return 0;
+    },
+  },
   'aio-nr': text(() => `${reservedEvents()}\n`),
   'file-nr': text(() => `${countFiles()}\t0\t${FILE_MAX}\n`),
   epoll: settings('fs.epoll', { max_user_watches: 3533918 }),
   fanotify: settings('fs.fanotify', { max_queued_events: 16384, max_user_groups: 128, max_user_marks: 8192 }),
-  inotify: settings('fs.inotify', {
-    max_queued_events: 16384,
-    max_user_instances: 128,
-    max_user_watches: 65536,
-  }),
+  inotify: {
+    ...changeable('fs.inotify', { max_user_instances: [128, 8192] }),
+    ...settings('fs.inotify', { max_queued_events: 16384, max_user_watches: 65536 }),
+  },
   mqueue: settings('fs.mqueue', {
     msg_default: 10,
     msg_max: 10,
