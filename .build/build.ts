@@ -3,7 +3,7 @@
 // by the pinned Node.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
@@ -36,6 +36,14 @@ function replace(name: string, write: (temporary: string) => void): void {
   const temporary = join(dist, `.${process.pid}-${name}`);
   write(temporary);
   renameSync(temporary, join(dist, name));
+}
+
+/** What is built, for `--version`; empty outside a repository. */
+function commit(): string {
+  if (!existsSync(join(top, '.git'))) return '';
+  const options = ['--always', '--dirty', '--abbrev=12', '--exclude=*'];
+  const { status, stdout } = spawnSync('git', ['describe', ...options], { cwd: top, encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : '';
 }
 
 /**
@@ -75,6 +83,7 @@ async function bundle(entry: string, outfile: string): Promise<void> {
     legalComments: 'none',
     logLevel: 'warning',
     supported: { 'dynamic-import': false }, // require, which is there also for a script from the code cache
+    define: { BUILD_COMMIT: JSON.stringify(commit()) },
     plugins: [apart, idle],
   });
   for (const { contents } of outputFiles) replace(outfile, (temporary) => writeFileSync(temporary, contents));

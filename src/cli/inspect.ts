@@ -117,9 +117,8 @@ export function addInspectCommands(program: Command): void {
       const { containerProcesses, formatProcesses } = await import('../oci/processes.ts');
       const root = stateRoot();
       const processes = await containerProcesses(root, requireState(root, id));
-      const pids = processes.map(({ ownPid }) => ownPid);
-      if (format === 'json') return printText(`${JSON.stringify(pids)}\n`);
-      if (format === 'table') return print(1, formatProcesses(pids, options));
+      if (format === 'json') return printText(`${JSON.stringify(processes.map(({ ownPid }) => ownPid))}\n`);
+      if (format === 'table') return print(1, formatProcesses(processes, options));
       const rows = processes.map(({ uid, pid, parent, ownPid, name }) => [uid, pid, parent, ownPid, name].map(String));
       print(1, table([['UID', 'PID', 'PPID', 'HOST PID', 'CMD'], ...rows]));
     });

@@ -14,7 +14,7 @@ import { addInstallCommands } from './install.ts';
 import { addLifecycleCommands } from './lifecycle.ts';
 import { addResourceCommands } from './resources.ts';
 import { addSyscallsCommand } from './syscalls.ts';
-import { VERSION } from './version.ts';
+import { VERSION_TEXT } from './version.ts';
 
 /** What containers' users know from docker: the failure is Cloister's, not the program's. */
 const EXIT_OWN_FAILURE = 125;
@@ -28,7 +28,7 @@ const FAILURE_STATUS: Readonly<Record<string, number>> = {
 function buildProgram(dist: string): Command {
   const program = new Command('cloister')
     .description('Runs programs in a sandbox whose system calls are answered by a kernel written in TypeScript.')
-    .version(VERSION, '-v, --version')
+    .version(VERSION_TEXT, '-v, --version', 'print the version of this program and of the specification')
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => print(1, text), writeErr: (text) => print(2, text) });
@@ -75,7 +75,7 @@ function verbAmong(args: readonly string[], program: Command): string {
 function refuseUnknownVerb(program: Command): void {
   const [name] = program.args;
   if (name !== undefined && name !== 'help' && !name.startsWith('-')) {
-    throw new LaunchError(`no help for ${JSON.stringify(name)}: there is no such command`);
+    throw new LaunchError(`No help topic for '${name}': there is no such command`);
   }
 }
 

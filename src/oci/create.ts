@@ -19,6 +19,7 @@ import { hasEarlyHooks, runEarlyHooks } from './hooks.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { wantsNotice, withoutNotice } from './notify.ts';
+import { setOomScore } from './oom-score.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
 import { controlDirectory, joinRequest, sandboxToJoin, warnOfPod } from './pod.ts';
 import {
@@ -247,7 +248,7 @@ export function withListenVariables(spec: SandboxSpec): SandboxSpec {
 
 function startLauncher(
   dist: string,
-  { sandbox, state }: Prepared,
+  { config, sandbox, state }: Prepared,
   options: CreateOptions,
   directory: string,
   inForeground: boolean,
@@ -262,7 +263,10 @@ function startLauncher(
   if (options.consoleSocket !== null) args.push(`--console-socket=${options.consoleSocket}`);
   for (const [index, fd] of passed.entries()) args.push(`--pass-fd=${fd}:${6 + index}`);
   const specFd = writeSpec(dist, withListenVariables(spec));
-  return spawnBoot(dist, args, specFd, directory, passed);
+  const restore = setOomScore(config.process?.oomScoreAdj, options.warn);
+  const launcher = spawnBoot(dist, args, specFd, directory, passed);
+  restore();
+  return launcher;
 }
 
 /** Descriptors 3 to 5 are the line to us, the request or spec, and the log. */

@@ -52,31 +52,70 @@ export interface HostProcess extends ProcessEntry {
   readonly ownPid: number;
 }
 
-/** The container's processes. */
+/** How often we ask again for processes that execute a program just now, and so change their pid on the host. */
+const PROCESS_TRIES = 5;
+
+/** The container's processes; none when it has ended. */
 export async function containerProcesses(root: string, state: ContainerState): Promise<HostProcess[]> {
-  if (!isAlive(state)) throw new LaunchError('container not running');
+  for (let tries = 1; isAlive(state); tries++) {
+    const { asked, found } = await askForProcesses(root, state);
+    if (found.length === asked || tries === PROCESS_TRIES) return found;
+  }
+  return [];
+}
+
+async function askForProcesses(
+  root: string,
+  state: ContainerState,
+): Promise<{ readonly asked: number; readonly found: HostProcess[] }> {
   const { processes = [] } = await ask(controlDirectory(root, state), {
     verb: 'ps',
     container: containerName(state),
   });
   const launcher = state.sandbox === undefined ? state : requireState(root, state.sandbox);
   const own = sandboxPids(launcher.pid);
-  return processes.flatMap((entry) => {
+  const found = processes.flatMap((entry) => {
     const ownPid = own.get(entry.hostPid);
     return ownPid === undefined ? [] : [{ ...entry, ownPid }];
   });
+  return { asked: processes.length, found };
 }
 
-/** The lines of ps(1) that tell of these processes. The options must make it print a column PID. */
-export function formatProcesses(pids: readonly number[], options: readonly string[]): string {
+/**
+ * The lines of ps(1) that tell of these processes. The options must make it print a column PID. On the host all of them
+ * are an unprivileged user's; a first column of users says instead whose they are inside.
+ */
+export function formatProcesses(processes: readonly HostProcess[], options: readonly string[]): string {
   const args = options.length > 0 ? options : ['-ef'];
   const { stdout, stderr, status, error } = spawnSync('ps', args.map(textOrSame), { encoding: 'latin1' });
   if (error !== undefined || status !== 0) throw new LaunchError(`ps: ${error?.message ?? stderr.trim()}`);
   const [header = '', ...lines] = stdout.split('\n');
   const column = header.trim().split(/\s+/).indexOf('PID');
   if (column < 0) throw new LaunchError("couldn't find PID field in ps output");
-  const wanted = lines.filter((line) => pids.includes(Number(line.trim().split(/\s+/)[column])));
+  const names = /^(UID|USER)\b/.test(header) ? userNames() : null;
+  const wanted = lines.flatMap((line) => {
+    const pid = Number(line.trim().split(/\s+/)[column]);
+    const process = processes.find(({ ownPid }) => ownPid === pid);
+    if (process === undefined) return [];
+    return [names === null ? line : withUser(line, names.get(process.uid) ?? String(process.uid))];
+  });
   return [header, ...wanted].map((line) => `${line}\n`).join('');
+}
+
+/** The line with another user in its first column, which keeps its width. */
+function withUser(line: string, name: string): string {
+  const [cell = ''] = /^\S+\s+/.exec(line) ?? [];
+  return `${name.slice(0, cell.length - 1).padEnd(cell.length)}${line.slice(cell.length)}`;
+}
+
+/** The host's users, as ps(1) names them. */
+function userNames(): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const line of readFileSync('/etc/passwd', 'latin1').split('\n')) {
+    const [name = '', , uid = ''] = line.split(':');
+    if (uid !== '' && !names.has(Number(uid))) names.set(Number(uid), name);
+  }
+  return names;
 }
 
 function textOrSame(bytes: string): string {

@@ -19,6 +19,7 @@ import {
 import { destroy } from './delete.ts';
 import { runLateHooks } from './hooks.ts';
 import { keepOpen, launch } from './launch.ts';
+import { setOomScore } from './oom-score.ts';
 import { startContainer } from './start.ts';
 import { processStartTime, saveState, stateDirectory } from './state.ts';
 
@@ -52,6 +53,7 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
     const passed = passedDescriptors(options);
     keepOpen(dist, passed);
     for (const fd of passed) more.push(`--pass-fd=${fd}:${fd}`);
+    setOomScore(prepared.config.process?.oomScoreAdj, options.warn);
     return launch(dist, { ...sandbox, spec: withListenVariables(sandbox.spec) }, more);
   } catch (error) {
     destroy(root, state);

@@ -1,6 +1,7 @@
 // The configuration that `spec` writes: a shell in a container with what containers usually have.
 
 import { statSync } from 'node:fs';
+import { OCI_VERSION } from './version.ts';
 
 const CAPABILITIES = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
 
@@ -45,7 +46,7 @@ export function configTemplate(rootless: boolean): object {
   const namespaces = types.map((type) => ({ type }));
   const own = (hostID: number) => [{ containerID: 0, hostID, size: 1 }];
   return {
-    ociVersion: '1.3.0',
+    ociVersion: OCI_VERSION,
     process: {
       terminal: true,
       user: { uid: 0, gid: 0 },

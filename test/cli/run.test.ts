@@ -15,6 +15,9 @@ before(() => {
 });
 after(() => rmSync(bundle, { recursive: true }));
 
+/** Cgroups are named after containers: two runs of these tests at once must not meet in one. */
+const id = `test-container-${process.pid}`;
+
 interface Changes {
   readonly process?: object;
   readonly root?: object;
@@ -36,7 +39,7 @@ function run(script: string, changes: Changes = {}) {
     linux: { namespaces: ALL_NAMESPACES, ...changes.linux },
   };
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
-  return cloister(['run', '--bundle', bundle, 'test-container']);
+  return cloister(['run', '--bundle', bundle, id]);
 }
 
 function output(script: string, changes: Changes = {}): string {

@@ -27,7 +27,9 @@ function bundleOf(config: string): string {
 }
 
 test('--version and --help', () => {
-  assert.equal(cloister(['--version']).stdout, `${packageJson.version}\n`);
+  const [own = '', ...others] = cloister(['--version']).stdout.trimEnd().split('\n');
+  assert.equal(own, `cloister version ${packageJson.version}`);
+  for (const line of others) assert.match(line, /^(commit: \S+|spec: 1\.\d+\.\d+|node: v26\.\S+)$/);
   const help = cloister(['--help']);
   assert.equal(help.status, 0);
   for (const verb of ['do', 'run', 'syscalls']) assert.match(help.stdout, new RegExp(`^  ${verb} `, 'm'));

@@ -271,6 +271,19 @@ test('exec: status, user, environment, directory, detached', async () => {
   assert.doesNotMatch(succeed('exec', 'host', 'ps'), /sleep 50/);
   const listed = JSON.parse(succeed('ps', '--format', 'json', 'host')) as number[];
   assert.equal(listed.length, 1);
+  const owner = process.geteuid?.() === 0 ? 'root' : '\\S+';
+  assert.match(succeed('ps', 'host'), new RegExp(`^UID .*\\n${owner} +${listed[0]} .*\\n$`));
+  succeed('kill', 'host', 'KILL');
+  await reaches('host', 'stopped');
+  assert.match(succeed('ps', 'host'), /^UID .*\n$/);
+});
+
+test('oomScoreAdj holds on the host: the launcher has it, guests have more', () => {
+  writeConfig([], { process: { args: ['sleep', '100'], cwd: '/', env: ['PATH=/bin'], oomScoreAdj: 300 } });
+  succeed('run', '--detach', '--bundle', bundle, 'scored');
+  const scoreOf = (pid: number): string => readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8').trim();
+  const [guest = 0] = JSON.parse(succeed('ps', '--format', 'json', 'scored')) as number[];
+  assert.deepEqual([scoreOf(state('scored').pid), scoreOf(guest)], ['300', '800']);
 });
 
 test('console socket: the terminal, its size, its end', () => {

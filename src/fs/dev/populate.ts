@@ -5,13 +5,13 @@ import { makeDevice, S_IFCHR, S_IFDIR, S_IFMT } from '../../abi/stat.ts';
 import { ROOT } from '../../base/credentials.ts';
 import type { Superblock } from '../../vfs/inode.ts';
 
-const NODES: readonly [name: string, major: number, minor: number, mode: number, gid: number][] = [
-  ['null', 1, 3, 0o666, 0],
-  ['zero', 1, 5, 0o666, 0],
-  ['full', 1, 7, 0o666, 0],
-  ['random', 1, 8, 0o666, 0],
-  ['urandom', 1, 9, 0o666, 0],
-  ['tty', 5, 0, 0o666, 5],
+const NODES: readonly [name: string, major: number, minor: number, mode: number][] = [
+  ['null', 1, 3, 0o666],
+  ['zero', 1, 5, 0o666],
+  ['full', 1, 7, 0o666],
+  ['random', 1, 8, 0o666],
+  ['urandom', 1, 9, 0o666],
+  ['tty', 5, 0, 0o666],
 ];
 
 const LINKS: readonly [name: string, target: string][] = [
@@ -31,8 +31,8 @@ const DIRECTORIES: readonly [name: string, mode: number][] = [
 /** Fills an empty tmpfs (or any filesystem that can make nodes) as /dev; `console` adds /dev/console. 0 or -errno. */
 export function populateDev(superblock: Superblock, console: boolean): number {
   const { root } = superblock;
-  for (const [name, major, minor, mode, gid] of NODES) {
-    const r = makeNode(superblock, name, S_IFCHR | mode, makeDevice(major, minor), 0, gid);
+  for (const [name, major, minor, mode] of NODES) {
+    const r = makeNode(superblock, name, S_IFCHR | mode, makeDevice(major, minor), 0, 0);
     if (r < 0) return r;
   }
   if (console) {
