@@ -11,6 +11,7 @@ import { enableCoreDumps } from '../fs/core/dump.ts';
 import { hostUsageReader } from '../fs/proc/host-usage.ts';
 import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
+import { host } from '../host/calls.ts';
 import { patching, setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { initialNamespaces } from '../kernel/namespaces.ts';
@@ -43,6 +44,16 @@ function main(): void {
   const args = parseSentryArguments(process.argv.slice(2));
   let logFd = args.sync >= 0 ? args.sync : args.log;
   const log: Log = (line) => writeSync(logFd, `cloister: ${line}\n`);
+  // The way out: Node's own takes calls that the sentry's filter does not know.
+  let leave = process.exit;
+  const fail = (error: unknown): never => {
+    if (error instanceof StartError) {
+      log(error.message);
+      return leave(error.status);
+    }
+    log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return leave(CANNOT_START);
+  };
   try {
     const spec = parseSandboxSpec(readFileSync(args.spec, 'utf8'));
     closeSync(args.spec);
@@ -52,6 +63,8 @@ function main(): void {
     const mounts = mountRoot(args, spec);
     handshake(args);
     lockDown(spec, logFd);
+    leave = host.exit;
+    process.setUncaughtExceptionCaptureCallback(fail);
     prepareEnd(args, spec);
     const task = prepareFirstProcess(args, spec, mounts);
     const start = () => execute(task, spec.process);
@@ -68,12 +81,7 @@ function main(): void {
     watchControl(args.control, args.sync >= 0);
     startLoop();
   } catch (error) {
-    if (error instanceof StartError) {
-      log(error.message);
-      process.exit(error.status);
-    }
-    log(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exit(CANNOT_START);
+    fail(error);
   }
 }
 
