@@ -26,6 +26,9 @@ interface Site {
   place: number;
 }
 
+/** How far from the end of a site its patch may reach: a short jump leads to padding near by. */
+const PATCH_REACH = 160;
+
 /** Calls of a site, for --stats. */
 export interface SiteCount {
   readonly name: string;
@@ -80,6 +83,11 @@ export class CallSites {
     if (site.traps < TRAPS_BEFORE_PATCH || this.ordered.length >= MAX_SITES || !this.textAt(next)) return -1;
     site.place = this.ordered.push(next) - 1;
     return site.place;
+  }
+
+  /** Whether the memory from `start` to `end` may have been made writable, for a while, by patching. */
+  patchedIn(start: number, end: number): boolean {
+    return this.ordered.some((next) => next + PATCH_REACH > start && next - PATCH_REACH < end);
   }
 
   /** A child has its parent's patched sites in its copy of the memory, and counts the others anew. */

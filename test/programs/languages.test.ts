@@ -185,3 +185,29 @@ mkdir "d$_" for 1 .. 5; opendir my $d, '.'; print join(',', sort grep /^d/, read
 print join(',', (stat '/etc/passwd')[2, 3, 4, 5, 7]), "\n"; printf "%s\n", sprintf('%vd', 'v5.10'); exec 'echo', 'replaced';`,
   PERL,
 );
+
+// Profilers and debuggers find the program by its mappings: text that has been patched is one mapping all the same.
+sameAsNative(
+  'python: mappings of libraries and programs after many calls, here and in a child',
+  `
+import os, re
+def busy():
+    for _ in range(200):
+        os.stat('/etc/passwd'); os.getcwd(); d = os.open('/', os.O_RDONLY); os.fstat(d); os.lseek(d, 0, 0); os.close(d)
+        r, w = os.pipe(); os.write(w, b'x'); os.read(r, 1); os.close(r); os.close(w)
+def mappings(name):
+    text = open('/proc/self/' + name).read()
+    return re.findall(r'^[0-9a-f]+-[0-9a-f]+ (r-xp [0-9a-f]+) \\S+ \\d+ +(/\\S+)$', text, re.M), text
+def show():
+    busy()
+    maps, _ = mappings('maps'); smaps, text = mappings('smaps')
+    print(len(maps) == len(set(name for _, name in maps)), maps == smaps, sorted(maps))
+    first = re.search(r'^([0-9a-f]+)-([0-9a-f]+) r-xp .*\\nSize: +(\\d+) kB\\nKernelPageSize: +(\\d+) kB\\n', text, re.M)
+    start, end, size, page = first.groups()
+    print((int(end, 16) - int(start, 16)) // 1024 == int(size), page, text.count('VmFlags:') == len(re.findall('^[0-9a-f]+-', text, re.M)))
+show()
+import sys; sys.stdout.flush()
+if os.fork() == 0: show(); sys.stdout.flush(); os._exit(0)
+os.wait()`,
+  PYTHON,
+);

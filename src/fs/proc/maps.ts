@@ -1,8 +1,10 @@
 // /proc/PID/maps, smaps and smaps_rollup: the host's view of the guest process, with the stub taken out and host files
-// called by their guest names. Also how much of the host's numbers is the stub's.
+// called by their guest names, and text in one piece that the host has in several because call sites in it were patched.
+// Also how much of the host's numbers is the stub's.
 
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
+import type { CallSites } from '../../mm/call-sites.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { linkName } from '../../vfs/path-name.ts';
@@ -34,6 +36,66 @@ export function guestMapLine(line: string, mm: AddressSpace, root: Path): string
   return header(`${prefix} ${offset} ${where} `, linkName(path, root).replaceAll('\n', '\\012'));
 }
 
+/** A mapping in the host's procfs: its line and, in smaps, the lines of numbers that follow it. */
+interface Entry {
+  readonly header: string;
+  readonly numbers: string[];
+}
+
+function entry(header: string): Entry {
+  return { header, numbers: [] };
+}
+
+/**
+ * Joins what only our patching has cut: the host keeps a page of text apart that was made writable for a while, even
+ * after it has its old protection back.
+ */
+function joinPatched(all: readonly Entry[], sites: CallSites | null): readonly Entry[] {
+  if (!sites || sites.ordered.length === 0) return all;
+  const joined: Entry[] = [];
+  let before = '';
+  for (const next of all) {
+    const last = joined.at(-1);
+    if (last && wasCut(before, next.header, sites)) joined[joined.length - 1] = join(last, next);
+    else joined.push(next);
+    before = next.header;
+  }
+  return joined;
+}
+
+/** Whether two lines, one after the other, are pieces of one mapping of text and one of them was patched. */
+function wasCut(first: string, second: string, sites: CallSites): boolean {
+  if (!first.includes(' r-xp ') || !second.includes(' r-xp ')) return false;
+  const [a, b] = [HEADER.exec(first), HEADER.exec(second)];
+  if (!a || !b || a[2] !== b[1] || a[5] !== b[5] || a[6] !== b[6] || a[6] === '0') return false;
+  const [start, middle, end] = [a[1], b[1], b[2]].map((digits) => Number.parseInt(digits, 16));
+  if (Number.parseInt(a[4], 16) + middle - start !== Number.parseInt(b[4], 16)) return false;
+  return sites.patchedIn(start, middle) || sites.patchedIn(middle, end);
+}
+
+function join(first: Entry, second: Entry): Entry {
+  const numbers = first.numbers.map((line, i) => addNumbers(line, second.numbers[i] ?? ''));
+  const tail = first.header.slice(first.header.indexOf(' '));
+  const start = first.header.slice(0, first.header.indexOf('-'));
+  const end = second.header.slice(second.header.indexOf('-') + 1, second.header.indexOf(' '));
+  return { header: `${start}-${end}${tail}`, numbers };
+}
+
+const NUMBER_LINE = /^(\w+):\s+(\d+) kB$/;
+/** These describe a mapping and have no sum. */
+const PAGE_SIZES = /^(Kernel|MMU)PageSize$/;
+
+/** The sum of two lines of smaps, where they are amounts of memory. */
+function addNumbers(first: string, second: string): string {
+  const [a, b] = [NUMBER_LINE.exec(first), NUMBER_LINE.exec(second)];
+  if (!a || !b || a[1] !== b[1] || PAGE_SIZES.test(a[1])) return first;
+  return numberLine(a[1], Number(a[2]) + Number(b[2]));
+}
+
+function numberLine(name: string, kilobytes: number): string {
+  return `${`${name}:`.padEnd(16)}${String(kilobytes).padStart(8)} kB`;
+}
+
 function hex2(value: number): string {
   return value.toString(16).padStart(2, '0');
 }
@@ -56,8 +118,8 @@ export function mapsText(mm: AddressSpace, root: Path): string {
   const lines = hostProcLines(`${mm.hostPid}/maps`);
   if (lines.length === 0) return knownMaps(mm, root);
   let text = '';
-  for (const line of lines) {
-    const shown = guestMapLine(line, mm, root);
+  for (const { header } of joinPatched(lines.map(entry), mm.sites)) {
+    const shown = guestMapLine(header, mm, root);
     if (shown !== null) text += `${shown}\n`;
   }
   return text;
@@ -77,18 +139,22 @@ function knownMaps(mm: AddressSpace, root: Path): string {
 /** The text of /proc/PID/smaps: each mapping's line, followed by the host's numbers for it. */
 export function smapsText(mm: AddressSpace, root: Path): string {
   let text = '';
-  let hidden = false;
-  for (const line of hostProcLines(`${mm.hostPid}/smaps`)) {
-    if (HEADER.test(line)) {
-      const shown = guestMapLine(line, mm, root);
-      hidden = shown === null;
-      if (shown !== null) text += `${shown}\n`;
-    } else if (!hidden) text += `${line}\n`;
+  for (const { header, numbers } of joinPatched(smapsEntries(mm), mm.sites)) {
+    const shown = guestMapLine(header, mm, root);
+    if (shown !== null) text += `${[shown, ...numbers].join('\n')}\n`;
   }
   return text;
 }
 
-const NUMBER_LINE = /^(\w+):\s+(\d+) kB$/;
+function smapsEntries(mm: AddressSpace): Entry[] {
+  const found: Entry[] = [];
+  for (const line of hostProcLines(`${mm.hostPid}/smaps`)) {
+    if (HEADER.test(line)) found.push(entry(line));
+    else found.at(-1)?.numbers.push(line);
+  }
+  return found;
+}
+
 
 /** The text of /proc/PID/smaps_rollup: the sums of smaps over what the guest may see. */
 export function smapsRollupText(mm: AddressSpace): string {
@@ -107,13 +173,12 @@ export function smapsRollupText(mm: AddressSpace): string {
     }
     if (hidden) continue;
     const number = NUMBER_LINE.exec(line);
-    // These describe a mapping and have no sum.
-    if (!number || /^(Size|KernelPageSize|MMUPageSize)$/.test(number[1])) continue;
+    if (!number || number[1] === 'Size' || PAGE_SIZES.test(number[1])) continue;
     sums.set(number[1], (sums.get(number[1]) ?? 0) + Number(number[2]));
   }
   if (first === '') return '';
   let text = `${header(`${first}-${last} ---p 00000000 00:00 0 `, '[rollup]')}\n`;
-  for (const [name, sum] of sums) text += `${`${name}:`.padEnd(16)}${String(sum).padStart(8)} kB\n`;
+  for (const [name, sum] of sums) text += `${numberLine(name, sum)}\n`;
   return text;
 }
 
