@@ -155,7 +155,6 @@ function smapsEntries(mm: AddressSpace): Entry[] {
   return found;
 }
 
-
 /** The text of /proc/PID/smaps_rollup: the sums of smaps over what the guest may see. */
 export function smapsRollupText(mm: AddressSpace): string {
   const sums = new Map<string, number>();
