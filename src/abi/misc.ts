@@ -126,7 +126,9 @@ export const KCMP_EPOLL_TFD = 7;
 // syslog(2)
 export const SYSLOG_ACTION_READ = 2;
 export const SYSLOG_ACTION_READ_CLEAR = 4;
+export const SYSLOG_ACTION_CLEAR = 5;
 export const SYSLOG_ACTION_CONSOLE_LEVEL = 8;
+export const SYSLOG_ACTION_SIZE_UNREAD = 9;
 export const SYSLOG_ACTION_SIZE_BUFFER = 10;
 
 // ustat(2): s32 free blocks, u64 free inodes, names of 6 bytes each

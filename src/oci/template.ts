@@ -62,6 +62,7 @@ export function configTemplate(rootless: boolean): object {
     mounts: MOUNTS,
     linux: {
       ...(rootless && { uidMappings: own(process.geteuid?.() ?? 0), gidMappings: own(process.getegid?.() ?? 0) }),
+      ...(!rootless && { resources: { devices: [{ allow: false, access: 'rwm' }] } }),
       namespaces: rootless ? [...namespaces, { type: 'user' }] : namespaces,
       maskedPaths: [...MASKED.map((name) => `/proc/${name}`), '/sys/firmware'],
       readonlyPaths: READONLY.map((name) => `/proc/${name}`),

@@ -6,6 +6,7 @@ import type { Fd, HostFd } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { type Credentials, ROOT } from '../base/credentials.ts';
 import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
+import { registerKernelLog } from '../fs/dev/kmsg.ts';
 import { registerLoopDevices } from '../fs/dev/loop.ts';
 import { registerMemoryDevices } from '../fs/dev/memory-devices.ts';
 import { type DevptsSuperblock, registerPtmxDevice } from '../fs/devpts/devpts.ts';
@@ -145,6 +146,7 @@ function limit(value: number): number {
 /** Devices that inodes of any filesystem may stand for, by number. */
 function registerDevices(): void {
   registerMemoryDevices();
+  registerKernelLog();
   registerLoopDevices();
   registerTtyDevice();
   registerPtmxDevice();

@@ -11,14 +11,17 @@ import {
   SYSINFO_PROCS,
   SYSINFO_SIZE,
   SYSINFO_UPTIME,
+  SYSLOG_ACTION_CLEAR,
   SYSLOG_ACTION_CONSOLE_LEVEL,
   SYSLOG_ACTION_READ,
   SYSLOG_ACTION_READ_CLEAR,
   SYSLOG_ACTION_SIZE_BUFFER,
+  SYSLOG_ACTION_SIZE_UNREAD,
   UNAME26,
   UTSNAME_FIELD,
   UTSNAME_SIZE,
 } from '../abi/misc.ts';
+import { POLLIN } from '../abi/poll.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { capable, capableIn } from '../base/credentials.ts';
@@ -26,6 +29,17 @@ import { controllingTerminal } from '../fs/tty/job-control.ts';
 import { host } from '../host/calls.ts';
 import { block } from '../kernel/block.ts';
 import { kernel } from '../kernel/kernel.ts';
+import {
+  clearLog,
+  firstLogged,
+  firstUncleared,
+  LOG_SIZE,
+  type LogRecord,
+  logged,
+  logQueue,
+  nextLogged,
+  syslogLines,
+} from '../kernel/log.ts';
 import type { Task } from '../kernel/task.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../kernel/version.ts';
 import { readBytes, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
@@ -102,22 +116,74 @@ export function personality(task: Task, persona: number): number {
   return old;
 }
 
-/** What Linux keeps by default, though there is nothing in it here. */
-const LOG_SIZE = 262144;
 const LEVELS = 8;
 
-/** syslog(2): the log of a kernel that has said nothing. */
+/** What syslog(2) has given of the log: the next record, and how much of its lines. */
+let syslogNext = 0;
+let syslogOffset = 0;
+
+/** The log from a record on, as syslog(2) gives it. */
+function syslogText(from: number): string {
+  let text = '';
+  for (let at = Math.max(from, firstLogged()); at < nextLogged(); at++) text += syslogLines(logged(at) as LogRecord);
+  return text;
+}
+
+/** The start of what has not been read: as many records as there is room for, but at least a part of one. */
+function readSyslog(room: number): string {
+  if (syslogNext < firstLogged()) {
+    syslogNext = firstLogged();
+    syslogOffset = 0;
+  }
+  let text = '';
+  while (syslogNext < nextLogged()) {
+    const lines = syslogLines(logged(syslogNext) as LogRecord).slice(syslogOffset);
+    if (text.length + lines.length > room) {
+      if (text !== '') break;
+      syslogOffset += room;
+      return lines.slice(0, room);
+    }
+    text += lines;
+    syslogOffset = 0;
+    syslogNext++;
+  }
+  return text;
+}
+
+/** The last records, for which there is room. */
+function tailOfSyslog(room: number): string {
+  let from = firstUncleared();
+  let text = syslogText(from);
+  while (text.length > room) text = text.slice(syslogLines(logged(from++) as LogRecord).length);
+  return text;
+}
+
+/** syslog(2): the log has what programs wrote to /dev/kmsg. */
 export function syslog(task: Task, action: number, buffer: UserAddress, length: number): number {
   const { credentials } = task;
   if (!capable(credentials, CAP_SYSLOG) && !capable(credentials, CAP_SYS_ADMIN)) return -EPERM;
   if (action < 0 || action > SYSLOG_ACTION_SIZE_BUFFER) return -EINVAL;
   if (action >= SYSLOG_ACTION_READ && action <= SYSLOG_ACTION_READ_CLEAR) {
     if (buffer === 0 || length < 0) return -EINVAL;
-    // A reader of what is new waits for it.
-    return action === SYSLOG_ACTION_READ && length > 0 ? block(task, null, 0) : 0;
+    return length === 0 ? 0 : giveSyslog(task, action, buffer, length);
   }
   if (action === SYSLOG_ACTION_CONSOLE_LEVEL && (length < 1 || length > LEVELS)) return -EINVAL;
+  if (action === SYSLOG_ACTION_CLEAR) clearLog();
+  if (action === SYSLOG_ACTION_SIZE_UNREAD)
+    return syslogText(syslogNext).length - (syslogNext < firstLogged() ? 0 : syslogOffset);
   return action === SYSLOG_ACTION_SIZE_BUFFER ? LOG_SIZE : 0;
+}
+
+/** The actions that read. A reader of what is new waits for it. */
+function giveSyslog(task: Task, action: number, buffer: UserAddress, length: number): number {
+  const waits = action === SYSLOG_ACTION_READ;
+  if (waits && syslogNext >= nextLogged()) return block(task, logQueue, POLLIN);
+  const text = waits ? readSyslog(length) : tailOfSyslog(length);
+  const at = task.memory.out(buffer, text.length);
+  if (at < 0) return at;
+  writeBytes(at, text);
+  if (action === SYSLOG_ACTION_READ_CLEAR) clearLog();
+  return text.length;
 }
 
 /** vhangup(2): cuts the line of the controlling terminal. */

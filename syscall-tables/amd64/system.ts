@@ -10,7 +10,12 @@ const PROBES = 'for user probes of the host only';
 export const SYSTEM: readonly SyscallEntry[] = [
   kernel(63, 'uname', { buf: 'out(utsname)' }),
   kernel(99, 'sysinfo', { info: 'out(sysinfo)' }),
-  kernel(103, 'syslog', { type: 'int', bufp: 'addr', len: 'int' }, { note: 'the log is empty' }),
+  kernel(
+    103,
+    'syslog',
+    { type: 'int', bufp: 'addr', len: 'int' },
+    { note: 'the log has what programs wrote to /dev/kmsg' },
+  ),
   kernel(153, 'vhangup', {}),
   kernel(155, 'pivot_root', { new_root: 'path', put_old: 'path' }),
   enosys(156, '_sysctl', { args: 'addr' }, NEVER),
