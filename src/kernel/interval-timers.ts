@@ -6,6 +6,7 @@ import { RLIMIT_CPU } from '../abi/resource.ts';
 import { SI_KERNEL, SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU } from '../abi/signal.ts';
 import { CLOCK_MONOTONIC, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, NSEC_PER_SEC } from '../abi/time.ts';
 import { type Clock, ClockWatch, PROCESS_CPU, PROCESS_USER, readClock, WALL } from './clocks.ts';
+import { CpuTimerTarget } from './cpu-timer-target.ts';
 import { type SignalInfo, signalInfo } from './signal-state.ts';
 import { sendSignalToGroup } from './signals.ts';
 import type { ThreadGroup } from './task.ts';
@@ -23,6 +24,7 @@ class IntervalTimer implements TimerTarget {
   readonly clock: Clock;
   readonly timer = new Timer(this);
   private readonly watch = new ClockWatch();
+  private readonly taker: CpuTimerTarget;
   /** ns; 0 for a single shot. */
   interval = 0;
   /** When it expires next by its clock, or did last; 0 when it is off. */
@@ -33,6 +35,7 @@ class IntervalTimer implements TimerTarget {
     this.group = group;
     const kind = which === ITIMER_REAL ? WALL : which === ITIMER_VIRTUAL ? PROCESS_USER : PROCESS_CPU;
     this.clock = { kind, id: CLOCK_MONOTONIC, offset: 0, group, thread: null };
+    this.taker = new CpuTimerTarget(this.clock);
   }
 
   /** Time left in ns, 0 when it is off; one that is due still has a microsecond. */
@@ -59,7 +62,7 @@ class IntervalTimer implements TimerTarget {
     const info = signalInfo(SIGNALS[this.which], SI_KERNEL);
     const waits = this.which === ITIMER_REAL && this.interval > 0;
     if (waits) info.timer = this;
-    sendSignalToGroup(this.group, info);
+    sendSignalToGroup(this.group, info, this.taker.choose(this.group, info.signo));
     if (this.group.exitStatus >= 0) return;
     if (this.interval === 0) this.expiry = 0;
     else if (!waits || !this.group.pending.queue.includes(info)) this.windUp(now, waits ? IGNORED_PERIOD : 0);

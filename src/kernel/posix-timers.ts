@@ -6,6 +6,7 @@ import { EAGAIN } from '../abi/errno.ts';
 import { RLIMIT_SIGPENDING } from '../abi/resource.ts';
 import { SI_TIMER } from '../abi/signal.ts';
 import { type Clock, ClockWatch, monotonicClock, readClock, WALL } from './clocks.ts';
+import { CpuTimerTarget } from './cpu-timer-target.ts';
 import { type SignalInfo, signalInfo } from './signal-state.ts';
 import { sendSignalToGroup, sendSignalToTask } from './signals.ts';
 import { DEAD, type Task, type ThreadGroup } from './task.ts';
@@ -36,6 +37,7 @@ export class PosixTimer implements TimerTarget {
   readonly event: TimerEvent;
   readonly timer = new Timer(this);
   private readonly watch = new ClockWatch();
+  private readonly taker: CpuTimerTarget;
   /** ns; 0 for a single shot. */
   interval = 0;
   /** When it expires next by its clock, or did last; 0 when it is off. */
@@ -51,6 +53,7 @@ export class PosixTimer implements TimerTarget {
     this.group = group;
     this.clock = this.timing = clock;
     this.event = event;
+    this.taker = new CpuTimerTarget(clock);
   }
 
   /** timer_settime(2): a value of 0 turns it off; `absolute` is a time of its clock. */
@@ -105,7 +108,7 @@ export class PosixTimer implements TimerTarget {
     const { signo, valueLow, valueHigh, thread } = this.event;
     const info = signalInfo(signo, SI_TIMER, { valueLow, valueHigh, utime: this.id, timer: this });
     if (thread) sendSignalToTask(thread, info);
-    else sendSignalToGroup(this.group, info);
+    else sendSignalToGroup(this.group, info, this.taker.choose(this.group, signo));
     return info;
   }
 

@@ -36,14 +36,14 @@ export function ignoredByDefault(signo: number): boolean {
   return signo === SIGCHLD || signo === SIGCONT || signo === SIGURG || signo === SIGWINCH;
 }
 
-/** Sends a signal to a process: any thread that does not block it takes it. */
-export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo): void {
+/** Sends a signal to a process: any thread that does not block it takes it, `preferred` before others. */
+export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo, preferred: Task | null = null): void {
   if (group.status >= 0 || (sparesInit(group, info) && !isHeld(group.leader, info.signo))) return;
   prepare(group, info.signo);
   if (isDropped(group, null, info.signo)) return;
   group.pending.add(info);
   group.signalQueue.wake(1);
-  notifyGroup(group, info.signo);
+  notifyGroup(group, info.signo, preferred);
 }
 
 /** Sends a signal to one thread. */
@@ -110,7 +110,8 @@ function isDropped(group: ThreadGroup, task: Task | null, signo: number): boolea
   return true;
 }
 
-function isMasked(task: Task, signo: number): boolean {
+/** Whether a thread blocks a signal. */
+export function isMasked(task: Task, signo: number): boolean {
   return (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
 }
 
@@ -135,8 +136,8 @@ function isFatal(task: Task, signo: number): boolean {
   return group.actions.get(signo).handler === SIG_DFL && !ignoredByDefault(signo) && !isStopSignal(signo);
 }
 
-function notifyGroup(group: ThreadGroup, signo: number): void {
-  const task = chooseTask(group, signo);
+function notifyGroup(group: ThreadGroup, signo: number, preferred: Task | null): void {
+  const task = preferred && !isMasked(preferred, signo) ? preferred : chooseTask(group, signo);
   if (!task) return;
   if (isFatal(task, signo) && !isHeld(task, signo)) killGroup(group, signo, null);
   else notifyTask(task);

@@ -58,6 +58,8 @@ export interface HostUsageReader {
   process(hostPid: HostPid, into: Usage): void;
   /** Times, faults and switches of one of its threads. */
   thread(hostPid: HostPid, hostTid: HostPid, into: Usage): void;
+  /** CPU time of a thread in ns, which costs less to know. */
+  threadTime(hostPid: HostPid, hostTid: HostPid): number;
 }
 
 let reader: HostUsageReader | null = null;
@@ -110,9 +112,7 @@ const scratch = new Usage();
 export function threadCpuTime(task: Task): number {
   const { group, mm } = task;
   if (group.threads.size === 1 && mm.tasks.size === 1) return processCpuTime(group);
-  scratch.clear();
-  reader?.thread(mm.hostPid, task.hostTid, scratch);
-  return scratch.userTime + scratch.systemTime;
+  return reader?.threadTime(mm.hostPid, task.hostTid) ?? 0;
 }
 
 /** Adds the times of a host process, split as the host does: the exact sum in the proportion of the counted ticks. */

@@ -644,6 +644,66 @@ static void usage(void) {
   CALL(WIFSIGNALED(status) ? WTERMSIG(status) : -1);
 }
 
+static volatile int profiling_ends;
+static __thread volatile int my_ticks;
+static void tick(int signo) {
+  (void)signo;
+  my_ticks++;
+}
+
+/** Threads that compute without a call, or sleep: how many of a CPU timer's signals each of them took. */
+static void *computes(void *ticks) {
+  while (!profiling_ends) continue;
+  *(int *)ticks = my_ticks;
+  return NULL;
+}
+static void *sleeps(void *ticks) {
+  while (!profiling_ends) usleep(90000);
+  *(int *)ticks = my_ticks;
+  return NULL;
+}
+
+static void profile(const char *what, int hogs) {
+  pthread_t threads[4];
+  int ticks[4] = {0};
+  profiling_ends = my_ticks = 0;
+  for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, i < hogs ? computes : sleeps, &ticks[i]);
+  struct timespec used, start;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+  do {
+    usleep(60000);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  } while (used.tv_sec - start.tv_sec + (used.tv_nsec - start.tv_nsec) / 1e9 < 0.2);
+  profiling_ends = 1;
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  int all = my_ticks, least = 1000, by_hogs = 0;
+  for (int i = 0; i < 4; i++) {
+    all += ticks[i];
+    if (i >= hogs) continue;
+    by_hogs += ticks[i];
+    if (ticks[i] < least) least = ticks[i];
+  }
+  printf("%s, %d threads compute: signals %d, theirs %d, each has a share %d\n", what, hogs, all >= 6,
+         by_hogs * 2 >= all, least * hogs * 4 >= by_hogs);
+}
+
+static void profiling(void) {
+  signal(SIGPROF, tick);
+  for (int hogs = 1; hogs <= 2; hogs++) {
+    struct itimerval every = {{0, 10000}, {0, 10000}}, off = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_PROF, &every, NULL);
+    profile("ITIMER_PROF", hogs);
+    setitimer(ITIMER_PROF, &off, NULL);
+    timer_t id;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
+    struct itimerspec often = {{0, 10000000}, {0, 10000000}};
+    timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &id);
+    timer_settime(id, 0, &often, NULL);
+    profile("timer of the process's CPU time", hogs);
+    timer_delete(id);
+  }
+}
+
 int main(int argc, char **argv) {
   // A process group of its own; the sandbox's first process has one already.
   setpgid(0, 0);
@@ -651,9 +711,17 @@ int main(int argc, char **argv) {
     const char *name;
     void (*run)(void);
   } parts[] = {
-      {"sessions", sessions}, {"limits", limits}, {"priorities", priorities},           {"scheduling", scheduling},
-      {"options", options},   {"clocks", clocks}, {"interval_timers", interval_timers}, {"posix_timers", posix_timers},
-      {"waiting", waiting},   {"usage", usage},
+      {"sessions", sessions},
+      {"limits", limits},
+      {"priorities", priorities},
+      {"scheduling", scheduling},
+      {"options", options},
+      {"clocks", clocks},
+      {"interval_timers", interval_timers},
+      {"posix_timers", posix_timers},
+      {"waiting", waiting},
+      {"usage", usage},
+      {"profiling", profiling},
   };
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
     if (argc < 2 || !strcmp(argv[1], parts[i].name)) parts[i].run();

@@ -20,6 +20,7 @@ const PARTS = [
   'posix_timers',
   'waiting',
   'usage',
+  'profiling',
 ];
 
 const isRoot = process.getuid?.() === 0;

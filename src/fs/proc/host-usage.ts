@@ -35,10 +35,15 @@ function addStatus(path: string, into: Usage): void {
   }
 }
 
+/** The exact time of a thread in ns. */
+function exactTime(directory: string): number {
+  const schedule = readHostProc(`${directory}/schedstat`);
+  return typeof schedule === 'string' ? Number.parseInt(schedule, 10) : 0;
+}
+
 /** The exact time of a thread, in the proportion of the counted ticks. */
 function addTimes(directory: string, stat: readonly string[] | null, into: Usage): void {
-  const schedule = readHostProc(`${directory}/schedstat`);
-  const total = typeof schedule === 'string' ? Number.parseInt(schedule, 10) : 0;
+  const total = exactTime(directory);
   const userTicks = Number(stat?.[USER_TICKS] ?? 0);
   const allTicks = userTicks + Number(stat?.[SYSTEM_TICKS] ?? 0);
   const user = allTicks > 0 ? Math.round(total * (userTicks / allTicks)) : total;
@@ -58,5 +63,9 @@ export const hostUsageReader: HostUsageReader = {
     addTimes(directory, stat, into);
     addFaults(stat, into);
     addStatus(`${directory}/status`, into);
+  },
+
+  threadTime(hostPid: HostPid, hostTid: HostPid): number {
+    return exactTime(`${hostPid}/task/${hostTid}`);
   },
 };
