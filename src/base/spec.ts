@@ -166,6 +166,18 @@ export interface ProcessSpec {
   readonly personality: number;
   /** A filter over its calls (seccomp(2)): base64 of struct sock_filter instructions; null for none. */
   readonly seccomp: string | null;
+  /** Which devices it may open: the last rule that matches decides, without one it may not. Null: all. */
+  readonly deviceRules: readonly DeviceRule[] | null;
+}
+
+export interface DeviceRule {
+  readonly allow: boolean;
+  /** Of both types, of any major or minor number: null. */
+  readonly type: 'c' | 'b' | null;
+  readonly major: number | null;
+  readonly minor: number | null;
+  readonly read: boolean;
+  readonly write: boolean;
 }
 
 /** sched_setattr(2): SCHED_* and its attributes; times in ns. */

@@ -179,6 +179,7 @@ function processOf(args: readonly string[], options: DoOptions, rootPath: string
     cpus: null,
     personality: 0,
     seccomp: null,
+    deviceRules: null,
   };
 }
 

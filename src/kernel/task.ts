@@ -4,6 +4,7 @@
 
 import type { HostPid, Pid, UserAddress } from '../base/brands.ts';
 import type { Credentials } from '../base/credentials.ts';
+import type { DeviceRule } from '../base/spec.ts';
 import { WaitEntry, type Waiter, WaitQueue } from '../base/wait-queue.ts';
 import type { AddressSpace, MemoryPolicy } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
@@ -264,6 +265,8 @@ export class ThreadGroup {
   dumpable = true;
   /** /proc/PID/oom_score_adj: -1000 to 1000. */
   oomScoreAdjust = 0;
+  /** Devices that it may open (linux.resources.devices); null: all. */
+  deviceRules: readonly DeviceRule[] | null = null;
   parentDeathSignal = 0;
   cgroup: Cgroup = rootCgroup;
   /** The process's keyring, as `thread` of the same. */
@@ -292,6 +295,7 @@ export class ThreadGroup {
   inherit(from: ThreadGroup): void {
     this.dumpable = from.dumpable;
     this.oomScoreAdjust = from.oomScoreAdjust;
+    this.deviceRules = from.deviceRules;
     this.cgroup = from.cgroup;
   }
 

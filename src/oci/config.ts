@@ -130,7 +130,7 @@ const resources = z.object({
     .array(
       z.object({
         allow: z.boolean(),
-        type: z.string().optional(),
+        type: z.enum(['a', 'b', 'c', '']).optional(),
         major: int64.optional(),
         minor: int64.optional(),
         access: z.string().optional(),

@@ -7,6 +7,7 @@ import { uptime } from 'node:os';
 import { posix } from 'node:path';
 import type {
   CapabilitySets,
+  DeviceRule,
   DeviceSpec,
   EgressSpec,
   IdMapping,
@@ -93,6 +94,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
       ...programOf(process, options),
       seccomp: linux.seccomp ? compileSeccomp(linux.seccomp) : null,
       personality: convertPersonality(linux.personality),
+      deviceRules: convertDeviceRules(linux.resources?.devices ?? []),
     },
     idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
     notifySocket: options.notifies && !options.joins ? NOTIFY_SOCKET : null,
@@ -252,6 +254,7 @@ export function convertProcess(process: OciProcess, warn: (message: string) => v
     cpus: null,
     personality: 0,
     seccomp: null,
+    deviceRules: null,
   };
 }
 
@@ -284,6 +287,8 @@ function convertLimits(process: OciProcess): RlimitSpec[] {
   return limits;
 }
 
+type OciDeviceRule = NonNullable<NonNullable<OciLinux['resources']>['devices']>[number];
+
 function convertDevice(device: NonNullable<OciLinux['devices']>[number]): DeviceSpec {
   return {
     path: bytesOfText(device.path),
@@ -293,6 +298,39 @@ function convertDevice(device: NonNullable<OciLinux['devices']>[number]): Device
     mode: (device.fileMode ?? 0o666) & 0o7777,
     uid: device.uid ?? 0,
     gid: device.gid ?? 0,
+  };
+}
+
+/** What every container may use whatever the rules say, as with runc: null zero full random urandom tty console ptmx pts. */
+const USUAL_DEVICES: readonly [major: number, minor: number | null][] = [
+  [1, 3],
+  [1, 5],
+  [1, 7],
+  [1, 8],
+  [1, 9],
+  [5, 0],
+  [5, 1],
+  [5, 2],
+  [136, null],
+];
+
+/** linux.resources.devices. Making nodes is always allowed: what can be opened is decided when it is opened. */
+function convertDeviceRules(rules: readonly OciDeviceRule[]): DeviceRule[] | null {
+  if (rules.length === 0) return null;
+  const usual = USUAL_DEVICES.map(([major, minor]) => {
+    return { allow: true, type: 'c', major, minor, read: true, write: true } as const;
+  });
+  return [...rules.map(convertDeviceRule), ...usual];
+}
+
+function convertDeviceRule({ allow, type = 'a', major = -1, minor = -1, access = 'rwm' }: OciDeviceRule): DeviceRule {
+  return {
+    allow,
+    type: type === 'b' ? 'b' : type === 'a' || type === '' ? null : 'c',
+    major: major < 0 ? null : major,
+    minor: minor < 0 ? null : minor,
+    read: access.includes('r'),
+    write: access.includes('w'),
   };
 }
 

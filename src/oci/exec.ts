@@ -69,10 +69,10 @@ export async function execInContainer(dist: string, options: ExecOptions): Promi
 
 function processOf(state: ContainerState, options: ExecOptions): ProcessSpec {
   if (options.process !== null) {
-    const { seccomp, personality } = state.process;
+    const { seccomp, personality, deviceRules } = state.process;
     const wanted = parseProcess(readProcess(options.process));
     const cpus = convertAffinity(wanted.execCPUAffinity);
-    const process = { ...convertProcess(wanted, options.warn), seccomp, personality, cpus };
+    const process = { ...convertProcess(wanted, options.warn), seccomp, personality, deviceRules, cpus };
     return options.terminal === null ? process : { ...process, terminal: options.terminal };
   }
   if (options.args.length === 0) throw new LaunchError('no command to execute');

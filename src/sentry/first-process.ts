@@ -107,6 +107,7 @@ export function makeProcess(process: ProcessSpec, root: Path, namespaces: Namesp
   group.threads.add(task);
   group.actions = new SignalActions();
   group.oomScoreAdjust = process.oomScoreAdj;
+  group.deviceRules = process.deviceRules;
   setScheduling(task, process);
   group.limits = Limits.defaults();
   for (const { resource, soft, hard } of process.rlimits) group.limits.set(resource, limit(soft), limit(hard));

@@ -1,8 +1,10 @@
 // The registry of virtual device drivers: which open function stands behind a device number. Nodes with these numbers
 // may lie in any filesystem; a node that nobody registered answers ENXIO. No device node of the host is ever opened.
 
-import { ENXIO } from '../abi/errno.ts';
-import { makeDevice, S_IFCHR, S_IFMT } from '../abi/stat.ts';
+import { ENXIO, EPERM } from '../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { deviceMajor, deviceMinor, makeDevice, S_IFCHR, S_IFMT } from '../abi/stat.ts';
+import type { DeviceRule } from '../base/spec.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
@@ -24,8 +26,26 @@ export function isKnownDevice(mode: number, rdev: number): boolean {
   return ((mode & S_IFMT) === S_IFCHR ? characterDevices : blockDevices).has(rdev);
 }
 
-/** Opens a device node by the type and number of its inode, or -ENXIO. */
+/** Opens a device node by the type and number of its inode, or -ENXIO; -EPERM when the container's rules forbid it. */
 export function openDeviceNode(path: Path, inode: Inode, flags: number, task?: Task): OpenFile | number {
+  const rules = task?.group.deviceRules ?? null;
+  if (rules !== null && !allowsOpen(rules, inode, flags)) return -EPERM;
   const devices = (inode.mode & S_IFMT) === S_IFCHR ? characterDevices : blockDevices;
   return devices.get(inode.rdev)?.(path, inode, flags, task) ?? -ENXIO;
+}
+
+/** Whether rules of a container let it open a device so. */
+function allowsOpen(rules: readonly DeviceRule[], { mode, rdev }: Inode, flags: number): boolean {
+  const access = flags & O_ACCMODE;
+  const wanted = rules.filter(({ type, major, minor }) => {
+    return (
+      (type === null || (type === 'c') === ((mode & S_IFMT) === S_IFCHR)) &&
+      (major === null || major === deviceMajor(rdev)) &&
+      (minor === null || minor === deviceMinor(rdev))
+    );
+  });
+  return (
+    (access === O_WRONLY || (wanted.findLast(({ read }) => read)?.allow ?? false)) &&
+    (access === O_RDONLY || (wanted.findLast(({ write }) => write)?.allow ?? false))
+  );
 }

@@ -120,6 +120,24 @@ test('masked and read-only paths', () => {
   assert.match(stderr, /Read-only file system/);
 });
 
+test('rules for devices: the last that matches decides, and what everybody needs is allowed', () => {
+  const devices = [
+    { allow: false, access: 'rwm' },
+    { allow: true, type: 'c', major: 1, access: 'rw' },
+    { allow: false, type: 'c', major: 1, minor: 11, access: 'r' },
+  ];
+  const nodes = [
+    { path: '/dev/kmsg', type: 'c', major: 1, minor: 11 },
+    { path: '/dev/loop-control', type: 'c', major: 10, minor: 237 },
+  ];
+  const mounts = [{ destination: '/dev', type: 'tmpfs', source: 'tmpfs' }];
+  const linux = { namespaces: ALL_NAMESPACES, devices: nodes, resources: { devices } };
+  const script = 'echo a >/dev/null && echo b >/dev/kmsg && echo ok; cat /dev/kmsg; cat /dev/loop-control';
+  const { stdout, stderr } = run(script, { linux, mounts });
+  assert.equal(stdout, 'ok\n');
+  assert.match(stderr, /\/dev\/kmsg'?: Operation not permitted\n.*\/dev\/loop-control'?: Operation not permitted\n$/);
+});
+
 test('what has no effect yet is said', () => {
   const linux = { namespaces: ALL_NAMESPACES, mountLabel: 'label' };
   const { status, stderr } = run('true', { linux });
