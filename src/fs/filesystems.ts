@@ -4,12 +4,13 @@
 import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EINVAL, ENODEV, EPERM } from '../abi/errno.ts';
 import { capableIn } from '../base/credentials.ts';
-import type { UserNamespace } from '../base/user-namespace.ts';
+import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
 import { kernel } from '../kernel/kernel.ts';
 import type { Task } from '../kernel/task.ts';
 import { gidFrom, uidFrom } from '../kernel/user-namespaces.ts';
 import { memoryTotal } from '../platform/machine.ts';
-import type { Superblock } from '../vfs/inode.ts';
+import type { Mount } from '../vfs/dentry.ts';
+import type { Inode, Superblock } from '../vfs/inode.ts';
 import { DevptsSuperblock } from './devpts/devpts.ts';
 import { overlayFromOptions, validOverlayOption } from './overlay/from-options.ts';
 import { ProcSuperblock } from './proc/proc.ts';
@@ -17,6 +18,7 @@ import { CgroupSuperblock } from './sys/cgroup.ts';
 import { SysSuperblock } from './sys/sys.ts';
 import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './tmpfs/options.ts';
 import { TmpfsSuperblock } from './tmpfs/tmpfs.ts';
+import { FixedDirectory } from './virtual/directory.ts';
 
 const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup2', 'overlay'];
 
@@ -29,9 +31,31 @@ export function knownFilesystem(type: string): number {
 export function makeFilesystem(type: string, options: readonly string[]): Superblock | number {
   const task = kernel.current;
   if (task && !capableIn(rulerOf(task, type), task.credentials, CAP_SYS_ADMIN)) return -EPERM;
+  if (task && (type === 'proc' || type === 'sysfs') && uncovers(task, type)) return -EPERM;
   const made = make(type, options, task);
   if (typeof made !== 'number' && task) made.user = task.credentials.user;
   return made;
+}
+
+/**
+ * Whether a new mount of proc or sysfs would show a program what was covered for it: in a mount namespace of another
+ * user namespace there must be one already on which nothing locked covers anything (mount_namespaces(7)).
+ */
+function uncovers({ fs }: Task, type: string): boolean {
+  const { namespace } = fs.root.mount;
+  return namespace !== null && namespace.owner !== initialUser && !showsAll(namespace.root, type);
+}
+
+function showsAll(mount: Mount, type: string): boolean {
+  const { superblock, root, children } = mount;
+  const whole = superblock.typeName === type && root === superblock.rootDentry;
+  if (whole && !children.some((child) => child.locked && !isEmptyDirectory(child.mountpoint?.inode))) return true;
+  return children.some((child) => showsAll(child, type));
+}
+
+/** A directory that is there to be mounted on. */
+function isEmptyDirectory(inode: Inode | null | undefined): boolean {
+  return inode instanceof FixedDirectory && inode.entries.size === 0;
 }
 
 /** Whether an option makes sense for the type by itself: 0 or -errno. */

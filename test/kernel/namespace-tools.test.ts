@@ -58,3 +58,11 @@ describe('tools of namespaces', { skip: process.getuid?.() !== 0 && 'changes use
   test('for root', () => compare({ ...COMMANDS, ...FOR_ROOT }, null));
   test('for an ordinary user', () => compare(COMMANDS, '1000'));
 });
+
+// On the host it depends on what else is mounted there.
+test('what is covered in /proc is not uncovered by a second one in a user namespace', () => {
+  const attempt = "unshare -Urmpf sh -c 'mount -t proc none /mnt 2>/dev/null && echo mounted || echo refused'";
+  const steps = [attempt, 'mount --bind /dev/null /proc/meminfo', attempt, 'umount /proc/meminfo', attempt];
+  const { stdout, stderr } = cloister(['do', '--cwd', '/', '--', 'sh', '-c', steps.join('\n')]);
+  assert.deepEqual({ stdout, stderr }, { stdout: 'mounted\nrefused\nmounted\n', stderr: '' });
+});
