@@ -35,6 +35,7 @@ class HostProcess {
     unwatchHostFd(this.pidfd);
     host.close(this.pidfd);
     processes.delete(this.mm);
+    leaving.delete(this.mm);
     if (this.mm.tasks.size > 0) addressSpaceDied(this.mm.tasks);
     // It may have died before it made the children that were ordered from it.
     for (const [child, maker] of expected) if (maker === this.mm) expectEnd(child);

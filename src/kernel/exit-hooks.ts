@@ -7,3 +7,5 @@ import type { Task, ThreadGroup } from './task.ts';
 export const groupExitHooks: ((group: ThreadGroup) => void)[] = [];
 /** Run for each thread that ends. */
 export const taskExitHooks: ((task: Task) => void)[] = [];
+/** Run for each group that was waited for, while it still has its numbers. */
+export const reapHooks: ((group: ThreadGroup) => void)[] = [];

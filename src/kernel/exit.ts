@@ -23,7 +23,7 @@ import { dropAll } from '../vfs/fd-table.ts';
 import { buryAddressSpace, buryThread, expectEnd, killAddressSpace } from './address-spaces.ts';
 import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
-import { groupExitHooks, taskExitHooks } from './exit-hooks.ts';
+import { groupExitHooks, reapHooks, taskExitHooks } from './exit-hooks.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
 import { leaveNamespaces } from './namespaces.ts';
@@ -365,6 +365,7 @@ export function reap(group: ThreadGroup): void {
   group.reaped = true;
   group.parent?.children.delete(group);
   leaveProcessGroup(group);
+  for (const hook of reapHooks) hook(group);
   strike('groups', group);
   const { session } = group.processGroup;
   if (!session.groups.has(group.processGroup.id)) strike('processGroups', group.processGroup);

@@ -34,6 +34,8 @@ export class AddressSpace {
   readonly spareBlocks: number[] = [];
   /** Guest paths of mapped files by their host backing as `mappingKey` (mapped-files.ts) writes it, for /proc/PID/maps. */
   readonly mappedFiles = new Map<string, Path>();
+  /** So many of them, and those no longer mapped are forgotten. */
+  mappedFilesLimit = 64;
 
   /** mlockall(2) was called: what is locked may be the stub's. */
   lockedAll = false;

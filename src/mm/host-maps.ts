@@ -21,6 +21,11 @@ export function hostMappings(mm: AddressSpace, key: string | null): HostMapping[
   });
 }
 
+/** The keys of all files that have pages mapped. */
+export function mappedKeys(mm: AddressSpace): Set<string> {
+  return new Set(hostProcLines(`${mm.hostPid}/maps`).map((line) => LINE.exec(line)?.[4] ?? ''));
+}
+
 /** In the upper half of a page's entry: it is in memory. */
 export const PAGE_PRESENT = 0x80000000;
 const PAGE_SIZE = 4096;

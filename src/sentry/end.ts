@@ -1,6 +1,7 @@
 // How a sandbox ends: with its first process, by its exit status; and what is said at the end when asked for.
 
 import { writeSync } from 'node:fs';
+import { getHeapStatistics, queryObjects } from 'node:v8';
 import { TABLE } from '../../syscall-tables/table.ts';
 import type { SandboxSpec } from '../base/spec.ts';
 import { host } from '../host/calls.ts';
@@ -76,7 +77,20 @@ function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string,
     reportSites(siteCounts) +
     `cloister: calls that needed nobody, answered in the programs' own threads: ${countOwnAnswers()}\n` +
     `cloister: calls the sentry made on the host for them: ${list([...hostCounts])}` +
-    `cloister: longest turns of the sentry's loop, ms: ${turns.report()}\n`
+    `cloister: longest turns of the sentry's loop, ms: ${turns.report()}\n` +
+    reportLeft()
+  );
+}
+
+/** What the sentry still has at the end, garbage collected: what grows here with the length of a run leaks. */
+function reportLeft(): string {
+  // It collects the garbage before it counts.
+  const objects = queryObjects(Object, { format: 'count' });
+  const { used_heap_size: heap } = getHeapStatistics();
+  const { tasks, groups, processGroups, sessions } = kernel;
+  return (
+    `cloister: left at the end: ${tasks.size} tasks, ${groups.size} processes, ${processGroups.size} process groups, ` +
+    `${sessions.size} sessions; ${objects} objects, ${Math.round(heap / 1024)} KiB of heap\n`
   );
 }
 

@@ -357,8 +357,21 @@ export function unmount(mount: Mount, inUse: (mount: Mount) => boolean): void {
   mountCount--;
   notifyMountGone(mount);
   unpinDentry(mount.root);
-  if (inUse(mount)) return;
-  releaseSuperblock(mount.superblock);
+  releaseDetached(mount, inUse);
+}
+
+/** Taken out of the tree, with somebody in them who leaves without a word. */
+const detached = new Set<Mount>();
+/** So many of them are asked about when a mount goes. */
+const ASKED = 16;
+
+/** Those that have waited longest are asked about first, and the one that came last at once. */
+function releaseDetached(latest: Mount, inUse: (mount: Mount) => boolean): void {
+  for (const mount of [latest, ...detached.keys().take(ASKED)]) {
+    detached.delete(mount);
+    if (inUse(mount)) detached.add(mount);
+    else releaseSuperblock(mount.superblock);
+  }
 }
 
 /** A mount of a superblock is gone, or whatever else needs it: after the last it is shut down. */

@@ -3,10 +3,13 @@
 import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR } from '../../abi/fcntl.ts';
 import { PROC_SUPER_MAGIC } from '../../abi/stat.ts';
+import { reapHooks, taskExitHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../../kernel/task.ts';
 import { type Network, networkOf } from '../../net/network.ts';
+import type { Dentry } from '../../vfs/dentry.ts';
+import { forgetDentry, forgetTree } from '../../vfs/dentry-cache.ts';
 import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
@@ -33,6 +36,9 @@ const THREAD_SELF: LinkSource<ProcSuperblock> = {
   },
 };
 
+/** Those that are mounted. */
+const superblocks = new Set<ProcSuperblock>();
+
 export class ProcSuperblock extends VirtualSuperblock {
   readonly typeName = 'proc';
   readonly root: Inode;
@@ -49,6 +55,14 @@ export class ProcSuperblock extends VirtualSuperblock {
     this.root = new ProcRoot(this);
   }
 
+  override mounted(): void {
+    superblocks.add(this);
+  }
+
+  override shutDown(): void {
+    superblocks.delete(this);
+  }
+
   netOf(task: Task): FixedDirectory {
     const network = networkOf(task);
     let directory = this.networks.get(network);
@@ -59,6 +73,34 @@ export class ProcSuperblock extends VirtualSuperblock {
     }
     return directory;
   }
+}
+
+// Cached names of a task that is gone would keep all that it had.
+reapHooks.push((group) => {
+  for (const superblock of superblocks) forget(superblock.rootDentry, numberIn(superblock.pids, group));
+});
+
+taskExitHooks.push((task) => {
+  const { group } = task;
+  if (task === group.leader) return;
+  for (const { rootDentry, pids } of superblocks) {
+    const number = numberIn(pids, task);
+    forget(rootDentry, number);
+    forget(rootDentry?.children?.get(String(numberIn(pids, group)))?.children?.get('task'), number);
+  }
+});
+
+function forget(directory: Dentry | null | undefined, number: number): void {
+  const dentry = directory?.children?.get(String(number));
+  if (!dentry || carriesMounts(dentry)) return;
+  forgetTree(dentry);
+  forgetDentry(dentry);
+}
+
+function carriesMounts(dentry: Dentry): boolean {
+  if (dentry.mounts !== null) return true;
+  for (const child of dentry.children?.values() ?? []) if (carriesMounts(child)) return true;
+  return false;
 }
 
 /** /proc itself. */

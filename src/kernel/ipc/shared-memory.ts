@@ -18,7 +18,7 @@ import type { Credentials } from '../../base/credentials.ts';
 import { host } from '../../host/calls.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
 import { hostMappings } from '../../mm/host-maps.ts';
-import { keyOfDescriptor } from '../../mm/mapped-files.ts';
+import { keyOfDescriptor, rememberFile } from '../../mm/mapped-files.ts';
 import { allocateScratch, i32, markScratch, readU64, releaseScratch, u8, writeU64 } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -52,7 +52,7 @@ export class SharedMemory extends IpcObject {
 
   /** It is about to be mapped into an address space. */
   attachedTo(mm: AddressSpace, by: Numbered): void {
-    mm.mappedFiles.set(this.mappingKey, this.path);
+    rememberFile(mm, this.mappingKey, this.path);
     this.attachTime = nowSeconds();
     this.lastUser = by;
   }
