@@ -32,7 +32,7 @@ export interface SandboxSpec {
   readonly network: NetworkSpec;
   /** What the sandbox may use, as its cgroup shows it. The host holds it to all of them, the sentry to the first. */
   readonly limits: LimitsSpec;
-  /** The user namespace the sentry runs in: which ids of it exist on the host. */
+  /** What uid_map and gid_map of the first user namespace show: the configuration's maps; empty for all ids as they are. */
   readonly idMappings: { readonly uid: readonly IdMapping[]; readonly gid: readonly IdMapping[] };
   /** Path inside at which programs say that they are ready (sd_notify(3)); null: nobody asks. */
   readonly notifySocket: string | null;

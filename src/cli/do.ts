@@ -136,7 +136,7 @@ function sandboxOf(args: readonly string[], options: DoOptions, egress: readonly
     notifySocket: null,
     timeOffsets: { monotonic: 0, boottime: 0 },
     process: processOf(args, options, rootPath),
-    idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
+    idMappings: { uid: [], gid: [] },
     ...traceSpec(options, dist),
   };
   const { outside, path = null } = options.network ?? {};

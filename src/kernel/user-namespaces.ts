@@ -3,6 +3,7 @@
 import { CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EINVAL, ENOSPC, EPERM } from '../abi/errno.ts';
 import { type Credentials, capableIn, hasCapabilityIn, NO_CAPABILITIES } from '../base/credentials.ts';
+import type { IdMapping, SandboxSpec } from '../base/spec.ts';
 import {
   type IdRange,
   idFrom,
@@ -83,9 +84,24 @@ function isChrooted({ fs }: Task): boolean {
 
 // ---- maps ----
 
+/** What the first namespace's maps show to those in it: the ids on the host; null: all are themselves. */
+const outsideMaps: { uidMap: readonly IdRange[] | null; gidMap: readonly IdRange[] | null } = {
+  uidMap: null,
+  gidMap: null,
+};
+
+/** Once, at the start. Which ids the host's file systems take is settled there. */
+export function showOutsideMaps({ uid, gid }: SandboxSpec['idMappings']): void {
+  const ranges = (list: readonly IdMapping[]): IdRange[] | null =>
+    list.length === 0 ? null : list.map(({ inside, outside, count }) => ({ first: inside, kernel: outside, count }));
+  outsideMaps.uidMap = ranges(uid);
+  outsideMaps.gidMap = ranges(gid);
+}
+
 /** The text of uid_map or gid_map for a reader. */
 export function mapText(namespace: UserNamespace, kind: 'uidMap' | 'gidMap', reader: UserNamespace): string {
-  const map = namespace[kind] ?? [{ first: 0, kernel: 0, count: NO_ID }];
+  const outside = namespace === reader ? outsideMaps[kind] : null;
+  const map = namespace[kind] ?? outside ?? [{ first: 0, kernel: 0, count: NO_ID }];
   const viewer = reader === namespace && reader.parent !== null ? reader.parent : reader;
   const cell = (value: number): string => String(value).padStart(10);
   const lower = (id: number): number => (viewer[kind] === null ? id : idInto(viewer[kind], id));

@@ -96,7 +96,10 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
       personality: convertPersonality(linux.personality),
       deviceRules: convertDeviceRules(linux.resources?.devices ?? []),
     },
-    idMappings: { uid: identity.uidMappings, gid: identity.gidMappings },
+    idMappings: {
+      uid: (linux.uidMappings ?? []).map(convertMapping),
+      gid: (linux.gidMappings ?? []).map(convertMapping),
+    },
     notifySocket: options.notifies && !options.joins ? NOTIFY_SOCKET : null,
     timeOffsets: { monotonic: offsetOf(linux, 'monotonic'), boottime: offsetOf(linux, 'boottime') },
     strace: options.strace,

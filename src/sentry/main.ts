@@ -18,6 +18,7 @@ import { initialNamespaces } from '../kernel/namespaces.ts';
 import { traceAll } from '../kernel/own-answers.ts';
 import { installTimerHooks } from '../kernel/process-timers.ts';
 import { setHostUsageReader } from '../kernel/usage.ts';
+import { showOutsideMaps } from '../kernel/user-namespaces.ts';
 import { bindArena } from '../platform/arena.ts';
 import { setHostProc } from '../platform/host-proc.ts';
 import { countCpus } from '../platform/machine.ts';
@@ -100,6 +101,7 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   kernel.limits = spec.limits;
   kernel.bootTime = monotonicNow();
   Object.assign(initialNamespaces.time, spec.timeOffsets);
+  showOutsideMaps(spec.idMappings);
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
   native.setSpin(spec.spin);

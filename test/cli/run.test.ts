@@ -65,6 +65,23 @@ test('process.user: ids, groups, umask', () => {
   assert.equal(output(script, { process: { user } }), '1000\n1000\n1000 5 6\n0077\n');
 });
 
+test('a user namespace: uid_map and gid_map are those asked for', () => {
+  const map = { containerID: 0, hostID: process.geteuid?.() ?? 0, size: 1 };
+  const group = { containerID: 0, hostID: process.getegid?.() ?? 0, size: 1 };
+  const namespaces = [...ALL_NAMESPACES, { type: 'user' }];
+  const text = output('cat /proc/self/uid_map /proc/self/gid_map', {
+    linux: { namespaces, uidMappings: [map], gidMappings: [group] },
+  });
+  const cells = [map, group].map(({ hostID }) => `0 ${hostID} 1`);
+  assert.deepEqual(
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trim().replace(/ +/g, ' ')),
+    cells,
+  );
+});
+
 test('process.capabilities, noNewPrivileges and rlimits', () => {
   const names = ['CAP_CHOWN', 'CAP_KILL'];
   const script = 'grep -E "^(Cap|NoNew)" /proc/self/status; ulimit -Sn; ulimit -Hn';
