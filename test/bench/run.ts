@@ -5,13 +5,14 @@
 //   npm run bench:goals -- [--rounds N] [--only NAME,NAME] [--json]
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const CLOISTER = join(import.meta.dirname, '../../bin/cloister');
 const SOURCE = join(import.meta.dirname, 'micro.c');
+const WORK_SCRIPT = join(import.meta.dirname, 'work.sh');
 const COMMAND_TIMEOUT_MS = 120_000;
 /** Times micro.c's counts: enough for the sentry's compilers to have settled. */
 const SCALE = '1';
@@ -69,6 +70,22 @@ const COMMANDS: readonly (readonly [name: string, command: readonly string[], go
   ['python3', ['python3', '-c', 'import this'], {}],
 ];
 
+/** Pieces of work of work.sh, in ms; their programs come from Debian's packages, and who has them not gets no figure. */
+const WORK: readonly (readonly [name: string, what: string, goal: Goal])[] = [
+  ['read-1M', 'reads of 1 MiB, 256 in all', { ratio: 2 }],
+  ['write-1M', 'writes of 1 MiB, 256 in all', {}],
+  ['getdents', 'listing 10,000 files, ten times', {}],
+  ['find', 'find / -xdev, again', { ratio: 6 }],
+  ['tar', 'tar c /usr/share, again', { ratio: 4 }],
+  ['untar', 'unpacking 10,000 files', {}],
+  ['sqlite', 'sqlite: 100,000 rows, 20 transactions', {}],
+  ['git-status', 'git status of 10,000 files', {}],
+  ['python', 'python3 importing much', {}],
+  ['redis', 'redis: 50,000 GETs, 50 clients', { ratio: 1 / 0.35 }],
+  ['connections', '5,000 connections, accepted and closed', {}],
+  ['iperf3', 'iperf3: 2 GB', {}],
+];
+
 interface Sample {
   readonly status: number | null;
   readonly output: string;
@@ -119,6 +136,19 @@ function microseconds(sample: Sample): number {
 function milliseconds(sample: Sample): number {
   // find ends with 1 when something vanishes under it.
   return sample.status === 0 || sample.status === 1 ? sample.ms : Number.NaN;
+}
+
+/** The same for work.sh, which tells its time itself. Each run has an empty directory to work in. */
+function compareWork(rounds: number, directory: string, name: string): (number | null)[] {
+  const time = (before: readonly string[]): number => {
+    mkdirSync(directory);
+    const script = 'cd "$1" && exec sh "$2" "$3"';
+    const { status, output } = run([...before, 'sh', '-c', script, 'sh', directory, WORK_SCRIPT, name]);
+    rmSync(directory, { recursive: true });
+    return status === 0 ? Number(output) : Number.NaN;
+  };
+  const pairs = Array.from({ length: rounds }, () => [time([]), time([CLOISTER, 'do', '--'])]);
+  return [lowerQuartile(pairs.map((one) => one[0])), lowerQuartile(pairs.map((one) => one[1]))];
 }
 
 // ---- an idle sandbox ----
@@ -270,6 +300,10 @@ async function main(): Promise<void> {
     for (const [name, command, goal] of COMMANDS.filter(([name]) => wanted(name))) {
       const [native, sandbox] = compare(rounds, command, [], milliseconds);
       report({ name, what: command.join(' '), unit: 'ms', native, sandbox, goal });
+    }
+    for (const [name, what, goal] of WORK.filter(([name]) => wanted(name))) {
+      const [native, sandbox] = compareWork(Math.ceil(rounds / 2), join(directory, 'work'), name);
+      report({ name, what, unit: 'ms', native, sandbox, goal });
     }
     if (wanted('idle')) for (const figure of await measureIdle()) report(figure);
   } finally {
