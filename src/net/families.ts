@@ -26,14 +26,14 @@ import { PingSocket } from './inet/ping.ts';
 import { RawSocket } from './inet/raw.ts';
 import { TcpSocket } from './inet/tcp.ts';
 import { UdpSocket } from './inet/udp.ts';
-import { NetlinkSocket } from './netlink/socket.ts';
+import { NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NetlinkSocket } from './netlink/socket.ts';
 import { type Network, networkOf } from './network.ts';
 import type { Socket } from './socket.ts';
 import { UnixPacketSocket } from './unix/packet.ts';
 import type { UnixSocket } from './unix/socket.ts';
 import { UnixStream } from './unix/stream.ts';
 
-const NETLINK_ROUTE = 0;
+const NETLINK = [NETLINK_ROUTE, NETLINK_KOBJECT_UEVENT, NETLINK_GENERIC];
 /** Protocols have lower numbers (include/uapi/linux/in.h: the last is that of MPTCP). */
 const IPPROTO_MAX = 263;
 
@@ -48,7 +48,7 @@ export function createSocket(task: Task, domain: number, type: number, protocol:
       return createInetSocket(task, domain, type, protocol);
     case AF_NETLINK:
       if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
-      return protocol === NETLINK_ROUTE ? new NetlinkSocket(type, protocol, task, networkOf(task)) : -EPROTONOSUPPORT;
+      return NETLINK.includes(protocol) ? new NetlinkSocket(type, protocol, task, networkOf(task)) : -EPROTONOSUPPORT;
     default:
       return -EAFNOSUPPORT;
   }

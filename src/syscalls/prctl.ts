@@ -14,6 +14,7 @@ import {
   PR_GET_AUXV,
   PR_GET_CHILD_SUBREAPER,
   PR_GET_DUMPABLE,
+  PR_GET_IO_FLUSHER,
   PR_GET_KEEPCAPS,
   PR_GET_MDWE,
   PR_GET_MEMORY_MERGE,
@@ -31,6 +32,7 @@ import {
   PR_MCE_KILL_GET,
   PR_SET_CHILD_SUBREAPER,
   PR_SET_DUMPABLE,
+  PR_SET_IO_FLUSHER,
   PR_SET_KEEPCAPS,
   PR_SET_MM,
   PR_SET_NAME,
@@ -184,6 +186,8 @@ function machineOption(task: Task, option: number, arg2: number, arg3: number, m
     case PR_MCE_KILL_GET:
       return plain ? task.machineCheckPolicy : -EINVAL;
     case PR_SET_MM:
+    case PR_SET_IO_FLUSHER:
+    case PR_GET_IO_FLUSHER:
       return capable(task.credentials, CAP_SYS_RESOURCE) ? -EINVAL : -EPERM;
     // What the processor speculates on is not the sandbox's to control.
     case PR_GET_SPECULATION_CTRL:

@@ -1,4 +1,4 @@
-// Messages of rtnetlink(7): their numbers, and building them.
+// Messages of netlink(7) and rtnetlink(7): their numbers, building them and looking into them.
 
 import type { RouteObject } from '../outside/host-interfaces.ts';
 
@@ -35,7 +35,8 @@ export function netlinkMessage(type: number, flags: number, sequence: number, po
   return head + body + '\0'.repeat(-length & 3);
 }
 
-function attribute(type: number, value: string): string {
+/** struct nlattr and its value, padded. */
+export function attribute(type: number, value: string): string {
   return u16Bytes(4 + value.length) + u16Bytes(type) + value + '\0'.repeat(-value.length & 3);
 }
 
@@ -44,4 +45,20 @@ export function objectBody({ head, attributes }: RouteObject): string {
   let body = head;
   for (const [type, value] of attributes) body += attribute(type, value);
   return body;
+}
+
+/** Without the flags of nested attributes. */
+const ATTRIBUTE_TYPE = 0x3fff;
+
+/** The bytes of an attribute among those that begin at `from`. */
+export function attributeOf(request: Buffer, from: number, type: number): string | null {
+  for (let offset = from; offset + 4 <= request.length; ) {
+    const length = request.readUInt16LE(offset);
+    if (length < 4 || offset + length > request.length) return null;
+    if ((request.readUInt16LE(offset + 2) & ATTRIBUTE_TYPE) === type) {
+      return request.toString('latin1', offset + 4, offset + length);
+    }
+    offset += (length + 3) & ~3;
+  }
+  return null;
 }

@@ -1,5 +1,6 @@
-// AF_NETLINK sockets of NETLINK_ROUTE (netlink(7), rtnetlink(7)): requests are answered at once into the socket's own
-// receive queue. What there is can be listed (links.ts); but for the loopback going up and down nothing but the loopback's being up can be changed, and nothing is announced.
+// AF_NETLINK sockets (netlink(7)): requests are answered at once into the socket's own receive queue. Of NETLINK_ROUTE
+// (rtnetlink(7)) what there is can be listed (links.ts), but nothing changed save the loopback's being up, and nothing
+// is announced. NETLINK_GENERIC has no families (generic.ts); on NETLINK_KOBJECT_UEVENT nothing ever comes or goes.
 
 import { CAP_NET_ADMIN } from '../../abi/capability.ts';
 import {
@@ -50,7 +51,9 @@ import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import type { RouteObject } from '../outside/host-interfaces.ts';
 import { Socket } from '../socket.ts';
+import { askController, GENL_ID_CTRL } from './generic.ts';
 import {
+  attributeOf,
   NETNSA_NSID,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -77,9 +80,12 @@ const READABLE = POLLIN | POLLRDNORM;
 const LONGEST = 32768;
 /** Objects of one datagram: as much as the smallest buffers that programs receive with. */
 const LONGEST_ANSWER = 3776;
-/** Without the flags of nested attributes. */
-const ATTRIBUTE_TYPE = 0x3fff;
 const MAX_QUEUED = 64;
+export const NETLINK_ROUTE = 0;
+export const NETLINK_KOBJECT_UEVENT = 15;
+export const NETLINK_GENERIC = 16;
+/** Each protocol has port numbers of its own. */
+const PORTS = 2 ** 32;
 /** Options of SOL_NETLINK that are switches: membership of groups, packet info, acknowledgement formats, strictness. */
 const OPTIONS = [1, 2, 3, 4, 5, 10, 11, 12];
 
@@ -181,7 +187,7 @@ export class NetlinkSocket extends Socket {
 
   override release(): void {
     const { netlinkPorts } = this.network;
-    if (netlinkPorts.get(this.port) === this) netlinkPorts.delete(this.port);
+    if (netlinkPorts.get(this.key(this.port)) === this) netlinkPorts.delete(this.key(this.port));
   }
 
   override setProtocolOption(_task: Task, level: number, name: number, at: number, length: number): number {
@@ -201,14 +207,18 @@ export class NetlinkSocket extends Socket {
   private takePort(task: Task, wanted: number): number {
     const { network } = this;
     let port = wanted === 0 ? task.group.localPid : wanted;
-    if (network.netlinkPorts.has(port)) {
+    if (network.netlinkPorts.has(this.key(port))) {
       if (wanted !== 0) return -EINVAL;
-      while (network.netlinkPorts.has(network.nextNetlinkPort)) network.nextNetlinkPort--;
+      while (network.netlinkPorts.has(this.key(network.nextNetlinkPort))) network.nextNetlinkPort--;
       port = network.nextNetlinkPort;
     }
-    network.netlinkPorts.set(port, this);
+    network.netlinkPorts.set(this.key(port), this);
     this.port = port;
     return 0;
+  }
+
+  private key(port: number): number {
+    return this.protocol * PORTS + port;
   }
 
   /** Answers every request in what was sent. */
@@ -230,14 +240,15 @@ export class NetlinkSocket extends Socket {
     if (!(flags & NLM_F_REQUEST) || type < RTM_NEWLINK) return;
     const family = request.length > NLMSG_HEADER ? request[NLMSG_HEADER] : 0;
     const dump = (flags & NLM_F_DUMP) !== 0;
-    const bodies = this.lookUp(type, family, dump, request);
+    const generic = this.protocol === NETLINK_GENERIC;
+    const bodies = generic ? askController(type, dump, request) : this.lookUp(type, family, dump, request);
     if (typeof bodies === 'number') {
       this.acknowledge(request, sequence, bodies);
       return;
     }
     const multi = dump ? NLM_F_MULTI : 0;
     // What is told of an object has the number before that of the question.
-    const kind = type === RTM_SETLINK ? RTM_NEWLINK : type & ~3;
+    const kind = generic ? GENL_ID_CTRL : type === RTM_SETLINK ? RTM_NEWLINK : type & ~3;
     let datagram = '';
     for (const object of bodies) {
       const part = netlinkMessage(kind, multi, sequence, this.port, objectBody(object));
@@ -254,6 +265,8 @@ export class NetlinkSocket extends Socket {
 
   /** What a request asks for, or -errno. */
   private lookUp(type: number, family: number, dump: boolean, request: Buffer): RouteObject[] | number {
+    // Events are the kernel's to tell.
+    if (this.protocol === NETLINK_KOBJECT_UEVENT) return -EPERM;
     if (type === RTM_GETLINK) return dump ? links(this.network) : this.findLink(request);
     if (dump && type === RTM_GETADDR) return addresses(this.network, family);
     if (type === RTM_GETROUTE) return dump ? routes(this.network, family) : this.findRoute(family, request);
@@ -321,19 +334,6 @@ export class NetlinkSocket extends Socket {
     const header = request.subarray(0, NLMSG_HEADER).toString('latin1');
     this.answers.push(netlinkMessage(NLMSG_ERROR, 0, sequence, this.port, u32Bytes(error) + header));
   }
-}
-
-/** The bytes of an attribute among those that begin at `from`. */
-function attributeOf(request: Buffer, from: number, type: number): string | null {
-  for (let offset = from; offset + 4 <= request.length; ) {
-    const length = request.readUInt16LE(offset);
-    if (length < 4 || offset + length > request.length) return null;
-    if ((request.readUInt16LE(offset + 2) & ATTRIBUTE_TYPE) === type) {
-      return request.toString('latin1', offset + 4, offset + length);
-    }
-    offset += (length + 3) & ~3;
-  }
-  return null;
 }
 
 function parseAddress(address: string): { port: number; groups: number } | null {
