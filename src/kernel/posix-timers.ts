@@ -7,6 +7,7 @@ import { RLIMIT_SIGPENDING } from '../abi/resource.ts';
 import { SI_TIMER } from '../abi/signal.ts';
 import { type Clock, ClockWatch, monotonicClock, readClock, WALL } from './clocks.ts';
 import { CpuTimerTarget } from './cpu-timer-target.ts';
+import { kernel } from './kernel.ts';
 import { type SignalInfo, signalInfo } from './signal-state.ts';
 import { sendSignalToGroup, sendSignalToTask } from './signals.ts';
 import { DEAD, type Task, type ThreadGroup } from './task.ts';
@@ -104,6 +105,10 @@ export class PosixTimer implements TimerTarget {
     if (this.interval === 0 && this.queued === null) this.expiry = 0;
   }
 
+  get isQueued(): boolean {
+    return this.queued !== null;
+  }
+
   private send(): SignalInfo {
     const { signo, valueLow, valueHigh, thread } = this.event;
     const info = signalInfo(signo, SI_TIMER, { valueLow, valueHigh, utime: this.id, timer: this });
@@ -136,10 +141,31 @@ export class PosixTimer implements TimerTarget {
   }
 }
 
+/**
+ * Whether as many signals are queued for the process's user as RLIMIT_SIGPENDING allows. A timer counts for the one that
+ * it will send, queued or not.
+ */
+export function signalsExhausted({ leader, limits }: ThreadGroup): boolean {
+  const limit = limits.soft[RLIMIT_SIGPENDING];
+  const { uid } = leader.credentials;
+  let count = 0;
+  for (const group of kernel.groups.values()) {
+    if (group.leader.credentials.uid !== uid) continue;
+    count += group.posixTimers.size + group.pending.queue.length;
+    for (const thread of group.threads) count += thread.pending.queue.length;
+  }
+  if (count < limit) return false;
+  for (const group of kernel.groups.values()) {
+    if (group.leader.credentials.uid !== uid) continue;
+    for (const timer of group.posixTimers.values()) if (timer.isQueued) count--;
+  }
+  return count >= limit;
+}
+
 /** Makes a timer for a process, or -EAGAIN when it has too many. The default event is SIGALRM with the timer's id. */
 export function createPosixTimer(group: ThreadGroup, clock: Clock, event: TimerEvent | null, signo: number) {
   const { posixTimers } = group;
-  if (posixTimers.size >= Math.min(group.limits.soft[RLIMIT_SIGPENDING], MAX_TIMERS)) return -EAGAIN;
+  if (posixTimers.size >= MAX_TIMERS || signalsExhausted(group)) return -EAGAIN;
   while (posixTimers.has(group.nextTimerId)) group.nextTimerId = nextId(group.nextTimerId);
   const id = group.nextTimerId;
   group.nextTimerId = nextId(id);

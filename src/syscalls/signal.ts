@@ -1,7 +1,6 @@
 // Signals: dispositions, masks, pending sets, waiting for them, sending them, returning from handlers.
 
 import { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ESRCH } from '../abi/errno.ts';
-import { RLIMIT_SIGPENDING } from '../abi/resource.ts';
 import {
   MINSIGSTKSZ,
   SI_TKILL,
@@ -22,8 +21,8 @@ import type { Pid, UserAddress } from '../base/brands.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, commitBlock, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { mayKill } from '../kernel/credentials.ts';
-import { kernel } from '../kernel/kernel.ts';
 import { numberIn } from '../kernel/pid-namespaces.ts';
+import { signalsExhausted } from '../kernel/posix-timers.ts';
 import { writeSiginfo } from '../kernel/signal-delivery.ts';
 import { bitHigh, bitLow, type SignalInfo, sanitizeMaskLow, signalInfo } from '../kernel/signal-state.ts';
 import {
@@ -271,22 +270,9 @@ function sendChecked(task: Task, group: ThreadGroup, info: SignalInfo): number {
   if (!mayKill(task, group.leader, info.signo)) return -EPERM;
   if (info.signo === ANY_SIGNAL) return 0;
   // kill(2) itself does not fail for want of room: the signal loses what it carries.
-  if (info.signo >= SIGRTMIN && info.code !== SI_USER && queueFull(group.leader)) return -EAGAIN;
+  if (info.signo >= SIGRTMIN && info.code !== SI_USER && signalsExhausted(group)) return -EAGAIN;
   sendSignalToGroup(group, info);
   return 0;
-}
-
-/** Whether as many signals are queued for the target's user as RLIMIT_SIGPENDING allows. */
-function queueFull(target: Task): boolean {
-  const limit = target.group.limits.soft[RLIMIT_SIGPENDING];
-  const { uid } = target.credentials;
-  let queued = 0;
-  for (const group of kernel.groups.values()) {
-    if (group.leader.credentials.uid !== uid) continue;
-    queued += group.pending.queue.length;
-    for (const thread of group.threads) queued += thread.pending.queue.length;
-  }
-  return queued >= limit;
 }
 
 function receiver(to: Task | ThreadGroup): Task {
@@ -319,7 +305,7 @@ function sendToThread(task: Task, pid: number, tid: number, signo: number, given
   hideSender(task, target.group, info);
   if (!mayKill(task, target, info.signo)) return -EPERM;
   if (info.signo === ANY_SIGNAL) return 0;
-  if (info.signo >= SIGRTMIN && queueFull(target)) return -EAGAIN;
+  if (info.signo >= SIGRTMIN && signalsExhausted(target.group)) return -EAGAIN;
   sendSignalToTask(target, info);
   return 0;
 }

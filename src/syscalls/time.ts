@@ -177,7 +177,10 @@ export function settimeofday(task: Task, tv: UserAddress, tz: UserAddress): numb
 
 /** clock_settime(2): as settimeofday */
 export function clock_settime(task: Task, id: number, tp: UserAddress): number {
-  if (id !== CLOCK_REALTIME) return -EINVAL;
+  // Of CPU clocks those with a number of their own are asked at all.
+  if (id >= 0 && id !== CLOCK_REALTIME) return -EINVAL;
   const time = readTimespec(task, tp);
-  return time < 0 ? time : -EPERM;
+  if (time < 0) return time;
+  const clock = findClock(task, id);
+  return typeof clock === 'number' ? clock : -EPERM;
 }

@@ -35,12 +35,17 @@ export const EVENT: readonly SyscallEntry[] = [
   kernel(282, 'signalfd', { fd: 'fd', mask: 'in(sigset)', sizemask: 'size' }),
   kernel(283, 'timerfd_create', { clockid: 'value(clock)', flags: 'flags(timerfd)' }),
   kernel(284, 'eventfd', { initval: 'uint' }),
-  kernel(286, 'timerfd_settime', {
-    fd: 'fd',
-    flags: 'flags(timerfd)',
-    new_value: 'in(itimerspec)',
-    old_value: 'out(itimerspec)',
-  }),
+  kernel(
+    286,
+    'timerfd_settime',
+    {
+      fd: 'fd',
+      flags: 'flags(timerfd)',
+      new_value: 'in(itimerspec)',
+      old_value: 'out(itimerspec)',
+    },
+    { note: 'TFD_TIMER_CANCEL_ON_SET is accepted; a step of the clock is not noticed' },
+  ),
   kernel(287, 'timerfd_gettime', { fd: 'fd', curr_value: 'out(itimerspec)' }),
   kernel(289, 'signalfd4', { fd: 'fd', mask: 'in(sigset)', sizemask: 'size', flags: 'flags(signalfd)' }),
   kernel(290, 'eventfd2', { initval: 'uint', flags: 'flags(eventfd)' }),

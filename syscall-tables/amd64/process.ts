@@ -138,7 +138,14 @@ export const PROCESS: readonly SyscallEntry[] = [
     },
   ),
   kernel(158, 'arch_prctl', { option: 'value(arch_prctl)', addr: 'addr' }),
-  kernel(160, 'setrlimit', { resource: 'value(resource)', rlim: 'in(rlimit)' }),
+  kernel(
+    160,
+    'setrlimit',
+    { resource: 'value(resource)', rlim: 'in(rlimit)' },
+    {
+      note: 'RLIMIT_AS, RLIMIT_DATA and RLIMIT_RTTIME are kept and not enforced; RLIMIT_STACK is from the next exec on',
+    },
+  ),
   kernel(186, 'gettid', {}),
   native(202, 'futex', FUTEX_ARGUMENTS, FUTEX_RULE, {
     note: 'those with priority inheritance are served in the order of asking: the host has no real-time threads of ours',

@@ -16,6 +16,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several', 'hunted'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
   keys: ['adding', 'special', 'rights', 'linking', 'dying'],
+  limits: ['limits', 'clocks'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
   namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
