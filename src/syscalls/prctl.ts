@@ -34,6 +34,8 @@ import {
   PR_SET_DUMPABLE,
   PR_SET_IO_FLUSHER,
   PR_SET_KEEPCAPS,
+  PR_SET_MDWE,
+  PR_SET_MEMORY_MERGE,
   PR_SET_MM,
   PR_SET_NAME,
   PR_SET_NO_NEW_PRIVS,
@@ -41,6 +43,7 @@ import {
   PR_SET_SECCOMP,
   PR_SET_SECUREBITS,
   PR_SET_SPECULATION_CTRL,
+  PR_SET_THP_DISABLE,
   PR_SET_TIMERSLACK,
   PR_SET_TIMING,
   PR_SET_TSC,
@@ -180,6 +183,9 @@ function machineOption(task: Task, option: number, arg2: number, arg3: number, m
     case PR_GET_THP_DISABLE:
     case PR_GET_MDWE:
     case PR_GET_MEMORY_MERGE:
+    case PR_SET_THP_DISABLE:
+    case PR_SET_MDWE:
+    case PR_SET_MEMORY_MERGE:
       return plain ? 0 : -EINVAL;
     case PR_MCE_KILL:
       return more ? -EINVAL : setMachineCheckPolicy(task, arg2, arg3);

@@ -133,7 +133,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     {
       note:
         'EINVAL for what would need the host or another processor: SET_MM, SET_VMA, SET_TSC, ' +
-        'SET_THP_DISABLE, SET_MDWE, SET_MEMORY_MERGE, SET_IO_FLUSHER, SET_PTRACER, SET_SYSCALL_USER_DISPATCH, ' +
+        'SET_THP_DISABLE, SET_MDWE and SET_MEMORY_MERGE to anything but 0, SET_IO_FLUSHER, SET_PTRACER, SET_SYSCALL_USER_DISPATCH, ' +
         'SCHED_CORE, GET_TID_ADDRESS',
     },
   ),

@@ -19,6 +19,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   limits: ['limits', 'clocks'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
   namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
+  options: ['all'],
   tasks: ['waiting', 'signals', 'memory', 'machine'],
 };
 
