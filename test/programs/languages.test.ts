@@ -211,3 +211,24 @@ if os.fork() == 0: show(); sys.stdout.flush(); os._exit(0)
 os.wait()`,
   PYTHON,
 );
+
+sameAsNative(
+  'python: multicast groups of the loopback as /proc/net tells of them',
+  `
+import socket
+def rows():
+    mine, on = [], False
+    for line in open('/proc/net/igmp'):
+        if line[0] != '\\t': on = line.split()[1].startswith('lo')
+        if on and line[0] == '\\t': mine.append(line)
+    return mine + [line for line in open('/proc/net/igmp6') if line.split()[1] == 'lo']
+sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+for s in sockets: s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('239.7.7.201') + socket.inet_aton('127.0.0.1'))
+six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, 'ff15::7:201') + (1).to_bytes(4, 'little'))
+mine = lambda: [line for line in rows() if 'C90707EF' in line or '00070201' in line or '010000E0' in line or line.split()[2].endswith('00000001')]
+print(open('/proc/net/igmp').readline(), *mine())
+sockets[0].close(); six.close(); print(*mine())
+sockets[1].close(); print(*mine())`,
+  PYTHON,
+);

@@ -4,6 +4,7 @@ import { AF_INET, AF_INET6 } from '../../abi/socket.ts';
 import type { Network } from '../../net/network.ts';
 import type { Tree } from '../virtual/directory.ts';
 import { addressRows6, deviceRows, neighbourRows, routeRows, routeRows6 } from './interfaces.ts';
+import { groupRows, groupRows6 } from './multicast-groups.ts';
 import { rawRows, tcpRows, udpRows, unixRows } from './sockets.ts';
 import { text } from './system.ts';
 
@@ -30,6 +31,8 @@ export const netFiles = (network: Network): Tree => ({
   ),
   dev: text(() => DEV + deviceRows(network)),
   if_inet6: text(() => addressRows6(network)),
+  igmp: text(() => `Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n${groupRows(network)}`),
+  igmp6: text(() => groupRows6(network)),
   ipv6_route: text(() => routeRows6(network)),
   netlink: text(() => 'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n'),
   packet: text(() => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n'),
