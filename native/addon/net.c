@@ -40,6 +40,15 @@ static bool get_bytes(napi_env env, const struct arguments *a, size_t index, voi
   return *length == 0 || *place;
 }
 
+/** The same for what the sentry has built itself: it lies in the scratch, where no guest can change it once looked at.
+ */
+static bool get_own_bytes(napi_env env, const struct arguments *a, size_t index, void **place, s64 *length) {
+  s64 offset;
+  if (!get_number(env, a, index, &offset) || !get_number(env, a, index + 1, length)) return false;
+  *place = *length == 0 ? NULL : scratch_range(offset, *length);
+  return *length == 0 || *place;
+}
+
 /**
  * sendmsg(fd, data, length, flags, name, nameLength, control, controlLength) with one buffer, never waiting and without
  * SIGPIPE. Control messages that pass descriptors or credentials are none of a network: -EINVAL.
@@ -50,7 +59,7 @@ static napi_value host_sendmsg(napi_env env, napi_callback_info info) {
   void *data, *name, *control;
   get_arguments(env, info, &a);
   if (!get_number(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
-      !get_bytes(env, &a, 4, &name, &name_length) || !get_bytes(env, &a, 6, &control, &control_length) ||
+      !get_own_bytes(env, &a, 4, &name, &name_length) || !get_own_bytes(env, &a, 6, &control, &control_length) ||
       name_length > (s64)sizeof(struct sockaddr_storage))
     return number_value(env, -EINVAL);
   struct iovec vector = {data, length};

@@ -175,9 +175,9 @@ static void devices(void) {
   static const struct {
     mode_t type;
     unsigned major, minor;
-  } nodes[] = {{S_IFCHR, 1, 1},    {S_IFCHR, 1, 2},    {S_IFCHR, 1, 4},  {S_IFCHR, 1, 11},
-               {S_IFCHR, 10, 223}, {S_IFCHR, 10, 232}, {S_IFBLK, 1, 0},  {S_IFBLK, 7, 0},
-               {S_IFBLK, 8, 0},    {S_IFBLK, 254, 0},  {S_IFBLK, 259, 0}};
+  } nodes[] = {// not 1:11: /dev/kmsg is a log of the sandbox's own
+               {S_IFCHR, 1, 1}, {S_IFCHR, 1, 2}, {S_IFCHR, 1, 4}, {S_IFCHR, 10, 223}, {S_IFCHR, 10, 232},
+               {S_IFBLK, 1, 0}, {S_IFBLK, 7, 0}, {S_IFBLK, 8, 0}, {S_IFBLK, 254, 0},  {S_IFBLK, 259, 0}};
   for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
     char name[64];
     snprintf(name, sizeof name, "/work/device%zu", i);
