@@ -60,7 +60,7 @@ static napi_value host_sendmsg(napi_env env, napi_callback_info info) {
   get_arguments(env, info, &a);
   if (!get_number(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
       !get_own_bytes(env, &a, 4, &name, &name_length) || !get_own_bytes(env, &a, 6, &control, &control_length) ||
-      name_length > (s64)sizeof(struct sockaddr_storage))
+      name_length > (s64)sizeof(struct sockaddr_storage) || (uintptr_t)control % _Alignof(struct cmsghdr) != 0)
     return number_value(env, -EINVAL);
   struct iovec vector = {data, length};
   struct msghdr message = {.msg_name = name,
