@@ -37,18 +37,7 @@ before(async () => {
     'init-root': `/proc/1/root/../..${secret}`,
   };
   for (const [name, target] of Object.entries(links)) symlinkSync(target, join(root, 'planted', name));
-  const nodes = [
-    'c 1 1',
-    'c 1 2',
-    'c 1 4',
-    'c 10 223',
-    'c 10 232',
-    'b 1 0',
-    'b 7 0',
-    'b 8 0',
-    'b 254 0',
-    'b 259 0',
-  ];
+  const nodes = ['c 1 1', 'c 1 2', 'c 1 4', 'c 10 223', 'c 10 232', 'b 1 0', 'b 7 0', 'b 8 0', 'b 254 0', 'b 259 0'];
   for (const [i, node] of nodes.entries()) spawnSync('mknod', [join(root, `planted/device${i}`), ...node.split(' ')]);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   port = (server.address() as AddressInfo).port;
