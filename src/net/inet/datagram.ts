@@ -122,10 +122,10 @@ export abstract class InetDatagramSocket extends InetSocket {
     if (!isGroupInterface(level, name)) return super.setProtocolOption(task, level, name, at, length);
     if (length < 4) return -EINVAL;
     // An index; or an address, perhaps within a struct ip_mreqn.
-    const value = readBytes(at, Math.min(length, IP_MREQN_SIZE));
+    const bytes = Buffer.from(readBytes(at, Math.min(length, IP_MREQN_SIZE)), 'latin1');
     const six = level === SOL_IPV6;
-    const index = six ? i32[at >> 2] : value.length === IP_MREQN_SIZE ? i32[(at + 8) >> 2] : 0;
-    const address = six ? '' : value.length >= IP_MREQ_SIZE ? value.slice(4, 8) : value.slice(0, 4);
+    const index = six ? bytes.readInt32LE(0) : bytes.length === IP_MREQN_SIZE ? bytes.readInt32LE(8) : 0;
+    const address = six ? '' : bytes.toString('latin1', ...(bytes.length >= IP_MREQ_SIZE ? [4, 8] : [0, 4]));
     const none = index === 0 && (six || address === ANY4);
     if (!none && !namesLoopback(index, address)) return six ? -ENODEV : -EADDRNOTAVAIL;
     this.groupsOnLoopback = !none;
