@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cloister } from '../cli/cloister.ts';
+import { needPackages } from '../programs/packages.ts';
 
 const isRoot = process.getuid?.() === 0;
 
@@ -42,7 +43,9 @@ describe('what keeps others from a file', { skip: !isRoot && 'compares with what
   const onOverlay = (): string[] => ['--cwd', fresh(tmpdir())];
   const onHost = (): string[] => ['--bind', `${fresh(tmpdir())}:/mnt`, '--cwd', '/mnt'];
 
-  test('access control lists', () => {
+  test('access control lists', (t) => {
+    const reason = needPackages('acl', 'attr');
+    if (reason) return t.skip(reason);
     compare(['sh', join(import.meta.dirname, 'acl.sh')], [onTmpfs, onOverlay(), onHost()]);
   });
   test('leases', () => compare([program, 'leases'], [onTmpfs, onOverlay(), onHost()]));
