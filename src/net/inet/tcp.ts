@@ -1,8 +1,7 @@
-// TCP (tcp(7)). A connection to or from the outside is the host's (src/net/outside): this socket hands on what is asked
-// of it. All others are made here, over the loopback. No segments are made: the two ends of a connection know each other, each with a ring
-// of the bytes it has not received yet. What programs can see of the protocol is kept: a non-blocking connect is "in
-// progress" even if it is done, the end of one side (FIN) is the end of file of the other, closing with bytes unread or
-// sending to somebody who is gone resets the connection.
+// TCP (tcp(7)): listening, connecting, accepting, and the options. A connection to or from the outside is the host's
+// (src/net/outside): this socket hands on what is asked of it. All others are made here, over the loopback, without
+// segments (tcp-stream.ts). What programs can see of the protocol is kept: a non-blocking connect is "in progress" even
+// if it is done.
 
 import {
   EADDRINUSE,
@@ -10,7 +9,6 @@ import {
   EALREADY,
   ECONNABORTED,
   ECONNREFUSED,
-  ECONNRESET,
   EINPROGRESS,
   EINVAL,
   EISCONN,
@@ -20,17 +18,7 @@ import {
   EPIPE,
 } from '../../abi/errno.ts';
 import { SIOCATMARK } from '../../abi/ioctl.ts';
-import {
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLOUT,
-  POLLPRI,
-  POLLRDHUP,
-  POLLRDNORM,
-  POLLWRBAND,
-  POLLWRNORM,
-} from '../../abi/poll.ts';
+import { POLLERR } from '../../abi/poll.ts';
 import {
   AF_UNSPEC,
   IPPROTO_TCP,
@@ -42,7 +30,6 @@ import {
   SHUT_RD,
   SHUT_RDWR,
   SHUT_WR,
-  SO_OOBINLINE,
   SOCK_STREAM,
   SOL_TCP,
   SOMAXCONN,
@@ -52,22 +39,18 @@ import {
   TCP_NODELAY,
 } from '../../abi/socket.ts';
 import type { UserAddress } from '../../base/brands.ts';
-import { monotonicNow } from '../../base/clock.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
-import { armTimer, cancelTimer, Timer, type TimerTarget } from '../../kernel/timers.ts';
 import { IO_CHUNK, i32, u8, writeBytes } from '../../platform/arena.ts';
-import { ByteRing } from '../../vfs/byte-ring.ts';
 import { drop } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import { DnsStream } from '../outside/dns-stream.ts';
 import { HostSocket } from '../outside/host-socket.ts';
-import { usable } from '../pressure.ts';
 import type { Socket } from '../socket.ts';
 import { type Endpoint, familyOf, formatEndpoint, isLoopback, LOOPBACK4, LOOPBACK6, parseEndpoint } from './address.ts';
 import type { PortTable } from './ports.ts';
-import { InetSocket } from './socket.ts';
+import type { InetSocket } from './socket.ts';
 import {
   CONGESTION,
   INFO_CLOSE,
@@ -75,25 +58,21 @@ import {
   INFO_ESTABLISHED,
   INFO_LISTEN,
   INFO_SYN_SENT,
-  LOOPBACK_SEGMENT,
   putTcpInfo,
   TCP_NUMBERS,
 } from './tcp-options.ts';
-
-const READABLE = POLLIN | POLLRDNORM;
-const WRITABLE = POLLOUT | POLLWRNORM | POLLWRBAND;
-const UNBOUNDED = 1 << 30;
-
-const CLOSED = 0;
-const LISTENING = 1;
-/** A connect that the listener's backlog has no room for. */
-const CONNECTING = 2;
-const CONNECTED = 3;
-/** The connection, or the attempt, is the host's. */
-const OUTSIDE = 4;
-
-const RECEIVE_SHUT = 1;
-const SEND_SHUT = 2;
+import {
+  CLOSED,
+  CONNECTED,
+  CONNECTING,
+  LISTENING,
+  OUTSIDE,
+  READABLE,
+  RECEIVE_SHUT,
+  SEND_SHUT,
+  TcpStream,
+  WRITABLE,
+} from './tcp-stream.ts';
 
 const DEFAULT_SEND_BUFFER = 87040;
 const DEFAULT_RECEIVE_BUFFER = 131072;
@@ -104,25 +83,9 @@ const SEND_FLAGS = MSG_OOB | MSG_MORE;
 const RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 /** As much of struct tcp_info as Linux 5.10 has. */
 const TCP_INFO_SIZE = 232;
-/** Longest that bytes are held back for more (MSG_MORE, TCP_CORK), in ns. */
-const HOLD = 200e6;
-
-export class TcpSocket extends InetSocket implements TimerTarget {
-  private state = CLOSED;
-  private peer: TcpSocket | null = null;
-  private readonly ring = new ByteRing(UNBOUNDED);
-  private shut = 0;
-  /** The peer has said that nothing more comes. */
-  private ended = false;
-  private dead = false;
+export class TcpSocket extends TcpStream {
   /** A non-blocking connect whose outcome the program has not asked for yet. */
   private outcomeDue = false;
-  /** Bytes received since the beginning. */
-  private received = 0;
-  /** Where in the stream the urgent byte stands (out of it, unless SO_OOBINLINE is set); -1 if there is none. */
-  private urgentAt = -1;
-  /** The urgent byte until it is received, then -1. */
-  private urgentByte = -1;
   private readonly backlog: TcpSocket[] = [];
   /** Connections from inside and outside are accepted in turn. */
   private acceptsOuter = false;
@@ -133,9 +96,6 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   private readonly waiting = new Set<TcpSocket>();
   /** The one it is CONNECTING to. */
   private awaited: TcpSocket | null = null;
-  /** Bytes at the end of the ring that the sender holds back for more to come. */
-  private held = 0;
-  private readonly holdTimer = new Timer(this);
 
   constructor(family: number, task: Task, network: Network) {
     super(family, SOCK_STREAM, IPPROTO_TCP, task, network);
@@ -154,14 +114,14 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   }
   get readableBytes(): number {
     if (this.state === OUTSIDE) return this.outer?.readableBytes ?? 0;
-    return this.ring.length - this.held;
+    return this.arrivedBytes;
   }
   override get receiveBound(): number {
     return this.state === OUTSIDE ? IO_CHUNK : this.readableBytes;
   }
   get unsentBytes(): number {
     if (this.state === OUTSIDE) return this.outer?.unsentBytes ?? 0;
-    return this.peer ? Math.max(0, this.peer.ring.length - this.peer.receiveBuffer) : 0;
+    return this.sentBytes;
   }
 
   // ---- connections ----
@@ -382,40 +342,10 @@ export class TcpSocket extends InetSocket implements TimerTarget {
     return 0;
   }
 
-  /** The peer has ended its side. */
-  private end(): void {
-    this.showAll();
-    this.ended = true;
-    this.shut |= RECEIVE_SHUT;
-    this.stateChanged();
-  }
-
-  /** The peer does not know of the connection any more. */
-  private reset(): void {
-    this.fail(this.ended ? EPIPE : ECONNRESET);
-  }
-
-  private fail(error: number): void {
-    this.state = CLOSED;
-    this.error = error;
-    this.held = 0;
-    cancelTimer(this.holdTimer);
-    this.peer = null;
-    this.remote = null;
-    this.shut = RECEIVE_SHUT | SEND_SHUT;
-    this.stateChanged();
-  }
-
-  private stateChanged(): void {
-    this.queue.wake(READABLE | WRITABLE | POLLRDHUP | POLLHUP | POLLERR);
-  }
-
   // ---- data ----
 
   override get writeRoom(): number {
-    if (this.state === OUTSIDE) return OUTER_CHUNK;
-    const { peer } = this;
-    return peer ? Math.max(1, usable(this.sendBuffer + peer.receiveBuffer) - peer.ring.length) : 1;
+    return this.state === OUTSIDE ? OUTER_CHUNK : this.streamRoom;
   }
 
   override write(at: number, length: number): number {
@@ -445,50 +375,14 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   send(_task: Task, message: Message): number {
     const { at, length, flags } = message;
     if (this.state === OUTSIDE) return this.sendOuter(at, length, flags);
-    if (!(flags & MSG_OOB) || length === 0) return this.push(at, length, (flags & MSG_MORE) !== 0);
-    // The last byte is the urgent one.
-    if (length > 1) {
-      const n = this.push(at, length - 1);
-      if (n < length - 1) return n;
-    } else {
-      const n = this.push(at, 0);
-      if (n < 0) return n;
-    }
-    this.peer?.showAll();
-    this.peer?.takeUrgent(at + length - 1);
-    return length;
-  }
-
-  /** Marks this place of the stream and keeps the byte at an arena offset. */
-  private takeUrgent(at: number): void {
-    this.urgentAt = this.received + this.ring.length;
-    this.urgentByte = u8[at];
-    if (this.hasSwitch(SO_OOBINLINE)) this.ring.write(at, 1);
-    this.queue.wake(POLLPRI | READABLE);
-  }
-
-  private receiveUrgent(message: Message): number {
-    if (this.hasSwitch(SO_OOBINLINE) || this.urgentByte < 0 || message.length === 0) return -EINVAL;
-    u8[message.at] = this.urgentByte;
-    message.copied = 1;
-    if (!(message.flags & MSG_PEEK)) this.urgentByte = -1;
-    return 1;
-  }
-
-  /** Bytes up to the mark, so that a reader notices it; what lies at the mark ends it. */
-  private upToMark(length: number, peek: boolean): number {
-    if (this.urgentAt < 0) return length;
-    const ahead = this.urgentAt - this.received;
-    if (ahead > 0) return Math.min(length, ahead);
-    if (!peek) this.urgentAt = this.urgentByte = -1;
-    return length;
+    return this.pushMessage(at, length, flags);
   }
 
   override ioctl(task: Task, command: number, argument: UserAddress): number {
     if (command !== SIOCATMARK) return super.ioctl(task, command, argument);
     const at = task.memory.out(argument, 4);
     if (at < 0) return at;
-    const isThere = this.state === OUTSIDE ? this.outer?.atMark : this.urgentAt === this.received;
+    const isThere = this.state === OUTSIDE ? this.outer?.atMark : this.isAtMark;
     i32[at >> 2] = Number(isThere);
     return 0;
   }
@@ -496,105 +390,27 @@ export class TcpSocket extends InetSocket implements TimerTarget {
   receive(message: Message): number {
     if (this.state === LISTENING) return -ENOTCONN;
     if (this.state === OUTSIDE) return this.receiveOuter(message);
-    if (message.flags & MSG_ERRQUEUE) return -EAGAIN;
-    if (message.flags & MSG_OOB) return this.receiveUrgent(message);
-    const { ring, peer } = this;
-    const ready = this.readableBytes;
-    if (ready === 0) return this.atEnd();
-    const n = this.upToMark(Math.min(message.length, ready), (message.flags & MSG_PEEK) !== 0);
-    const discards = (message.flags & MSG_TRUNC) !== 0;
-    if (!discards) ring.peek(message.at, n, 0);
-    message.copied = discards ? 0 : n;
-    if (message.flags & MSG_PEEK) return n;
-    const wasFull = peer !== null && !peer.hasRoom();
-    ring.discard(n);
-    this.received += n;
-    // Empty: it may have been full for a bound that no longer holds.
-    if (peer && (ring.length === 0 || wasFull) && peer.hasRoom()) peer.queue.wake(WRITABLE);
-    return n;
-  }
-
-  private push(at: number, length: number, more = false): number {
-    if (this.error !== 0) return this.takeError();
-    if (this.state === CONNECTING) return -EAGAIN;
-    const { peer } = this;
-    if (this.shut & SEND_SHUT || this.state !== CONNECTED || !peer) return -EPIPE;
-    if (peer.dead) {
-      // The bytes go out, and what comes back says that nobody is there.
-      this.reset();
-      return Math.min(length, this.sendBuffer);
-    }
-    const n = Math.min(length, usable(this.sendBuffer + peer.receiveBuffer) - peer.ring.length);
-    if (n <= 0) return length === 0 ? 0 : -EAGAIN;
-    peer.ring.write(at, n);
-    if (more || this.numberOf(SOL_TCP, TCP_CORK, 0) !== 0) peer.hold(n);
-    else peer.showAll();
-    return n;
-  }
-
-  /** `n` bytes more have come, whose sender says that others follow: what fills no segment waits for them. */
-  private hold(n: number): void {
-    const waiting = this.held + n;
-    this.held = waiting % LOOPBACK_SEGMENT;
-    if (!this.holdTimer.armed) armTimer(this.holdTimer, monotonicNow() + HOLD);
-    if (this.held < waiting) this.queue.wake(READABLE);
-  }
-
-  /** Everything that has come may be received. */
-  private showAll(): void {
-    this.held = 0;
-    if (this.holdTimer.armed) cancelTimer(this.holdTimer);
-    if (!this.queue.empty) this.queue.wake(READABLE);
-  }
-
-  /** Nothing has followed in time. */
-  expire(): void {
-    this.showAll();
-  }
-
-  private atEnd(): number {
-    if (this.ended) return 0;
-    if (this.error !== 0) return this.takeError();
-    if (this.shut & RECEIVE_SHUT) return 0;
-    return this.state === CLOSED ? -ENOTCONN : -EAGAIN;
-  }
-
-  /** Writable while at least half of what may be under way is free. */
-  private hasRoom(): boolean {
-    const { peer } = this;
-    return !peer || 2 * peer.ring.length <= usable(this.sendBuffer + peer.receiveBuffer);
+    return this.pull(message);
   }
 
   override poll(): number {
     if (this.state === OUTSIDE) return this.outer?.poll() ?? POLLERR;
-    let events = this.error !== 0 ? POLLERR : 0;
+    const events = this.error !== 0 ? POLLERR : 0;
     if (this.state === LISTENING) {
       if (this.backlog.length > 0) return events | READABLE;
       return events | (this.outer ? this.outer.poll() & READABLE : 0);
     }
-    if (this.state === CLOSED || this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
-    if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
-    if (this.state === CONNECTING) return events;
-    if (this.readableBytes > 0) events |= READABLE;
-    if (this.urgentByte >= 0) events |= POLLPRI;
-    if (this.shut & SEND_SHUT || this.hasRoom()) events |= POLLOUT | POLLWRNORM;
-    return events;
+    return events | this.pollStream();
   }
 
   override release(): void {
     this.dead = true;
     this.stopWaiting();
     if (this.state === LISTENING) this.stopListening();
-    const { peer } = this;
-    if (this.state === CONNECTED && peer) {
-      const aborts = this.ring.length > 0 || (this.lingers && this.lingerSeconds === 0);
-      if (aborts) peer.reset();
-      else if (!(this.shut & SEND_SHUT)) peer.end();
-    }
+    this.leavePeer();
     this.state = CLOSED;
     this.closeOuter();
-    this.ring.clear();
-    cancelTimer(this.holdTimer);
+    this.clearStream();
     if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
 
@@ -611,11 +427,6 @@ export class TcpSocket extends InetSocket implements TimerTarget {
 
   override takeError(): number {
     return this.state === OUTSIDE && this.outer ? this.outer.takeError() : super.takeError();
-  }
-
-  protected override buffersChanged(): void {
-    super.buffersChanged();
-    this.peer?.queue.wake(WRITABLE);
   }
 
   private inherit(listener: TcpSocket): void {
