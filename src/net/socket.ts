@@ -3,21 +3,26 @@
 // on `queue` (POLLIN or POLLOUT) and tries again.
 
 import { CAP_NET_ADMIN } from '../abi/capability.ts';
-import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EDOM, EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import { FIONREAD, SIOCOUTQ } from '../abi/ioctl.ts';
 import { POLLOUT, POLLWRNORM } from '../abi/poll.ts';
 import {
   SO_ACCEPTCONN,
+  SO_ATTACH_FILTER,
   SO_BROADCAST,
+  SO_BSDCOMPAT,
   SO_COOKIE,
   SO_DEBUG,
+  SO_DETACH_FILTER,
   SO_DOMAIN,
   SO_DONTROUTE,
   SO_ERROR,
   SO_KEEPALIVE,
   SO_LINGER,
+  SO_LOCK_FILTER,
   SO_MARK,
+  SO_NO_CHECK,
   SO_OOBINLINE,
   SO_PASSCRED,
   SO_PEERCRED,
@@ -54,7 +59,9 @@ import { OpenFile } from '../vfs/open-file.ts';
 import { interfaceIoctl } from './interfaces.ts';
 import { Message } from './message.ts';
 import type { Network } from './network.ts';
+import { SocketFilter } from './packet-filter.ts';
 import { discardRights } from './rights.ts';
+import { isStamp } from './timestamps.ts';
 
 /** net.core.wmem_default and rmem_default; SO_SNDBUF and SO_RCVBUF are clamped to twice the maximum. */
 export const DEFAULT_BUFFER = 212992;
@@ -75,8 +82,12 @@ const SWITCHES = [
   SO_BROADCAST,
   SO_KEEPALIVE,
   SO_OOBINLINE,
+  SO_NO_CHECK,
+  SO_BSDCOMPAT,
   SO_PASSCRED,
 ];
+
+const FILTERING = [SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER];
 
 export interface PeerCredentials {
   pid: Numbered | null;
@@ -110,6 +121,9 @@ export abstract class Socket extends OpenFile {
   protected sizesSet = 0;
   lingers = false;
   lingerSeconds = 0;
+  /** The option by which times of arrival are asked for; 0 for none. */
+  protected stamp = 0;
+  private filter: SocketFilter | null = null;
   private priority = 0;
   private mark = 0;
   private switches = 0;
@@ -200,8 +214,15 @@ export abstract class Socket extends OpenFile {
 
   setOption(task: Task, level: number, name: number, at: number, length: number): number {
     if (level !== SOL_SOCKET) return this.setProtocolOption(task, level, name, at, length);
+    // Of a stream there are no packets that could be filtered.
+    if (FILTERING.includes(name) && !this.streaming) return this.setFilter(task, name, at, length);
     if (length < 4) return -EINVAL;
     const value = i32[at >> 2];
+    if (isStamp(name) && !this.streaming) {
+      // One at a time: whichever was set last.
+      this.stamp = value !== 0 ? name : 0;
+      return 0;
+    }
     if (SWITCHES.includes(name)) return this.changeSwitch(task, name, value !== 0);
     const force = name === SO_SNDBUFFORCE || name === SO_RCVBUFFORCE;
     if (force && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
@@ -243,6 +264,26 @@ export abstract class Socket extends OpenFile {
       default:
         return -ENOPROTOOPT;
     }
+  }
+
+  private setFilter(task: Task, name: number, at: number, length: number): number {
+    if (name === SO_ATTACH_FILTER) {
+      this.filter ??= new SocketFilter();
+      return this.filter.attach(task, at, length);
+    }
+    if (length < 4) return -EINVAL;
+    if (name === SO_DETACH_FILTER) return this.filter?.detach() ?? -ENOENT;
+    this.filter ??= new SocketFilter();
+    return this.filter.lock(i32[at >> 2] !== 0);
+  }
+
+  protected get isFiltered(): boolean {
+    return this.filter?.isSet ?? false;
+  }
+
+  /** How many of a packet's `length` bytes the filter takes, -1 for nothing of it; `packet` is empty without a filter. */
+  protected filtered(packet: string, length: number): number {
+    return this.filter?.isSet ? this.filter.taken(Buffer.from(packet, 'latin1')) : length;
   }
 
   /** As getsockopt(2): the option's size, at most `length` bytes of which lie at the arena offset; or -errno. */
@@ -288,6 +329,7 @@ export abstract class Socket extends OpenFile {
 
   private integerOption(name: number): number | null {
     if (SWITCHES.includes(name)) return Number(this.hasSwitch(name));
+    if (isStamp(name) && !this.streaming) return Number(this.stamp === name);
     switch (name) {
       case SO_TYPE:
         return this.type;
@@ -307,6 +349,8 @@ export abstract class Socket extends OpenFile {
         return this.priority;
       case SO_MARK:
         return this.mark;
+      case SO_LOCK_FILTER:
+        return this.streaming ? null : Number(this.filter?.isLocked ?? false);
       case SO_RCVLOWAT:
         return this.receiveLowWater;
       case SO_SNDLOWAT:

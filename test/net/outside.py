@@ -3,6 +3,7 @@
 # where TCP is echoed in capitals, and one where UDP is.
 import select
 import socket
+import struct
 import sys
 
 own, own6, peer, peer6, tcp, udp = sys.argv[1:7]
@@ -115,6 +116,20 @@ def options():
         return info[0], len(info), s.getsockopt(socket.IPPROTO_IP, 14)
 
 
+def filtered():
+    """Only datagrams that begin with a or B."""
+    import ctypes
+    program = [(0x30, 0, 0, 8), (0x15, 1, 0, ord("A")), (0x15, 0, 1, ord("B")), (6, 0, 0, 10), (6, 0, 0, 0)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in program))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        s.connect((peer, udp))
+        s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code)))
+        for one in (b"cherry", b"apple", b"cherry", b"bean", b"date"):
+            s.send(one)
+        return s.recv(1), s.recvmsg(100)[:3]
+
+
 attempt("tcp", lambda: talk(peer))
 attempt("tcp6", lambda: talk(peer6))
 attempt("mapped", lambda: talk("::ffff:" + peer))
@@ -130,6 +145,7 @@ attempt("bind other", lambda: binds(peer))
 attempt("from loopback", from_loopback)
 attempt("packet info", packet_info)
 attempt("options", options)
+attempt("filtered", filtered)
 # And the other way: whoever listens is reached from the other end.
 server = socket.socket()
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -153,6 +153,86 @@ def stamps():
     a.setsockopt(socket.SOL_SOCKET, 35, 0)
     b.sendto(b'now', a.getsockname())
     print('none', a.recvmsg(100, 100)[1])
+    c, d = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    d.setsockopt(socket.SOL_SOCKET, 29, 1)
+    c.send(b'now')
+    print('unix', [(kind, len(value)) for _, kind, value in d.recvmsg(100, 100)[1]])
+
+
+SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER = 26, 27, 44
+
+
+def attach(s, *program):
+    """A filter of (code, jt, jf, k)."""
+    import ctypes
+    code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *i) for i in program))
+    return s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack('HxxxxxxQ', len(program), ctypes.addressof(code)))
+
+
+def hear(s):
+    s.setblocking(False)
+    heard = []
+    try:
+        while True:
+            heard.append(s.recv(100))
+    except BlockingIOError:
+        return heard
+
+
+LDB, LDH, LDW, INDB, LEN, MSH, RET, RETA, JEQ, JGT, TAX, ADDX, DIVX = 0x30, 0x28, 0x20, 0x50, 0x80, 0xb1, 0x06, 0x16, 0x15, 0x25, 0x07, 0x0c, 0x3c
+ALL = 0xffffffff
+
+
+def filters():
+    a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    a.bind(('127.0.0.1', 0))
+    b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def told(sent=(b'apple', b'bean', b'cherry', b'')):
+        for one in sent:
+            b.sendto(one, a.getsockname())
+        return hear(a)
+
+    attach(a, (LDB, 0, 0, 8), (JEQ, 0, 1, ord('b')), (RET, 0, 0, ALL), (RET, 0, 0, 0))
+    print('first byte behind the header', told())
+    attach(a, (LDH, 0, 0, 4), (JGT, 1, 0, 12), (RET, 0, 0, 0), (RET, 0, 0, 10))
+    print('length in the header, cut', told())
+    attach(a, (RET, 0, 0, 3))
+    print('less than the header', told())
+    attach(a, (LDW, 0, 0, 10), (RET, 0, 0, ALL))
+    print('beyond the end is nothing', told((b'12345', b'123456')))
+    attach(a, (LEN, 0, 0, 0), (TAX, 0, 0, 0), (INDB, 0, 0, ALL), (JEQ, 0, 1, ord('y')), (RET, 0, 0, ALL), (RET, 0, 0, 0))
+    print('an offset that wraps', told())
+    attach(a, (0x01, 0, 0, 6), (INDB, 0, 0, 2), (JEQ, 0, 1, ord('a')), (RET, 0, 0, ALL), (RET, 0, 0, 0))
+    print('relative', told())
+    attach(a, (0x01, 0, 0, 0), (DIVX, 0, 0, 0), (RET, 0, 0, ALL))
+    print('division by nothing', told())
+    for bad in ([], [(LDB, 0, 0, 0)], [(RET, 0, 0, 0), (LDB, 0, 0, 0)], [(JEQ, 5, 0, 0), (RET, 0, 0, 0)], [(0x60, 0, 0, 3), (RET, 0, 0, 0)], [(0xffff, 0, 0, 0), (RET, 0, 0, 0)]):
+        attempt('refused', lambda: attach(a, *bad))
+    attempt('too short', lambda: a.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, b'1234'))
+    attempt('nowhere', lambda: a.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack('HxxxxxxQ', 1, 16)))
+    attempt('detach', lambda: a.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0))
+    attempt('detach', lambda: a.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0))
+    print('none', told())
+    attach(a, (RET, 0, 0, 0))
+    attempt('lock', lambda: a.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 1))
+    attempt('unlock', lambda: a.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 0))
+    attempt('detach', lambda: a.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0))
+    attempt('attach', lambda: attach(a, (RET, 0, 0, ALL)))
+    print('locked', a.getsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER), told())
+
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        c, d = socket.socketpair(socket.AF_UNIX, kind)
+        attach(d, (LDB, 0, 0, 0), (JEQ, 0, 1, ord('b')), (RET, 0, 0, 2), (RET, 0, 0, 0))
+        print('unix', [c.send(one) for one in (b'apple', b'bean', b'cherry')], hear(d))
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    attach(raw, (MSH, 0, 0, 0), (INDB, 0, 0, 0), (JEQ, 0, 1, 0), (RET, 0, 0, ALL), (RET, 0, 0, 0))
+    raw.sendto(echo(8, 77, 1), ('127.0.0.1', 0))
+    print('only the answer', [data[20] for data in hear(raw)])
+    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    attach(link, (LDH, 0, 0, 4), (JEQ, 0, 1, 0x1000), (RET, 0, 0, ALL), (RET, 0, 0, 0))
+    link.send(struct.pack('IHHIIBxxxxxxxxxxxxxxx', 32, 18, 0x301, 1, 0, 0))
+    print('links, but not the end of the list', {struct.unpack('H', data[4:6])[0] for data in hear(link)})
 
 
 globals()[sys.argv[1]]()

@@ -1,27 +1,17 @@
-// What sockets of datagrams over IP share (UDP, ping and raw sockets): the queue of what has arrived, and the time of
-// its arrival for those who ask (SO_TIMESTAMP, SO_TIMESTAMPNS of socket(7)); their multicast groups.
+// What sockets of datagrams over IP share (UDP, ping and raw sockets): the queue of what has arrived, and their multicast
+// groups.
 
 import { EADDRNOTAVAIL, EINVAL, ENODEV, EOPNOTSUPP } from '../../abi/errno.ts';
 import { POLLIN, POLLRDNORM } from '../../abi/poll.ts';
-import {
-  IP_MULTICAST_IF,
-  IPV6_MULTICAST_IF,
-  SO_TIMESTAMP,
-  SO_TIMESTAMP_NEW,
-  SO_TIMESTAMPNS,
-  SO_TIMESTAMPNS_NEW,
-  SOL_IP,
-  SOL_IPV6,
-  SOL_SOCKET,
-} from '../../abi/socket.ts';
-import { stampNow, type Timestamp } from '../../base/clock.ts';
+import { IP_MULTICAST_IF, IPV6_MULTICAST_IF, SOL_IP, SOL_IPV6 } from '../../abi/socket.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
 import { LOOPBACK_INDEX } from '../links.ts';
-import type { ControlItem, Message } from '../message.ts';
+import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import { usable } from '../pressure.ts';
 import type { Socket } from '../socket.ts';
+import { stampItem } from '../timestamps.ts';
 import { ANY4, type Endpoint, isLoopback, LOOPBACK4 } from './address.ts';
 import { DatagramQueue } from './datagram-queue.ts';
 import { IP_MREQ_SIZE, IP_MREQN_SIZE, isMembership, isMulticast, Memberships, namesLoopback } from './multicast.ts';
@@ -29,19 +19,11 @@ import type { PacketInfo } from './packet-info.ts';
 import { InetSocket } from './socket.ts';
 
 const READABLE = POLLIN | POLLRDNORM;
-/** In microseconds and in nanoseconds; the younger numbers are the same on a machine of 64 bits. */
-const STAMPS: readonly number[] = [SO_TIMESTAMP, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW];
-const IN_NANOSECONDS: readonly number[] = [SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW];
-
-const now: Timestamp = { seconds: 0, nanoseconds: 0 };
-
 export abstract class InetDatagramSocket extends InetSocket {
   protected readonly arrived = new DatagramQueue();
   private readonly memberships: Memberships;
   /** The loopback is the interface for sending to groups (IP_MULTICAST_IF). */
   private groupsOnLoopback = false;
-  /** The option by which times of arrival are asked for; 0 for none. */
-  private stamp = 0;
 
   constructor(family: number, type: number, protocol: number, task: Task, network: Network) {
     super(family, type, protocol, task, network);
@@ -72,8 +54,15 @@ export abstract class InetDatagramSocket extends InetSocket {
 
   /** A datagram has come for it: `length` bytes at an arena offset. Lost if there is no room. */
   protected push(at: number, length: number, from: Endpoint, info: PacketInfo): void {
-    const stamped = this.stamp === 0 ? info : { ...info, stamp: this.stampItem() };
-    if (this.arrived.push(at, length, from, stamped, usable(this.receiveBuffer))) this.queue.wake(READABLE);
+    const taken = this.takenOf(at, length, from);
+    if (taken < 0) return;
+    const stamped = this.stamp === 0 ? info : { ...info, stamp: stampItem(this.stamp) };
+    if (this.arrived.push(at, taken, from, stamped, usable(this.receiveBuffer))) this.queue.wake(READABLE);
+  }
+
+  /** How many bytes of a datagram its filter takes; -1: not even none. */
+  protected takenOf(at: number, length: number, _from: Endpoint): number {
+    return this.filtered(readBytes(at, this.isFiltered ? length : 0), length);
   }
 
   /** The first of the queue, which must not be empty. */
@@ -83,33 +72,7 @@ export abstract class InetDatagramSocket extends InetSocket {
 
   /** Says when a message came, if that was asked for: now. */
   protected stampMessage(message: Message): void {
-    if (this.stamp !== 0) message.items = [this.stampItem(), ...(message.items ?? [])];
-  }
-
-  /** The time as a control message: a timeval or a timespec. */
-  private stampItem(): ControlItem {
-    stampNow(now);
-    const { seconds, nanoseconds } = now;
-    const fraction = Math.floor(IN_NANOSECONDS.includes(this.stamp) ? nanoseconds : nanoseconds / 1000);
-    const bytes = Buffer.alloc(16);
-    bytes.writeUIntLE(seconds, 0, 6);
-    bytes.writeUInt32LE(fraction, 8);
-    return { level: SOL_SOCKET, type: this.stamp, data: bytes.toString('latin1') };
-  }
-
-  override setOption(task: Task, level: number, name: number, at: number, length: number): number {
-    if (level !== SOL_SOCKET || !STAMPS.includes(name)) return super.setOption(task, level, name, at, length);
-    if (length < 4) return -EINVAL;
-    // One at a time: whichever was set last.
-    if (i32[at >> 2] !== 0) this.stamp = name;
-    else this.stamp = 0;
-    return 0;
-  }
-
-  override getOption(level: number, name: number, at: number, length: number): number {
-    if (level !== SOL_SOCKET || !STAMPS.includes(name)) return super.getOption(level, name, at, length);
-    i32[at >> 2] = Number(this.stamp === name);
-    return 4;
+    if (this.stamp !== 0) message.items = [stampItem(this.stamp), ...(message.items ?? [])];
   }
 
   protected override groupIsInside(host: string): boolean {

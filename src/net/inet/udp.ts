@@ -40,9 +40,9 @@ import {
   UDPLITE_SEND_CSCOV,
 } from '../../abi/socket.ts';
 import type { Task } from '../../kernel/task.ts';
-import { allocateScratch, i32, readBytes, writeBytes } from '../../platform/arena.ts';
+import { allocateScratch, i32, markScratch, readBytes, releaseScratch, writeBytes } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
-import type { Message } from '../message.ts';
+import { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import { checkOutgoing } from '../outside/control-items.ts';
 import { parseQuery, refusal } from '../outside/dns.ts';
@@ -61,11 +61,15 @@ const LONGEST = 65507;
 const MOST_SENDERS = 1024;
 /** Room for whatever the host has received. */
 const LONGEST_RECEIVED = 65536;
+/** Datagrams that a filter throws away in one call. */
+const MOST_UNWANTED = 4096;
 const UNBOUNDED = 1 << 30;
 const UDP_HEADER = 8;
 const LARGEST_COVERAGE = 65535;
 const RECEIVE_SHUT = 1;
 const SEND_SHUT = 2;
+
+const unwanted = new Message();
 
 /** UDP, and UDP-Lite, whose partial checksums mean nothing here: nothing is damaged on the way. */
 export class UdpSocket extends InetDatagramSocket {
@@ -241,9 +245,18 @@ export class UdpSocket extends InetDatagramSocket {
     return length;
   }
 
+  /** A filter sees the header too, which is never cut. */
+  protected override takenOf(at: number, length: number, from: Endpoint): number {
+    if (!this.isFiltered) return length;
+    const words = [from.port, this.localPort, UDP_HEADER + length, 0];
+    const header = words.map((word) => String.fromCharCode(word >> 8, word & 255)).join('');
+    const taken = this.filtered(header + readBytes(at, length), UDP_HEADER + length);
+    return taken < 0 ? taken : Math.max(0, taken - UDP_HEADER);
+  }
+
   /** From a socket of the host; what a resolver says is remembered by an egress policy with names. */
   private receiveOuter(message: Message, flags: number): number {
-    const n = this.outer?.receiveMessage(message, flags) ?? -EAGAIN;
+    const n = this.outer?.receiveMessage(message, flags & (MSG_PEEK | MSG_TRUNC)) ?? -EAGAIN;
     const egress = this.outside?.egress;
     if (n < 0 || !egress || message.address === null) return n;
     this.noteSender(message.address);
@@ -253,6 +266,36 @@ export class UdpSocket extends InetDatagramSocket {
       egress.takeAnswer(bytes, this.pendingQueries);
     }
     return n;
+  }
+
+  /** From a socket of the host, what the filter takes. As receive. */
+  private receiveFiltered(message: Message): number {
+    const taken = this.skipUnwanted();
+    if (taken < 0) return taken;
+    const { length } = message;
+    message.length = Math.min(length, taken);
+    const n = this.receiveOuter(message, message.flags);
+    if (length >= taken) message.resultFlags &= ~MSG_TRUNC;
+    return Math.min(n, taken);
+  }
+
+  /** Throws away what the filter does not take. How much it takes of the next, or -EAGAIN, -errno. */
+  private skipUnwanted(): number {
+    const { outer } = this;
+    const mark = markScratch();
+    const at = allocateScratch(LONGEST_RECEIVED);
+    let result = at < 0 ? at : -EAGAIN;
+    // If there are still more, the next that comes wakes the reader again.
+    for (let tries = 0; outer && at >= 0 && tries < MOST_UNWANTED; tries++) {
+      const n = outer.receiveMessage(unwanted.set(at, LONGEST_RECEIVED, 0), MSG_PEEK);
+      const from = n < 0 ? n : parseEndpoint(unwanted.address ?? '', this.family);
+      result = typeof from === 'number' ? Math.min(n, 0) : this.takenOf(at, n, from);
+      if (n < 0 || result >= 0) break;
+      outer.receive(at, 0, 0);
+      result = -EAGAIN;
+    }
+    releaseScratch(mark);
+    return result;
   }
 
   /** Under an egress policy: whoever has sent something may be answered. */
@@ -295,7 +338,7 @@ export class UdpSocket extends InetDatagramSocket {
     if (message.flags & MSG_ERRQUEUE) return this.outer?.receiveMessage(message, MSG_ERRQUEUE) ?? -EAGAIN;
     if (!this.arrived.isEmpty) return this.takeArrived(message);
     if (this.error !== 0) return super.takeError();
-    const n = this.receiveOuter(message, message.flags & (MSG_PEEK | MSG_TRUNC));
+    const n = this.isFiltered ? this.receiveFiltered(message) : this.receiveOuter(message, message.flags);
     if (n >= 0) this.stampMessage(message);
     if (n !== -EAGAIN) return n;
     return this.shut & RECEIVE_SHUT ? 0 : -EAGAIN;

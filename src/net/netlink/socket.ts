@@ -156,8 +156,13 @@ export class NetlinkSocket extends Socket {
 
   /** The kernel has something to say: a byte string, as one datagram. */
   deliver(datagram: string): void {
-    this.answers.push(datagram);
+    this.tell(datagram);
     this.queue.wake(READABLE);
+  }
+
+  private tell(datagram: string): void {
+    const taken = this.filtered(datagram, datagram.length);
+    if (taken >= 0) this.answers.push(datagram.slice(0, taken));
   }
 
   receive(message: Message): number {
@@ -253,13 +258,13 @@ export class NetlinkSocket extends Socket {
     for (const object of bodies) {
       const part = netlinkMessage(kind, multi, sequence, this.port, objectBody(object));
       if (datagram.length + part.length > LONGEST_ANSWER && datagram !== '') {
-        this.answers.push(datagram);
+        this.tell(datagram);
         datagram = '';
       }
       datagram += part;
     }
-    if (datagram !== '') this.answers.push(datagram);
-    if (dump) this.answers.push(netlinkMessage(NLMSG_DONE, NLM_F_MULTI, sequence, this.port, u32Bytes(0)));
+    if (datagram !== '') this.tell(datagram);
+    if (dump) this.tell(netlinkMessage(NLMSG_DONE, NLM_F_MULTI, sequence, this.port, u32Bytes(0)));
     else if (flags & NLM_F_ACK) this.acknowledge(request, sequence, 0);
   }
 
@@ -332,7 +337,7 @@ export class NetlinkSocket extends Socket {
   /** NLMSG_ERROR: the error (0 for success) and the request's header. */
   private acknowledge(request: Buffer, sequence: number, error: number): void {
     const header = request.subarray(0, NLMSG_HEADER).toString('latin1');
-    this.answers.push(netlinkMessage(NLMSG_ERROR, 0, sequence, this.port, u32Bytes(error) + header));
+    this.tell(netlinkMessage(NLMSG_ERROR, 0, sequence, this.port, u32Bytes(error) + header));
   }
 }
 

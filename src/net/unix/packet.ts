@@ -17,12 +17,14 @@ import {
 import { AF_UNIX, MSG_OOB, MSG_PEEK, MSG_TRUNC, SO_PASSCRED, SOCK_SEQPACKET } from '../../abi/socket.ts';
 import type { Numbered } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
+import { readBytes } from '../../platform/arena.ts';
 import { ByteRing } from '../../vfs/byte-ring.ts';
 import { type OpenFile, retain } from '../../vfs/open-file.ts';
-import type { Message } from '../message.ts';
+import type { ControlItem, Message } from '../message.ts';
 import { usable } from '../pressure.ts';
 import { carriers, discardRights, landRights, launchRights } from '../rights.ts';
 import type { Socket } from '../socket.ts';
+import { stampItem } from '../timestamps.ts';
 import { autobind, findSocket, formatName, parseName } from './names.ts';
 import { CONNECTED, READABLE, RECEIVE_SHUT, SEND_SHUT, UNCONNECTED, UnixSocket, WRITABLE } from './socket.ts';
 
@@ -42,6 +44,8 @@ interface Packet {
   readonly pid: Numbered | null;
   readonly uid: number;
   readonly gid: number;
+  /** When it came, for who asked. */
+  readonly stamp: ControlItem | null;
 }
 
 export class UnixPacketSocket extends UnixSocket {
@@ -150,6 +154,7 @@ export class UnixPacketSocket extends UnixSocket {
     this.ring.peek(message.at, n, 0);
     message.copied = n;
     if (n < packet.length) message.resultFlags |= MSG_TRUNC;
+    if (packet.stamp) message.items = [packet.stamp];
     if (packet.from !== '') message.address = formatName(packet.from);
     if (this.hasSwitch(SO_PASSCRED)) {
       message.hasCredentials = true;
@@ -200,7 +205,9 @@ export class UnixPacketSocket extends UnixSocket {
 
   private push(sender: UnixPacketSocket, task: Task, message: Message): void {
     const own = task.credentials;
-    const { length, rights } = message;
+    const { rights } = message;
+    const length = this.filtered(this.isFiltered ? readBytes(message.at, message.length) : '', message.length);
+    if (length < 0) return;
     this.ring.write(message.at, length);
     this.packets.push({
       length,
@@ -210,6 +217,7 @@ export class UnixPacketSocket extends UnixSocket {
       pid: message.hasCredentials ? message.pid : task.group.identity,
       uid: message.hasCredentials ? message.uid : own.uid,
       gid: message.hasCredentials ? message.gid : own.gid,
+      stamp: this.stamp === 0 ? null : stampItem(this.stamp),
     });
     sender.outstanding += length + PACKET_COST;
     if (rights) {
