@@ -147,6 +147,15 @@ static inline bool get_number(napi_env env, const struct arguments *a, size_t in
   return true;
 }
 
+/** A whole number of 32 bits, with or without a sign: cut down to them, others would come to mean descriptor 0. */
+static inline bool get_int(napi_env env, const struct arguments *a, size_t index, s64 *number) {
+  double value;
+  if (napi_get_value_double(env, a->value[index], &value) != napi_ok) return false;
+  if (!(value >= -0x1p31 && value < 0x1p32)) return false;
+  *number = (s32)(s64)value;
+  return (double)(s64)value == value;
+}
+
 static inline napi_value number_value(napi_env env, s64 number) {
   napi_value value;
   if (number == (s32)number) napi_create_int32(env, (s32)number, &value);

@@ -56,7 +56,7 @@ static napi_value lock_down(napi_env env, napi_callback_info info) {
   struct arguments a;
   s64 variant, fd;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &variant) || !get_number(env, &a, 1, &fd) || variant < 0 || variant >= (s64)VARIANTS)
+  if (!get_number(env, &a, 0, &variant) || !get_int(env, &a, 1, &fd) || variant < 0 || variant >= (s64)VARIANTS)
     return number_value(env, -EINVAL);
   struct sock_fprog program = SENTRY_FILTERS[variant];
   if (fd >= 0) {

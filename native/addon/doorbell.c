@@ -294,7 +294,7 @@ static napi_value attach(napi_env env, napi_callback_info info) {
   s64 fd, pid;
   bool traced;
   get_arguments(env, info, &a);
-  if (!arena || listener >= 0 || !get_number(env, &a, 0, &fd) || !get_number(env, &a, 1, &pid) ||
+  if (!arena || listener >= 0 || !get_int(env, &a, 0, &fd) || !get_int(env, &a, 1, &pid) ||
       napi_get_value_bool(env, a.value[2], &traced) != napi_ok)
     return number_value(env, -EINVAL);
   int result = slot_attach(0, fd);
@@ -351,7 +351,7 @@ static napi_value addfd(napi_env env, napi_callback_info info) {
   get_arguments(env, info, &a);
   s64 index = slot_argument(env, &a);
   if (index < 0) return NULL;
-  if (!get_number(env, &a, 1, &host_fd) || !get_number(env, &a, 2, &new_fd) ||
+  if (!get_int(env, &a, 1, &host_fd) || !get_int(env, &a, 2, &new_fd) ||
       napi_get_value_bool(env, a.value[3], &send) != napi_ok)
     return number_value(env, -EINVAL);
   if (!pending[index]) return number_value(env, spun[index] ? -EAGAIN : -ENOENT);

@@ -153,8 +153,8 @@ static s64 make_call(napi_env env, const struct host_call *call, const struct ar
     int result;
     switch (*letter) {
     case 'i':
-      if (!get_number(env, a, argument++, &number)) return -EINVAL;
-      reg[n++] = (s64)(s32)number;
+      if (!get_int(env, a, argument++, &number)) return -EINVAL;
+      reg[n++] = number;
       break;
     case 'l':
       if (!get_number(env, a, argument++, &number)) return -EINVAL;
@@ -195,7 +195,7 @@ static napi_value host_openat2(napi_env env, napi_callback_info info) {
   char path[PATH_MAX + 2];
   s64 dirfd, flags, mode, resolve;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &dirfd) || !get_number(env, &a, 2, &flags) || !get_number(env, &a, 3, &mode) ||
+  if (!get_int(env, &a, 0, &dirfd) || !get_number(env, &a, 2, &flags) || !get_number(env, &a, 3, &mode) ||
       !get_number(env, &a, 4, &resolve))
     return number_value(env, -EINVAL);
   int bad = get_string(env, &a, 1, path);
@@ -209,7 +209,7 @@ static napi_value host_close(napi_env env, napi_callback_info info) {
   struct arguments a;
   s64 fd;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd)) return number_value(env, -EINVAL);
+  if (!get_int(env, &a, 0, &fd)) return number_value(env, -EINVAL);
   s64 result = result_of(syscall(SYS_close, (int)fd));
   return number_value(env, result == -EINTR ? 0 : result);
 }
@@ -220,7 +220,7 @@ static napi_value host_rwv2(napi_env env, napi_callback_info info) {
   s64 fd, length, position, flags;
   void *place;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) || !get_number(env, &a, 3, &position) ||
+  if (!get_int(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) || !get_number(env, &a, 3, &position) ||
       !get_number(env, &a, 4, &flags))
     return number_value(env, -EINVAL);
   struct iovec vector = {place, length};
@@ -243,8 +243,8 @@ static napi_value host_xattrat(napi_env env, napi_callback_info info) {
   void *place;
   get_arguments(env, info, &a);
   const struct host_call *call = a.data;
-  if (!get_number(env, &a, 0, &dirfd) || !get_number(env, &a, 2, &at_flags) ||
-      !get_range(env, &a, 4, &place, &length) || (call->nr == NR_setxattrat && !get_number(env, &a, 6, &flags)))
+  if (!get_int(env, &a, 0, &dirfd) || !get_number(env, &a, 2, &at_flags) || !get_range(env, &a, 4, &place, &length) ||
+      (call->nr == NR_setxattrat && !get_number(env, &a, 6, &flags)))
     return number_value(env, -EINVAL);
   int bad = get_string(env, &a, 1, path);
   if (!bad) bad = get_string(env, &a, 3, name);
@@ -261,7 +261,7 @@ static napi_value host_poll(napi_env env, napi_callback_info info) {
   struct arguments a;
   s64 fd, events;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd) || !get_number(env, &a, 1, &events)) return number_value(env, -EINVAL);
+  if (!get_int(env, &a, 0, &fd) || !get_number(env, &a, 1, &events)) return number_value(env, -EINVAL);
   struct pollfd entry = {fd, events, 0};
   s64 result = retry(SYS_poll, (u64[6]){(u64)&entry, 1, 0});
   return number_value(env, result < 0 ? result : entry.revents);
@@ -282,7 +282,7 @@ static napi_value host_receive(napi_env env, napi_callback_info info) {
     char space[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
   } control;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) || !get_number(env, &a, 3, &at))
+  if (!get_int(env, &a, 0, &fd) || !get_range(env, &a, 1, &place, &length) || !get_number(env, &a, 3, &at))
     return number_value(env, -EINVAL);
   s32 *out = scratch_range(at, (1 + MAX_DESCRIPTORS) * sizeof *out);
   if (!out) return number_value(env, -EINVAL);

@@ -9,7 +9,7 @@ static s64 transfer(napi_env env, napi_callback_info info,
   struct arguments a;
   s64 pid, address, offset, length;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &pid) || !get_number(env, &a, 1, &address) || !get_number(env, &a, 2, &offset) ||
+  if (!get_int(env, &a, 0, &pid) || !get_number(env, &a, 1, &address) || !get_number(env, &a, 2, &offset) ||
       !get_number(env, &a, 3, &length))
     return -EINVAL;
   void *place = arena_range(offset, length);

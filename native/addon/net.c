@@ -58,7 +58,7 @@ static napi_value host_sendmsg(napi_env env, napi_callback_info info) {
   s64 fd, flags, length, name_length, control_length;
   void *data, *name, *control;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
+  if (!get_int(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
       !get_own_bytes(env, &a, 4, &name, &name_length) || !get_own_bytes(env, &a, 6, &control, &control_length) ||
       name_length > (s64)sizeof(struct sockaddr_storage) || (uintptr_t)control % _Alignof(struct cmsghdr) != 0)
     return number_value(env, -EINVAL);
@@ -89,7 +89,7 @@ static napi_value host_recvmsg(napi_env env, napi_callback_info info) {
   s64 fd, flags, length, at;
   void *data;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
+  if (!get_int(env, &a, 0, &fd) || !get_bytes(env, &a, 1, &data, &length) || !get_number(env, &a, 3, &flags) ||
       !get_number(env, &a, 4, &at))
     return number_value(env, -EINVAL);
   struct received *received = scratch_range(at, sizeof *received);
@@ -121,7 +121,7 @@ static napi_value host_bind_through(napi_env env, napi_callback_info info) {
     char space[CMSG_SPACE(sizeof(int))];
   } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &channel) || !get_number(env, &a, 1, &fd) || !get_bytes(env, &a, 2, &address, &length))
+  if (!get_int(env, &a, 0, &channel) || !get_int(env, &a, 1, &fd) || !get_bytes(env, &a, 2, &address, &length))
     return number_value(env, -EINVAL);
   memcpy(CMSG_DATA(&control.header), &(int){fd}, sizeof(int));
   struct iovec vector = {address, length};

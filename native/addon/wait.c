@@ -23,7 +23,7 @@ static s64 control(napi_env env, napi_callback_info info, int operation) {
   struct arguments a;
   s64 fd, events = 0, token = 0;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &fd)) return -EINVAL;
+  if (!get_int(env, &a, 0, &fd)) return -EINVAL;
   if (operation != EPOLL_CTL_DEL && (!get_number(env, &a, 1, &events) || !get_number(env, &a, 2, &token)))
     return -EINVAL;
   int epoll = wait_epoll();

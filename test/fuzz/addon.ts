@@ -25,7 +25,7 @@ const HARMFUL = new Set([
 ]);
 const OF_PROCESSES = /^(ptrace|wait|trace|vm)/;
 
-// NaN and the like are taken for descriptor 0, whose mode and owner are then changed: once it was the machine's /dev/null.
+// A number that is none must not be taken for descriptor 0. Once it was, and the machine's /dev/null was that.
 for (const fd of [0, 1, 2])
   if (!fstatSync(fd).isFIFO() && !fstatSync(fd).isSocket()) throw new Error(`descriptor ${fd} has to be a pipe`);
 
@@ -67,6 +67,12 @@ function argument(position: number): unknown {
   }
 }
 
+const attributes = (): string => {
+  const { mode, uid, gid } = fstatSync(0);
+  return [mode, uid, gid].join(' ');
+};
+const inherited = attributes();
+
 let calls = 0;
 repeatedly(5000, () => {
   const [name, method] = pick([...methods]);
@@ -82,5 +88,6 @@ repeatedly(5000, () => {
       throw new Error(`seed ${seed}: ${name}`, { cause: error });
   }
 });
+if (attributes() !== inherited) throw new Error(`seed ${seed}: descriptor 0 was ${inherited}, is ${attributes()}`);
 process.stdout.write(`${calls} calls of ${methods.size} methods\n`);
 process.exit(0);
