@@ -45,7 +45,7 @@ import { abandonTask, killGroup } from './exit.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { kernel } from './kernel.ts';
 import { inheritKeys } from './keys/keyrings.ts';
-import { exceedsProcessLimit } from './limits.ts';
+import { checkTableSize, exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
 import { discardNamespaces, type NamespaceSet } from './namespaces.ts';
 import { showOwnAnswers } from './own-answers.ts';
@@ -141,6 +141,8 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   const r = checkFlags(parent, args);
   if (r < 0) return r;
   if (exceedsProcessLimit(parent)) return -EAGAIN;
+  const tooMany = args.flags & CLONE_FILES ? 0 : checkTableSize(parent.files);
+  if (tooMany < 0) return tooMany;
   const { policy, resetOnFork } = parent.scheduling;
   if (policy === SCHED_DEADLINE && !resetOnFork) return -EAGAIN;
   const sharesMemory = (args.flags & CLONE_VM) !== 0;

@@ -1,6 +1,7 @@
 // Resource limits (getrlimit(2)): sixteen pairs per thread group; Infinity stands for RLIM_INFINITY.
 
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../abi/capability.ts';
+import { EMFILE } from '../abi/errno.ts';
 import {
   RLIMIT_CORE,
   RLIMIT_MEMLOCK,
@@ -12,13 +13,27 @@ import {
   RLIMIT_STACK,
 } from '../abi/resource.ts';
 import { capable } from '../base/credentials.ts';
+import type { FdTable } from '../vfs/fd-table.ts';
 import { exceedsCgroupLimit } from './cgroups.ts';
 import { kernel } from './kernel.ts';
 import type { Task } from './task.ts';
 
 export const RLIMIT_COUNT = 16;
-/** No process may have more descriptors than this (fs.nr_open). */
+/** No process may have more descriptors than this, whatever its limit says (fs.nr_open). */
 export const NR_OPEN = 1048576;
+/** The same as it is set now. */
+export const openLimit = { most: NR_OPEN };
+
+/** Descriptors of a task are below this. */
+export function descriptorLimit(task: Task): number {
+  return Math.min(task.group.limits.soft[RLIMIT_NOFILE], openLimit.most);
+}
+
+/** Whether a table of descriptors cannot be copied: -EMFILE when it has one that nobody may have any more, else 0. */
+export function checkTableSize({ files }: FdTable): number {
+  for (let fd = openLimit.most; fd < files.length; fd++) if (files[fd]) return -EMFILE;
+  return 0;
+}
 
 export class Limits {
   readonly soft: number[] = new Array(RLIMIT_COUNT).fill(Number.POSITIVE_INFINITY);

@@ -49,7 +49,12 @@ export const RESUMED = 7;
 /** No user id: nobody has logged in yet. */
 export const ID_UNSET = 0xffffffff;
 
+/** Tasks there have been. */
+let lastSerial = 0;
+
 export class Task implements Waiter {
+  /** No other has or had it. */
+  readonly serial = ++lastSerial;
   /** Changes once at most: when a thread that is not the leader executes a program, it takes the leader's. */
   identity: Numbered;
   readonly pidNamespace: PidNamespace;
@@ -263,6 +268,8 @@ export class ThreadGroup {
   /** Path shown by /proc/PID/exe lives on the address space; argv and environ too. */
   subreaper = false;
   dumpable = true;
+  /** /proc/PID/coredump_filter: kinds of memory that a core file has, as bits. */
+  coreFilter = 0x33;
   /** /proc/PID/oom_score_adj: -1000 to 1000. */
   oomScoreAdjust = 0;
   /** Devices that it may open (linux.resources.devices); null: all. */
@@ -294,6 +301,7 @@ export class ThreadGroup {
   /** What a new process has from its parent beyond what is copied by name in kernel/clone.ts. */
   inherit(from: ThreadGroup): void {
     this.dumpable = from.dumpable;
+    this.coreFilter = from.coreFilter;
     this.oomScoreAdjust = from.oomScoreAdjust;
     this.deviceRules = from.deviceRules;
     this.cgroup = from.cgroup;

@@ -52,7 +52,6 @@ import {
 } from '../abi/ioctl.ts';
 import { MAP_PRIVATE, PROT_READ } from '../abi/mman.ts';
 import { POLLIN } from '../abi/poll.ts';
-import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
 import type { Fd, HostFd, UserAddress } from '../base/brands.ts';
 import { capable } from '../base/credentials.ts';
@@ -65,6 +64,7 @@ import { fcntlLock } from '../fs/record-locks.ts';
 import { host } from '../host/calls.ts';
 import { block } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { descriptorLimit } from '../kernel/limits.ts';
 import type { Task } from '../kernel/task.ts';
 import { i32, u8 } from '../platform/arena.ts';
 import { isAppendOnly } from '../vfs/inode-flags.ts';
@@ -91,7 +91,7 @@ export function dup3(task: Task, oldfd: Fd, newfd: Fd, flags: number): number {
 
 function duplicateTo(task: Task, oldfd: Fd, newfd: Fd, closeOnExec: boolean): number {
   const file = task.files.get(oldfd);
-  if (!file || newfd < 0 || newfd >= task.group.limits.soft[RLIMIT_NOFILE]) return -EBADF;
+  if (!file || newfd < 0 || newfd >= descriptorLimit(task)) return -EBADF;
   const old = task.files.replace(newfd, retain(file), closeOnExec);
   if (old) {
     old.flush(task);
@@ -148,7 +148,7 @@ export function fcntl(task: Task, fd: Fd, cmd: number, arg: number): number {
 }
 
 function duplicateFrom(task: Task, file: OpenFile, from: number, closeOnExec: boolean): number {
-  const limit = task.group.limits.soft[RLIMIT_NOFILE];
+  const limit = descriptorLimit(task);
   if (from < 0 || from >= limit) return -EINVAL;
   const fd = task.files.install(retain(file), closeOnExec, limit, from);
   if (fd < 0) drop(file);

@@ -16,7 +16,7 @@ import { NULL, type UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { capable, capableIn } from '../base/credentials.ts';
 import { watchCpuLimit } from '../kernel/interval-timers.ts';
-import { NR_OPEN } from '../kernel/limits.ts';
+import { openLimit } from '../kernel/limits.ts';
 import { findTask } from '../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
 import { groupUsage, threadUsage, Usage, writeUsage } from '../kernel/usage.ts';
@@ -82,7 +82,7 @@ function writeLimit(at: number, value: number): void {
 function setLimit(task: Task, group: ThreadGroup, resource: number, soft: number, hard: number): number {
   if (!isResource(resource) || soft > hard) return -EINVAL;
   const { limits } = group;
-  if (resource === RLIMIT_NOFILE && hard > NR_OPEN) return -EPERM;
+  if (resource === RLIMIT_NOFILE && hard > openLimit.most) return -EPERM;
   if (hard > limits.hard[resource] && !capable(task.credentials, CAP_SYS_RESOURCE)) return -EPERM;
   limits.set(resource, soft, hard);
   if (resource === RLIMIT_CPU) watchCpuLimit(group);

@@ -29,6 +29,7 @@ import { ANSWERED } from '../kernel/block.ts';
 import { mayInspect } from '../kernel/credentials.ts';
 import { enterNamespaces, unshareNamespaces } from '../kernel/enter-namespaces.ts';
 import { killGroup } from '../kernel/exit.ts';
+import { checkTableSize } from '../kernel/limits.ts';
 import { mayMount, pivotRoot } from '../kernel/mount-namespaces.ts';
 import { KIND_FLAGS, NamespaceInode } from '../kernel/namespace-files.ts';
 import { DEAD, type Task } from '../kernel/task.ts';
@@ -65,6 +66,9 @@ export function unshare(task: Task, given: number): number {
   if (flags & CLONE_NEWNS) flags |= CLONE_FS;
   if (flags & CLONE_THREAD && task.group.threads.size > 1) return -EINVAL;
   if (flags & (CLONE_SIGHAND | CLONE_VM) && task.mm.tasks.size > 1) return -EINVAL;
+  const ownFiles = (flags & CLONE_FILES) !== 0 && task.files.users > 1;
+  const tooMany = ownFiles ? checkTableSize(task.files) : 0;
+  if (tooMany < 0) return tooMany;
   if (flags & CLONE_FS && task.fs.users > 1) {
     task.fs.users--;
     task.fs = task.fs.copy();
@@ -73,7 +77,7 @@ export function unshare(task: Task, given: number): number {
     const r = unshareNamespaces(task, flags);
     if (r < 0) return r;
   }
-  if (flags & CLONE_FILES && task.files.users > 1) {
+  if (ownFiles) {
     task.files.users--;
     task.files = task.files.copy();
   }

@@ -119,6 +119,25 @@ export function forgetTree(dentry: Dentry): void {
   for (let i = found.length - 1; i > 0; i--) forgetDentry(found[i]);
 }
 
+/**
+ * Forgets all names that nobody needs (vm.drop_caches), leaves first, until there are none or `enough` says so. True if it
+ * came to the end.
+ */
+export function dropDentries(enough: () => boolean): boolean {
+  for (let found = true; found; ) {
+    found = false;
+    for (let i = ring.length - 1; i >= 0; i--) {
+      if ((i & 63) === 0 && enough()) return false;
+      // Forgetting one may free others, and what was last in the ring takes its place.
+      const dentry = ring[i];
+      if (!dentry || !evictable(dentry)) continue;
+      forgetDentry(dentry);
+      found = true;
+    }
+  }
+  return true;
+}
+
 function detach(dentry: Dentry): void {
   const siblings = dentry.parent?.children;
   if (siblings?.get(dentry.name) === dentry) siblings.delete(dentry.name);

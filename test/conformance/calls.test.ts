@@ -14,7 +14,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   aio: ['transfers', 'polls', 'refusals', 'waiting'],
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several', 'hunted'],
-  ipc: ['messages', 'semaphores', 'shared_memory', 'queues'],
+  ipc: ['messages', 'semaphores', 'shared_memory', 'queues', 'chosen'],
   keys: ['adding', 'special', 'rights', 'linking', 'dying'],
   limits: ['limits', 'clocks'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],

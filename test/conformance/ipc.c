@@ -232,11 +232,43 @@ static void queues(void) {
   CALL(mq_notify(0, &event));
 }
 
+static int choose(const char *kind, int id) {
+  char path[64], text[16];
+  snprintf(path, sizeof path, "/proc/sys/kernel/%s_next_id", kind);
+  int fd = open(path, O_RDWR);
+  if (read(fd, text, sizeof text) < 3 || strncmp(text, "-1", 2)) show("chosen before", atoi(text));
+  int n = snprintf(text, sizeof text, "%d", id);
+  show("choose", pwrite(fd, text, n, 0) == n);
+  close(fd);
+  return id;
+}
+
+static void chosen(void) {
+  int wanted = choose("msg", 4000 * 32768 + 2000 + getpid() % 1000);
+  int first = msgget(IPC_PRIVATE, 0600);
+  show("first", first - wanted);
+  choose("msg", wanted);
+  int second = msgget(IPC_PRIVATE, 0600);
+  show("second", second - wanted);
+  CALL(msgctl(first, IPC_RMID, NULL));
+  CALL(msgctl(second, IPC_RMID, NULL));
+  CALL(msgctl(first, IPC_RMID, NULL));
+  wanted = choose("sem", 77 * 32768 + 3000 + getpid() % 1000);
+  int set = semget(IPC_PRIVATE, 1, 0600);
+  show("set", set - wanted);
+  CALL(semctl(set, 0, IPC_RMID));
+  wanted = choose("shm", 5 + 32768 * (1 + getpid() % 1000));
+  int segment = shmget(IPC_PRIVATE, 4096, 0600);
+  show("segment", segment - wanted < 1000);
+  CALL(shmctl(segment, IPC_RMID, NULL));
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   if (!strcmp(argv[1], "messages")) messages();
   if (!strcmp(argv[1], "semaphores")) semaphores();
   if (!strcmp(argv[1], "shared_memory")) shared_memory();
   if (!strcmp(argv[1], "queues")) queues();
+  if (!strcmp(argv[1], "chosen")) chosen();
   return 0;
 }

@@ -1,12 +1,17 @@
 // npm run conformance:ltp: the Linux Test Project's system call tests in sandboxes, beside a native run. LTP is not part
 // of this repository; it is built and installed elsewhere (./configure --prefix=DIR && make && make install).
 //
-//   npm run conformance:ltp -- --ltp DIR [--native FILE] [--shards N] [--jobs N] [--timeout S] [--logs DIR] [NAME…]
+//   npm run conformance:ltp -- --ltp DIR [--native FILE] [--shards N] [--jobs N] [--timeout S] [--logs DIR]
+//     [--root overlay|bind|tmpfs] [NAME…]
 //
 // Every shard of the tests has a sandbox of its own, so that one that dies or hangs costs no more than its shard. The
 // result goes to ltp.tsv beside this file: test, native status, sandbox status, and for a known difference the reason
 // that ltp-reasons.tsv gives (its first column is a test's name, or the beginning of names followed by `*`). A run of
 // some tests changes their rows only.
+//
+// The tests work in /tmp, that is, on the overlay over the machine's own root. With --root they work on a directory of the
+// host that is bound into the sandbox, or on a tmpfs, inside and outside. Of these runs only tests that make themselves a
+// working directory count; their rows are called `test@bind` and `test@tmpfs`.
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,7 +44,16 @@ interface Options {
   readonly jobs: number;
   readonly timeout: number;
   readonly logs: string;
+  readonly place: Place;
 }
+
+/** What kind of filesystem the tests work on. */
+const PLACES = ['overlay', 'bind', 'tmpfs'] as const;
+type Place = (typeof PLACES)[number];
+/** Where that is inside the sandbox, unless it is the root. */
+const PLACE = '/ltp-place';
+/** What LTP says when it has made a test's working directory. */
+const HAS_DIRECTORY = 'as tmpdir (';
 
 type Results = Map<string, string>;
 
@@ -64,9 +78,9 @@ function judge(status: number, log: string): string {
 }
 
 /** Runs a command to its end or for `seconds`; its output goes to a file. */
-function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv, seconds: number): Promise<void> {
+function run(command: string, args: readonly string[], seconds: number): Promise<void> {
   return new Promise((done, failed) => {
-    const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
     child.on('error', failed);
     child.on('exit', () => {
@@ -76,33 +90,50 @@ function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv, s
   });
 }
 
+/** The command that runs a shard where `--root` says, with `directory` for what comes of it. */
+function shardCommand(options: Options, inSandbox: boolean, directory: string): [string, string[]] {
+  const place = inSandbox ? PLACE : join(directory, 'place');
+  const runner = [RUNNER, join(directory, 'tests'), directory, String(options.timeout)];
+  const onTmpfs = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs ltp "$TMPDIR" && exec sh "$@"', 'sh', ...runner];
+  const command = options.place === 'tmpfs' ? onTmpfs : ['sh', ...runner];
+  const env = [`LTPROOT=${options.ltp}`, ...(options.place === 'overlay' ? [] : [`TMPDIR=${place}`])];
+  if (options.place !== 'overlay') mkdirSync(join(directory, 'place'), { recursive: true });
+  if (!inSandbox) return ['env', [...env, ...command]];
+  const binds = [`${directory}:${directory}`, ...(options.place === 'overlay' ? [] : [`${directory}/place:${PLACE}`])];
+  const sandbox = ['do', ...binds.flatMap((bind) => ['--bind', bind]), ...env.flatMap((text) => ['--env', text])];
+  return [CLOISTER, [...sandbox, '--', ...command]];
+}
+
 async function runShard(options: Options, tests: readonly Test[], inSandbox: boolean, index: number): Promise<Results> {
   const directory = join(options.logs, `${inSandbox ? 'sandbox' : 'native'}-${index}`);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'tests'), tests.map(({ name, command }) => `${name} ${command}\n`).join(''));
   const seconds = Math.max(SHARD_SECONDS_FLOOR, tests.length * SHARD_SECONDS_PER_TEST);
-  const inner = [RUNNER, join(directory, 'tests'), directory, String(options.timeout)];
-  if (inSandbox) {
-    const sandbox = ['do', '--bind', `${directory}:${directory}`, '--env', `LTPROOT=${options.ltp}`, '--', 'sh'];
-    await run(CLOISTER, [...sandbox, ...inner], process.env, seconds);
-  } else {
-    await run('sh', inner, { ...process.env, LTPROOT: options.ltp }, seconds);
-  }
-  return readResults(directory, tests);
+  await run(...shardCommand(options, inSandbox, directory), seconds);
+  return readResults(options.place, directory, tests, inSandbox);
 }
 
-/** A test without a line did not come to its end: the sandbox was gone by then. */
-function readResults(directory: string, tests: readonly Test[]): Results {
-  const results: Results = new Map(tests.map(({ name }) => [name, 'LOST']));
+/**
+ * Statuses by row. A test without a line did not come to its end: the sandbox was gone by then. Where only tests that work
+ * in a directory count, a native run leaves others out.
+ */
+function readResults(place: Place, directory: string, tests: readonly Test[], inSandbox: boolean): Results {
+  const results: Results = new Map(tests.map(({ name }) => [rowOf(place, name), 'LOST']));
   const file = join(directory, 'results.tsv');
   if (!existsSync(file)) return results;
   for (const line of readFileSync(file, 'utf8').split('\n')) {
     const [name, status] = line.split('\t');
     if (!name || status === undefined) continue;
-    results.set(name, judge(Number(status), readFileSync(join(directory, `${name}.log`), 'latin1')));
+    const log = readFileSync(join(directory, `${name}.log`), 'latin1');
+    if (inSandbox || place === 'overlay' || log.includes(HAS_DIRECTORY)) {
+      results.set(rowOf(place, name), judge(Number(status), log));
+    } else results.delete(rowOf(place, name));
   }
   return results;
 }
+
+/** What a test is called in the table. */
+const rowOf = (place: Place, name: string): string => (place === 'overlay' ? name : `${name}@${place}`);
 
 /** Neighbours in the list are alike: dealing them out makes the shards equally long. */
 async function runAll(options: Options, tests: readonly Test[], inSandbox: boolean): Promise<Results> {
@@ -128,9 +159,11 @@ function readTable(file: string): Results {
   return new Map(rows.map((row) => [row.split('\t')[0], row.split('\t')[1]]));
 }
 
-/** The reason for a test's difference: the longest pattern that fits. */
-function reasonFor(name: string, reasons: Results): string {
-  if (reasons.has(name)) return reasons.get(name) ?? '';
+/** The reason for a row's difference: that for the row, that for the test, or the longest pattern that fits. */
+function reasonFor(row: string, reasons: Results): string {
+  const name = row.replace(/@.*/, '');
+  const exact = reasons.get(row) ?? reasons.get(name);
+  if (exact !== undefined) return exact;
   let best = '';
   for (const pattern of reasons.keys()) {
     if (pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1)) && pattern.length > best.length) best = pattern;
@@ -140,15 +173,20 @@ function reasonFor(name: string, reasons: Results): string {
 
 /** `clone301` and `fcntl14_64` belong to `clone3` and `fcntl`: the name without its running number. */
 function family(name: string): string {
-  return name.replace(/_(16|64)$/, '').replace(/_?\d\d\w?$/, '') || name;
+  return (
+    name
+      .replace(/@.*/, '')
+      .replace(/_(16|64)$/, '')
+      .replace(/_?\d\d\w?$/, '') || name
+  );
 }
 
-function report(tests: readonly Test[], native: Results, sandbox: Results, reasons: Results): void {
+function report(names: readonly string[], native: Results, sandbox: Results, reasons: Results): void {
   const families = new Map<string, { total: number; passed: number; open: string[] }>();
   let total = 0;
   let passed = 0;
   let explained = 0;
-  for (const { name } of tests) {
+  for (const name of names) {
     if (native.get(name) !== 'PASS') continue;
     const row = families.get(family(name)) ?? { total: 0, passed: 0, open: [] };
     families.set(family(name), row);
@@ -174,10 +212,12 @@ function report(tests: readonly Test[], native: Results, sandbox: Results, reaso
   );
 }
 
+/** Writes the rows of a run; those of other tests and places stay. */
 function writeTable(all: readonly Test[], native: Results, sandbox: Results, reasons: Results): void {
   const before = existsSync(TABLE) ? readFileSync(TABLE, 'utf8').split('\n') : [];
   const old = new Map(before.map((row) => [row.split('\t')[0], row]));
-  const rows = all.map(({ name }) => {
+  const names = PLACES.flatMap((place) => all.map(({ name }) => rowOf(place, name)));
+  const rows = names.map((name) => {
     const known = old.get(name);
     if (!sandbox.has(name)) return known === undefined ? '' : `${known}\n`;
     const outside = native.get(name) ?? 'UNKNOWN';
@@ -198,11 +238,14 @@ async function main(): Promise<void> {
       jobs: { type: 'string', default: '1' },
       timeout: { type: 'string', default: '15' },
       logs: { type: 'string' },
+      root: { type: 'string', default: 'overlay' },
     },
   });
   if (values.ltp === undefined || !existsSync(join(values.ltp, 'runtest/syscalls'))) {
     throw new Error('--ltp must name a directory where LTP is installed (with runtest/syscalls in it)');
   }
+  const place = PLACES.find((known) => known === values.root);
+  if (place === undefined) throw new Error(`--root is one of ${PLACES.join(', ')}`);
   const logs = values.logs === undefined ? mkdtempSync(join(tmpdir(), 'ltp-')) : resolve(values.logs);
   const options: Options = {
     ltp: resolve(values.ltp),
@@ -210,13 +253,15 @@ async function main(): Promise<void> {
     jobs: Number(values.jobs),
     timeout: Number(values.timeout),
     logs,
+    place,
   };
   const all = readTests(options.ltp);
   const tests = positionals.length === 0 ? all : all.filter(({ name }) => positionals.includes(name));
-  const sandbox = await runAll(options, tests, true);
   const native = values.native === undefined ? await runAll(options, tests, false) : readTable(values.native);
+  const counted = place === 'overlay' ? tests : tests.filter(({ name }) => native.has(rowOf(place, name)));
+  const sandbox = await runAll(options, counted, true);
   const reasons = existsSync(REASONS) ? readTable(REASONS) : new Map<string, string>();
-  report(tests, native, sandbox, reasons);
+  report([...sandbox.keys()], native, sandbox, reasons);
   writeTable(all, native, sandbox, reasons);
   if (values.logs === undefined) rmSync(logs, { recursive: true, force: true });
 }

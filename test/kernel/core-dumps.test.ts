@@ -86,3 +86,67 @@ test('limits, names, and processes that may not be dumped', () => {
     ['dump.crash.11'],
   );
 });
+
+test('the filter, and memory that is not to be dumped, keep things out of a core file', () => {
+  writeFileSync(
+    join(directory, 'filter.c'),
+    `
+    #include <fcntl.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/mman.h>
+    #include <unistd.h>
+    static char *fill(int flags, int fd, const char *name) {
+      char *at = mmap(0, 8192, PROT_READ | PROT_WRITE, flags, fd, 0);
+      strcpy(at, "kind:");
+      strcat(at, name);
+      return at;
+    }
+    int main(int argc, char **argv) {
+      int fd = open("mapped", O_RDWR | O_CREAT | O_TRUNC, 0600);
+      if (argc < 2 || ftruncate(fd, 8192)) return 1;
+      fill(MAP_PRIVATE | MAP_ANONYMOUS, -1, "private");
+      fill(MAP_SHARED | MAP_ANONYMOUS, -1, "shared");
+      fill(MAP_SHARED, fd, "file");
+      madvise(fill(MAP_PRIVATE | MAP_ANONYMOUS, -1, "secret"), 8192, MADV_DONTDUMP);
+      FILE *filter = fopen("/proc/self/coredump_filter", "r+");
+      char text[16];
+      fprintf(filter, "%s", argv[1]);
+      rewind(filter);
+      if (fgets(text, sizeof(text), filter)) printf("%s", text);
+      fflush(stdout);
+      abort();
+    }`,
+  );
+  execFileSync('cc', ['-o', join(directory, 'filter'), join(directory, 'filter.c')]);
+  const script = `
+    ulimit -c unlimited
+    for filter in 0x33 0 1 2 0x9 0xfff x; do
+      ./filter $filter 2>/dev/null; strings -n 8 core | sed -n 's/^kind:/  /p' | sort | tr '\\n' ' '; rm -f core mapped; echo
+    done
+    cat /proc/self/coredump_filter; echo 0x1f >/proc/self/coredump_filter; cat /proc/self/coredump_filter`;
+  const { stdout } = inside(script.replaceAll('./filter $filter', './filter $filter || true'));
+  assert.equal(
+    stdout,
+    [
+      '00000033',
+      '  private   shared ',
+      '00000000',
+      '',
+      '00000001',
+      '  private ',
+      '00000002',
+      '  shared ',
+      '00000009',
+      '  file   private ',
+      '000001ff',
+      '  file   private   shared ',
+      '00000033',
+      '  private   shared ',
+      '00000033',
+      '0000001f',
+      '',
+    ].join('\n'),
+  );
+});

@@ -101,30 +101,47 @@ const LINE = /^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ (\d+) *(.*)$/;
 function mappings(task: Task): Mapped[] {
   const found: Mapped[] = [];
   let parts: RegExpExecArray | null = null;
+  let changed = false;
   for (const line of hostProcLines(`${task.mm.hostPid}/smaps`)) {
-    if (line.startsWith('Anonymous:')) {
-      if (parts && parts[6] !== '[vsyscall]') found.push(mapped(task, parts, Number.parseInt(line.slice(10), 10) > 0));
+    if (line.startsWith('Anonymous:')) changed = Number.parseInt(line.slice(10), 10) > 0;
+    else if (line.startsWith('VmFlags:')) {
+      if (parts && parts[6] !== '[vsyscall]') found.push(mapped(task, parts, changed, line.includes(' dd')));
       parts = null;
     } else if (HEADER.test(line)) parts = LINE.exec(guestMapLine(line, task.mm, task.fs.root) ?? '');
   }
   return found;
 }
 
-/** `changed`: pages of it are the process's own. */
-function mapped(task: Task, parts: RegExpExecArray, changed: boolean): Mapped {
+// Bits of /proc/PID/coredump_filter (core(5)).
+const ANONYMOUS_PRIVATE = 1;
+const ANONYMOUS_SHARED = 2;
+const FILE_PRIVATE = 4;
+const FILE_SHARED = 8;
+const ELF_HEADERS = 16;
+
+/** `changed`: pages of it are the process's own; `forbidden`: by MADV_DONTDUMP. */
+function mapped(task: Task, parts: RegExpExecArray, changed: boolean, forbidden: boolean): Mapped {
   const [start, end, offset] = [parts[1], parts[2], parts[4]].map((digits) => Number.parseInt(digits, 16));
   const [readable, writable, executable, type] = parts[3];
   const flags = (readable === 'r' ? 4 : 0) | (writable === 'w' ? 2 : 0) | (executable === 'x' ? 1 : 0);
   const anonymous = parts[5] === '0';
   const name = parts[6];
-  let kept = end - start;
-  // Linux's default: memory of the process's own, and the first pages of programs and libraries.
-  if (readable !== 'r' || name.startsWith('[vvar')) kept = 0;
-  else if (!anonymous && type === 's') kept = 0;
-  // Of code the sentry may have changed a few instructions: the file has the original.
-  else if (!anonymous && writable !== 'w' && (!changed || executable === 'x'))
-    kept = offset === 0 && isElf(task, start) ? PAGE : 0;
-  return { start, end, flags, kept, anonymous, offset, name };
+  const { coreFilter } = task.group;
+  const kept = (): number => {
+    const whole = end - start;
+    if (name === '[vdso]') return whole;
+    if (forbidden || readable !== 'r' || name.startsWith('[vvar')) return 0;
+    if (type === 's') {
+      return coreFilter & (anonymous || name.endsWith(' (deleted)') ? ANONYMOUS_SHARED : FILE_SHARED) ? whole : 0;
+    }
+    // Of code the sentry may have changed a few instructions: the file has the original.
+    const own = anonymous || writable === 'w' || (changed && executable !== 'x');
+    if (own && coreFilter & ANONYMOUS_PRIVATE) return whole;
+    if (anonymous) return 0;
+    if (coreFilter & FILE_PRIVATE) return whole;
+    return coreFilter & ELF_HEADERS && offset === 0 && isElf(task, start) ? PAGE : 0;
+  };
+  return { start, end, flags, kept: kept(), anonymous, offset, name };
 }
 
 function isElf(task: Task, address: number): boolean {

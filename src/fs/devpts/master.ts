@@ -14,10 +14,10 @@ import {
   TIOCSPTLCK,
 } from '../../abi/ioctl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM } from '../../abi/poll.ts';
-import { RLIMIT_NOFILE } from '../../abi/resource.ts';
 import { SIGINT, SIGQUIT, SIGTSTP } from '../../abi/signal.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
+import { descriptorLimit } from '../../kernel/limits.ts';
 import type { Task } from '../../kernel/task.ts';
 import { u8 } from '../../platform/arena.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -141,7 +141,7 @@ export class PtyMaster extends OpenFile implements TtyPeer, TtySide {
     const { mount } = this.path;
     const file = inode.open(dentry.on(mount), flags & ~O_CLOEXEC);
     if (typeof file === 'number') return file;
-    const limit = task.group.limits.soft[RLIMIT_NOFILE];
+    const limit = descriptorLimit(task);
     const fd = task.files.install(file, (flags & O_CLOEXEC) !== 0, limit);
     if (fd < 0) {
       drop(file);

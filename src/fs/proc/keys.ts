@@ -7,7 +7,16 @@ import { monotonicNow } from '../../base/clock.ts';
 import { capable } from '../../base/credentials.ts';
 import { OVERFLOW_ID, shownId } from '../../base/user-namespace.ts';
 import { kernel } from '../../kernel/kernel.ts';
-import { allKeys, GC_DELAY, type Key, keyLimits, keyUsers, mayUse, NO_GROUP } from '../../kernel/keys/key.ts';
+import {
+  allKeys,
+  hastenSweep,
+  type Key,
+  keyCollection,
+  keyLimits,
+  keyUsers,
+  mayUse,
+  NO_GROUP,
+} from '../../kernel/keys/key.ts';
 import { isPossessed } from '../../kernel/keys/keyrings.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
@@ -104,7 +113,18 @@ function limit(name: keyof typeof keyLimits): TextSource<null> {
 }
 
 export const KEY_SETTINGS: Tree = {
-  gc_delay: { mode: 0o444, read: () => `${GC_DELAY}\n` },
+  gc_delay: {
+    mode: 0o644,
+    read: () => `${keyCollection.delay}\n`,
+    write: (_subject, given) => {
+      const caller = kernel.current;
+      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      if (!/^\s*\d{1,9}\s*$/.test(given)) return -EINVAL;
+      keyCollection.delay = Number(given.trim());
+      hastenSweep();
+      return 0;
+    },
+  },
   maxbytes: limit('maxbytes'),
   maxkeys: limit('maxkeys'),
   persistent_keyring_expiry: { mode: 0o444, read: () => '259200\n' },

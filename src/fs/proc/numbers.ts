@@ -1,5 +1,7 @@
-// Inode numbers of procfs. Those of fixed files are counted up; those of a task's files are computed from its id and
-// the file's place, so that the same name has the same number at every lookup.
+// Inode numbers of procfs. Those of fixed files are counted up; those of a task's files are computed from its serial number
+// and the file's place, so that the same name has the same number at every lookup, and another when the id is used again.
+
+import type { Task } from '../../kernel/task.ts';
 
 /** Numbers of fixed files stay below this. */
 const TASKS = 2 ** 24;
@@ -7,8 +9,8 @@ const TASKS = 2 ** 24;
 const PER_TASK = 2 ** 22;
 
 /** First number of a task's directory; a thread's view under task/ has numbers of its own. */
-export function taskIno(tid: number, asThread: boolean): number {
-  return TASKS + (2 * tid + (asThread ? 1 : 0)) * PER_TASK;
+export function taskIno(task: Task, asThread: boolean): number {
+  return TASKS + (2 * task.serial + (asThread ? 1 : 0)) * PER_TASK;
 }
 
 /** Added to the directory's own number: its text files and links, by index. */

@@ -14,6 +14,7 @@ import type { DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, FixedDirectory, grow, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedLink, type LinkSource, VirtualSymlink } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
+import { KERNEL_CONFIG } from './kernel-config.ts';
 import { KEY_FILES } from './keys.ts';
 import { netFiles } from './net.ts';
 import { taskIno } from './numbers.ts';
@@ -119,6 +120,7 @@ class ProcRoot extends VirtualDirectory {
     grow(this.fixed, SYSTEM_FILES);
     grow(this.fixed, KEY_FILES);
     grow(this.fixed, {
+      'config.gz': KERNEL_CONFIG,
       sys: SETTINGS,
       fs: {},
       irq: {},
@@ -154,8 +156,8 @@ class ProcRoot extends VirtualDirectory {
     }
     const { groups } = this.pids;
     for (const pid of [...groups.keys()].sort((a, b) => a - b)) {
-      const { tid } = (groups.get(pid) as ThreadGroup).leader;
-      if (!sink(String(pid), taskIno(tid, false), DT_DIR, ++next)) return 0;
+      const { leader } = groups.get(pid) as ThreadGroup;
+      if (!sink(String(pid), taskIno(leader, false), DT_DIR, ++next)) return 0;
     }
     return 0;
   }

@@ -177,6 +177,16 @@ function writeOomScore(task: Task, text: string): number {
   return 0;
 }
 
+const CORE_FILTER_BITS = 0x1ff;
+
+function writeCoreFilter(task: Task, text: string): number {
+  const value = parseNumber(text);
+  if (!(value >= 0 && value < 2 ** 32)) return -EINVAL;
+  if (isGone(task)) return -ESRCH;
+  task.group.coreFilter = value & CORE_FILTER_BITS;
+  return 0;
+}
+
 let lastAuditSession = 0;
 
 /**
@@ -295,6 +305,11 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
 /** Text files of /proc/PID. */
 export const PROCESS_FILES: Readonly<Record<string, TextSource<Task>>> = {
   ...COMMON,
+  coredump_filter: {
+    mode: 0o644,
+    read: (task) => (isGone(task) ? -ESRCH : `${task.group.coreFilter.toString(16).padStart(8, '0')}\n`),
+    write: writeCoreFilter,
+  },
   mountstats: closed(mountStatsText),
   stat: open((task, pids) => statText(task, pids, true)),
   timens_offsets: {

@@ -1,7 +1,7 @@
 // /proc/sys: the kernel's settings. Those that something in the sandbox obeys show what is in force; the rest show
 // Linux's defaults. Writable are the ones whose change takes effect here; the spec may preset any (OCI's linux.sysctl).
 
-import { CAP_LAST_CAP, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../../abi/capability.ts';
+import { CAP_CHECKPOINT_RESTORE, CAP_LAST_CAP, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../../abi/capability.ts';
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { MSGMAX, MSGMNB, MSGMNI, SHMMNI } from '../../abi/ipc.ts';
 import { HOST_NAME_MAX } from '../../abi/misc.ts';
@@ -9,12 +9,16 @@ import { capable, capableIn } from '../../base/credentials.ts';
 import type { NamespaceKind } from '../../base/namespace.ts';
 import { initialUser, type UserNamespace } from '../../base/user-namespace.ts';
 import { host } from '../../host/calls.ts';
+import { objectsIn } from '../../kernel/ipc/objects.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { NR_OPEN, openLimit } from '../../kernel/limits.ts';
 import { initialNamespaces, type UtsNamespace } from '../../kernel/namespaces.ts';
 import { initialPids, PID_MAX } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../../kernel/turns.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, buffer, u8 } from '../../platform/arena.ts';
+import { dropDentries } from '../../vfs/dentry-cache.ts';
 import { reservedEvents } from '../aio/context.ts';
 import { POOL_BITS } from '../dev/memory-devices.ts';
 import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE, pipeLimits, roundPipeSize } from '../pipe/pipe.ts';
@@ -64,6 +68,12 @@ function settings(prefix: string, defaults: Readonly<Record<string, number | str
   return tree;
 }
 
+/** A number from 0 to `most` that was written to a setting, or -EINVAL. */
+function parseCount(written: string, most: number): number {
+  const digits = written.trim();
+  return /^\d{1,9}$/.test(digits) && Number(digits) <= most ? Number(digits) : -EINVAL;
+}
+
 /**
  * Settings that are numbers and may be changed, up to what the sentry has room for: the default, or the second of two.
  * Whoever obeys one asks `sysctlNumber` each time.
@@ -79,14 +89,38 @@ function changeable(prefix: string, defaults: Readonly<Record<string, number | r
       write: (_subject, written) => {
         const caller = kernel.current;
         if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
-        const digits = written.trim();
-        if (!/^\d{1,9}$/.test(digits) || Number(digits) > most) return -EINVAL;
-        presets.set(full, String(Number(digits)));
+        const number = parseCount(written, most);
+        if (number < 0) return number;
+        presets.set(full, String(number));
         return 0;
       },
     };
   }
   return tree;
+}
+
+/** The identifier that the next System V object of a kind is to have, -1 for none in particular. */
+function nextId(kind: 'messageQueues' | 'semaphoreSets' | 'segments'): TextSource<null> {
+  const table = (): { nextId: number } => objectsIn((kernel.current?.namespaces ?? initialNamespaces).ipc)[kind];
+  return {
+    mode: 0o644,
+    admits: () => mayRestore(),
+    read: () => `${table().nextId}\n`,
+    write: (_subject, written) => {
+      if (!mayRestore()) return -EPERM;
+      const id = parseCount(written, 2 ** 31 - 1);
+      if (id < 0) return id;
+      table().nextId = id;
+      return 0;
+    },
+  };
+}
+
+function mayRestore(): boolean {
+  const caller = kernel.current;
+  if (!caller) return true;
+  const { owner } = caller.namespaces.ipc;
+  return [CAP_SYS_ADMIN, CAP_CHECKPOINT_RESTORE].some((one) => capableIn(owner, caller.credentials, one));
 }
 
 function utsOf(task: Task | null): UtsNamespace {
@@ -161,12 +195,31 @@ const KERNEL: Tree = {
     unprivileged_bpf_disabled: 2,
   }),
   ...changeable('kernel', { msgmax: MSGMAX, msgmnb: MSGMNB, msgmni: MSGMNI, shmmni: SHMMNI }),
+  msg_next_id: nextId('messageQueues'),
+  sem_next_id: nextId('semaphoreSets'),
+  shm_next_id: nextId('segments'),
   cap_last_cap: text(() => `${CAP_LAST_CAP}\n`),
   core_pattern: CORE_PATTERN,
   domainname: utsName('domainname'),
   hostname: utsName('hostname'),
   keys: KEY_SETTINGS,
-  ns_last_pid: text(() => `${(kernel.current?.pidNamespace ?? initialPids).lastPid}\n`),
+  // The number given out last: whoever restores processes sets it to the one before what the next is to have.
+  ns_last_pid: {
+    mode: 0o666,
+    read: () => `${(kernel.current?.pidNamespace ?? initialPids).lastPid}\n`,
+    write: (_subject, written) => {
+      const caller = kernel.current;
+      const pids = caller?.pidNamespace ?? initialPids;
+      const may = [CAP_SYS_ADMIN, CAP_CHECKPOINT_RESTORE].some(
+        (one) => !caller || capableIn(pids.owner, caller.credentials, one),
+      );
+      if (!may) return -EPERM;
+      const number = parseCount(written, PID_MAX);
+      if (number < 0) return number;
+      pids.lastPid = number;
+      return 0;
+    },
+  },
   osrelease: text(() => `${OS_RELEASE}\n`),
   ostype: text(() => `${OS_TYPE}\n`),
   pid_max: text(() => `${PID_MAX}\n`),
@@ -177,35 +230,54 @@ const KERNEL: Tree = {
   version: text(() => `${OS_VERSION}\n`),
 };
 
-const VM = settings('vm', {
-  admin_reserve_kbytes: 8192,
-  dirty_background_bytes: 0,
-  dirty_background_ratio: 10,
-  dirty_bytes: 0,
-  dirty_expire_centisecs: 3000,
-  dirty_ratio: 20,
-  dirty_writeback_centisecs: 500,
-  legacy_va_layout: 0,
-  max_map_count: 65530,
-  memfd_noexec: 0,
-  min_free_kbytes: 67584,
-  mmap_min_addr: 65536,
-  mmap_rnd_bits: 28,
-  nr_hugepages: 0,
-  nr_overcommit_hugepages: 0,
-  oom_dump_tasks: 1,
-  oom_kill_allocating_task: 0,
-  overcommit_kbytes: 0,
-  overcommit_memory: 0,
-  overcommit_ratio: 50,
-  'page-cluster': 3,
-  panic_on_oom: 0,
-  swappiness: 60,
-  unprivileged_userfaultfd: 0,
-  user_reserve_kbytes: 131072,
-  vfs_cache_pressure: 100,
-  zone_reclaim_mode: 0,
-});
+/** What was written to drop_caches last. */
+let dropped = 0;
+
+const VM: Tree = {
+  drop_caches: {
+    mode: 0o200,
+    read: () => `${dropped}\n`,
+    write: (_subject, written) => {
+      const caller = kernel.current;
+      if (!caller || !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      const what = parseCount(written, 4);
+      if (what < 1) return -EINVAL;
+      dropped = what;
+      // 1 is the page cache, which is the host's; 2 are names and inodes.
+      if (what & 2 && !dropDentries(turnIsOver)) return yieldTurn(caller, 0);
+      return 0;
+    },
+  },
+  ...settings('vm', {
+    admin_reserve_kbytes: 8192,
+    dirty_background_bytes: 0,
+    dirty_background_ratio: 10,
+    dirty_bytes: 0,
+    dirty_expire_centisecs: 3000,
+    dirty_ratio: 20,
+    dirty_writeback_centisecs: 500,
+    legacy_va_layout: 0,
+    max_map_count: 65530,
+    memfd_noexec: 0,
+    min_free_kbytes: 67584,
+    mmap_min_addr: 65536,
+    mmap_rnd_bits: 28,
+    nr_hugepages: 0,
+    nr_overcommit_hugepages: 0,
+    oom_dump_tasks: 1,
+    oom_kill_allocating_task: 0,
+    overcommit_kbytes: 0,
+    overcommit_memory: 0,
+    overcommit_ratio: 50,
+    'page-cluster': 3,
+    panic_on_oom: 0,
+    swappiness: 60,
+    unprivileged_userfaultfd: 0,
+    user_reserve_kbytes: 131072,
+    vfs_cache_pressure: 100,
+    zone_reclaim_mode: 0,
+  }),
+};
 
 function countFiles(): number {
   const tables = new Set([...kernel.tasks.values()].map((task) => task.files));
@@ -213,6 +285,9 @@ function countFiles(): number {
   for (const table of tables) for (const file of table.files) if (file) count++;
   return count;
 }
+
+/** As many descriptors as a word has bits are for everyone. */
+const NR_OPEN_LEAST = 64;
 
 const FS: Tree = {
   ...changeable('fs', { 'lease-break-time': 45 }),
@@ -222,7 +297,6 @@ const FS: Tree = {
     'inode-state': '0\t0\t0\t0\t0\t0\t0',
     'leases-enable': 1,
     'mount-max': 100000,
-    nr_open: 1048576,
     overflowgid: 65534,
     overflowuid: 65534,
     'pipe-user-pages-hard': 0,
@@ -234,15 +308,27 @@ const FS: Tree = {
     suid_dumpable: 0,
   }),
   ...changeable('fs', { 'aio-max-nr': 65536 }),
+  nr_open: {
+    mode: 0o644,
+    read: () => `${openLimit.most}\n`,
+    write: (_subject, written) => {
+      const caller = kernel.current;
+      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      const most = parseCount(written, NR_OPEN);
+      if (most < NR_OPEN_LEAST) return -EINVAL;
+      openLimit.most = most;
+      return 0;
+    },
+  },
   'pipe-max-size': {
     mode: 0o644,
     read: () => `${pipeLimits.maxSize}\n`,
     write: (_subject, written) => {
       const caller = kernel.current;
       if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
-      const digits = written.trim();
-      if (!/^\d{1,9}$/.test(digits) || Number(digits) > PIPE_MAX_SIZE) return -EINVAL;
-      pipeLimits.maxSize = roundPipeSize(Number(digits));
+      const size = parseCount(written, PIPE_MAX_SIZE);
+      if (size < 0) return size;
+      pipeLimits.maxSize = roundPipeSize(size);
       return 0;
     },
   },

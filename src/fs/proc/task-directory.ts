@@ -58,7 +58,7 @@ export class TaskDirectory extends VirtualDirectory {
   readonly whole: boolean;
 
   constructor(superblock: Superblock, task: Task, whole: boolean) {
-    super(superblock, taskIno(task.tid, !whole));
+    super(superblock, taskIno(task, !whole));
     this.task = task;
     this.whole = whole;
     this.nlink = whole ? 9 : 7;
@@ -149,10 +149,10 @@ class ThreadsDirectory extends VirtualDirectory {
     const { group } = this.task;
     if (isGone(group.leader)) return -ENOENT;
     const threads = new Set<Task>([group.leader, ...group.threads]);
-    const byNumber = [...threads].map((thread) => [numberIn(pidsOf(this), thread), thread.tid]);
+    const byNumber = [...threads].map((thread) => ({ number: numberIn(pidsOf(this), thread), thread }));
     let next = 0;
-    for (const [number, tid] of byNumber.sort((a, b) => a[0] - b[0])) {
-      if (!sink(String(number), taskIno(tid, true), DT_DIR, ++next)) break;
+    for (const { number, thread } of byNumber.sort((a, b) => a.number - b.number)) {
+      if (!sink(String(number), taskIno(thread, true), DT_DIR, ++next)) break;
     }
     return 0;
   }

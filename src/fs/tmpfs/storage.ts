@@ -1,5 +1,5 @@
 // Data of a tmpfs file: a growable buffer while it is small and only read and written, a memfd of the host from the
-// moment it is mapped or large. A memfd stays one until the file goes.
+// moment it is mapped, large, or has holes. A memfd stays one until the file goes.
 
 import { EBUSY, EFBIG, ENOMEM, ENOSPC, ENXIO } from '../../abi/errno.ts';
 import {
@@ -30,6 +30,11 @@ export const SIZE_MAX = 2 ** 52;
 
 let memfds = 0;
 
+/** Whether growing from `size` to `offset` skips a page: a buffer would not know that there is nothing in it. */
+function leavesHole(size: number, offset: number): boolean {
+  return offset - size >= PAGE && Math.floor(offset / PAGE) > Math.ceil(size / PAGE);
+}
+
 export class Storage {
   size = 0;
   /** The host's memfd, or -1 while the data are in `bytes`. */
@@ -56,7 +61,7 @@ export class Storage {
     const end = offset + length;
     if (end > SIZE_MAX) return -EFBIG;
     if (offset > this.size) this.sparse = true;
-    if (this.fd < 0 && end > LARGE) this.toMemfd();
+    if (this.fd < 0 && (end > LARGE || leavesHole(this.size, offset))) this.toMemfd();
     if (this.fd >= 0) {
       const n = host.pwrite64(this.fd, at, length, offset);
       if (n > 0) this.size = Math.max(this.size, offset + n);
@@ -71,7 +76,7 @@ export class Storage {
 
   resize(size: number): number {
     if (size > SIZE_MAX) return -EFBIG;
-    if (this.fd < 0 && size > LARGE) this.toMemfd();
+    if (this.fd < 0 && (size > LARGE || leavesHole(this.size, size))) this.toMemfd();
     if (size > this.size) this.sparse = true;
     if (this.fd >= 0) {
       const r = host.ftruncate(this.fd, size);

@@ -102,6 +102,8 @@ export class IpcTable<T extends IpcObject> {
   readonly objects: (T | null)[] = [];
   private readonly byKey = new Map<number, T>();
   private sequence = 0;
+  /** The identifier that the next one is to have if that is free (kernel.msg_next_id and its kin); -1 for any. */
+  nextId = -1;
   /** No index below this one is free. */
   private lowestFree = 0;
   count = 0;
@@ -138,16 +140,31 @@ export class IpcTable<T extends IpcObject> {
 
   private add(object: T): number {
     object.ruler = this.ruler;
-    let index = this.lowestFree;
-    while (this.objects[index]) index++;
-    this.lowestFree = index + 1;
-    // A sequence goes on when places are used again, so that no identifier comes back soon.
-    if (index < this.objects.length) this.sequence = (this.sequence + 1) % SEQUENCE_MAX;
-    object.id = this.sequence * INDEX_SPAN + index;
-    this.objects[index] = object;
+    object.id = this.takeWanted();
+    if (object.id < 0) {
+      let index = this.lowestFree;
+      while (this.objects[index]) index++;
+      this.lowestFree = index + 1;
+      // A sequence goes on when places are used again, so that no identifier comes back soon.
+      if (index < this.objects.length) this.sequence = (this.sequence + 1) % SEQUENCE_MAX;
+      object.id = this.sequence * INDEX_SPAN + index;
+    }
+    this.objects[object.id % INDEX_SPAN] = object;
     if (object.key !== IPC_PRIVATE) this.byKey.set(object.key, object);
     this.count++;
     return object.id;
+  }
+
+  /** The identifier that was asked for, once, or where its place is taken the next one that is free; -1 for none. */
+  private takeWanted(): number {
+    const wanted = this.nextId;
+    this.nextId = -1;
+    if (wanted < 0) return -1;
+    let index = wanted % INDEX_SPAN;
+    while (this.objects[index]) index++;
+    if (index >= INDEX_SPAN) return -1;
+    while (this.objects.length < index) this.objects.push(null);
+    return wanted - (wanted % INDEX_SPAN) + index;
   }
 
   /** The object with an identifier, or null. */

@@ -298,17 +298,24 @@ export function checkUpdatable(type: KeyType): number {
 }
 
 /** Seconds that the dead stay in their keyrings (/proc/sys/kernel/keys/gc_delay). */
-export const GC_DELAY = 300;
+export const keyCollection = { delay: 300 };
+/** They are looked for so often at most, in seconds. */
+const SWEEP_PAUSE = 60;
 let nextSweep = 0;
+
+/** The delay has changed: the next look is not put off. */
+export function hastenSweep(): void {
+  nextSweep = 0;
+}
 
 /** Takes those out of keyrings that are dead for long, now and then. */
 export function sweepKeys(): void {
   const now = monotonicNow();
   if (now < nextSweep) return;
-  nextSweep = now + 60 * SECOND;
+  nextSweep = now + Math.min(SWEEP_PAUSE, keyCollection.delay) * SECOND;
   for (const keyring of [...allKeys.values()]) {
     for (const key of [...(keyring.links?.values() ?? [])])
-      if (key.deadSince + GC_DELAY * SECOND <= now) unlinkKey(keyring, key);
+      if (key.deadSince + keyCollection.delay * SECOND <= now) unlinkKey(keyring, key);
   }
 }
 
