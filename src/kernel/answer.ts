@@ -1,8 +1,8 @@
 // The end of a call: what happens between a handler's result and the thread going on. Signals are delivered, restart
 // codes turned into a restart or EINTR, stops and deaths take effect here, and only here.
 
-import { EAGAIN, EFAULT, EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
-import { SA_RESTART, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
+import { EAGAIN, EFAULT, EINTR, ENOENT, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
+import { SA_RESTART, SIG_DFL, SIG_IGN, SIGKILL } from '../abi/signal.ts';
 import { clearOrders, flushAnswers, order, orderCount, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts';
 import { native } from '../platform/native.ts';
@@ -149,5 +149,7 @@ function considerPatch(task: Task, act: number): void {
 export function sendWithDescriptor(task: Task): void {
   const r = native.addfd(task.memory.slot, task.sentDescriptor, task.sentDescriptorAs, true);
   if (r === -EAGAIN) return native.want(task.memory.slot);
-  task.sentDescriptor = -1;
+  task.dropDescriptor();
+  // The thread waits for ever, unless it was killed meanwhile.
+  if (r < 0 && r !== -ENOENT) killGroup(task.group, SIGKILL, null);
 }

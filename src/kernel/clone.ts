@@ -53,6 +53,7 @@ import { allocateNumbers, enlist, type Numbered, numberIn, PID_MAX, type PidName
 import { holdForChild } from './placement.ts';
 import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
 import { stopForVfork } from './ptrace/stops.ts';
+import { keepUnsent, sendWithAnswer } from './sent-descriptor.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
 import { tellShiftedTime } from './time-namespaces.ts';
@@ -174,20 +175,19 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   writeTids(parent, child, args);
   if (sharesMemory) orderThread(parent, child, args, fresh);
   else orderFork(parent, child, args);
-  if (fresh) {
-    parent.sentDescriptor = slotDescriptor(slot);
-    parent.sentDescriptorAs = slotFd(parent.block);
-  }
+  if (fresh) sendWithAnswer(parent, slotDescriptor(slot), slotFd(parent.block));
   parent.pendingObject = child;
   // Threads are there to run side by side: the host spreads them as it does its own.
   if (!(args.flags & CLONE_THREAD)) holdForChild(parent, child);
   if (!(args.flags & CLONE_VFORK)) {
     complete(parent, seenBy(parent, child));
+    keepUnsent(parent);
     return ANSWERED;
   }
   // No signals now: the thread comes back with KIND_ORDERS before its program goes on.
   child.vforkParent = parent;
   sendUnsignalled(parent, seenBy(parent, child), ACT_ASK_AGAIN);
+  keepUnsent(parent);
   return ANSWERED;
 }
 

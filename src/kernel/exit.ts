@@ -214,6 +214,7 @@ function release(task: Task): void {
   const { group, mm } = task;
   task.state = DEAD;
   cancelWaits(task);
+  task.dropDescriptor();
   for (const hook of taskExitHooks) hook(task);
   group.threads.delete(task);
   strike('tasks', task);

@@ -2,10 +2,11 @@
 // process that is its address space's; the sentry knows it by its slot. All state is plain data, so that a checkpoint
 // can walk it: a blocked call is its number and arguments, retried from the start when something wakes it.
 
-import type { HostPid, Pid, UserAddress } from '../base/brands.ts';
+import type { HostFd, HostPid, Pid, UserAddress } from '../base/brands.ts';
 import type { Credentials } from '../base/credentials.ts';
 import type { DeviceRule } from '../base/spec.ts';
 import { WaitEntry, type Waiter, WaitQueue } from '../base/wait-queue.ts';
+import { host } from '../host/calls.ts';
 import type { AddressSpace, MemoryPolicy } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
 import { readU64, writeU64 } from '../platform/arena.ts';
@@ -109,6 +110,15 @@ export class Task implements Waiter {
   /** A host descriptor that travels with the next answer, and the number it gets in the guest's process; -1 for none. */
   sentDescriptor = -1;
   sentDescriptorAs = -1;
+  /** It is the task's own, to be closed (sent-descriptor.ts). */
+  keepsDescriptor = false;
+
+  /** The descriptor has gone, or nobody wants it any more. */
+  dropDescriptor(): void {
+    if (this.keepsDescriptor) host.close(this.sentDescriptor as HostFd);
+    this.keepsDescriptor = false;
+    this.sentDescriptor = -1;
+  }
   /** Where in the file a long transfer began. */
   transferStart = 0;
   /** Where the pending call trapped (the instruction after it), 0 if it came from a patched site. */

@@ -51,6 +51,7 @@ import type { Fd, HostFd } from '../base/brands.ts';
 import { TEXT } from '../kernel/exec.ts';
 import { callHost, outOfBounds, PAGE_SIZE, USER_LIMIT } from '../kernel/host-memory.ts';
 import { mayLock } from '../kernel/locked-memory.ts';
+import { keepUnsent, sendWithAnswer } from '../kernel/sent-descriptor.ts';
 import type { Task } from '../kernel/task.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
 import { mappingFd } from '../platform/layout.ts';
@@ -145,13 +146,14 @@ function mapFile(
   if (task.installedFile !== file || task.installedHostFd !== hostFd) {
     task.installedFile = file;
     task.installedHostFd = hostFd;
-    task.sentDescriptor = hostFd;
-    task.sentDescriptorAs = mappingFd(task.block);
+    sendWithAnswer(task, hostFd, mappingFd(task.block));
     noteMapping(mm, hostFd as HostFd, file.path);
   }
   if (flags & MAP_FIXED && protection === TEXT && !shared)
     mm.sites?.addText(address, length, file.path.dentry.name, offset);
-  return callHost(task, SYS_MMAP, address, length, protection, flags, mappingFd(task.block), offset);
+  const answered = callHost(task, SYS_MMAP, address, length, protection, flags, mappingFd(task.block), offset);
+  keepUnsent(task);
+  return answered;
 }
 
 export function munmap(task: Task, address: number, length: number): number {

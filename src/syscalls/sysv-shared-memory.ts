@@ -43,6 +43,7 @@ import type { IpcTable } from '../kernel/ipc/ids.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC, nowSeconds } from '../kernel/ipc/ids.ts';
 import { allSegments, objectsOf } from '../kernel/ipc/objects.ts';
 import { collectSegments, removeSegment, SharedMemory, segmentPages } from '../kernel/ipc/shared-memory.ts';
+import { keepUnsent, sendWithAnswer } from '../kernel/sent-descriptor.ts';
 import type { Task } from '../kernel/task.ts';
 import { hostMappings } from '../mm/host-maps.ts';
 import { order } from '../platform/answer.ts';
@@ -93,8 +94,7 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
   segment.attachedTo(task.mm, task.group.identity);
   task.installedFile = null;
   task.installedHostFd = segment.backing;
-  task.sentDescriptor = segment.backing;
-  task.sentDescriptorAs = mappingFd(task.block);
+  sendWithAnswer(task, segment.backing, mappingFd(task.block));
   order(
     task.memory.slot,
     ORDER_SYSCALL,
@@ -107,6 +107,7 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
     0,
   );
   complete(task, 0, ACT_ORDER_RETURN);
+  keepUnsent(task);
   return ANSWERED;
 }
 
