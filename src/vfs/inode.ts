@@ -83,6 +83,8 @@ export interface AttributeChange {
 /** Receives directory entries; false means the caller's buffer is full and this entry was not taken. */
 export type DirectorySink = (name: string, ino: number, type: number, nextOffset: number) => boolean;
 
+const NO_TIME: Timestamp = { seconds: 0, nanoseconds: 0 };
+
 export abstract class Inode {
   readonly superblock: Superblock;
   ino = 0;
@@ -96,9 +98,9 @@ export abstract class Inode {
   /** In 512-byte units, as st_blocks. */
   blocks = 0;
   // An overlay's inode refers to the timestamps of the layer's that it stands for.
-  atime: Timestamp = { seconds: 0, nanoseconds: 0 };
-  mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
-  ctime: Timestamp = { seconds: 0, nanoseconds: 0 };
+  atime: Timestamp;
+  mtime: Timestamp;
+  ctime: Timestamp;
   /** Dentries and open files that refer to it. */
   uses = 0;
   /** Has no name yet, but may get one by linkat(2): a file opened with O_TMPFILE. */
@@ -114,8 +116,11 @@ export abstract class Inode {
   /** Locks held on it (vfs/locks.ts), null while there are none. */
   locks: FileLocks | null = null;
 
-  constructor(superblock: Superblock) {
+  constructor(superblock: Superblock, ownTimes = true) {
     this.superblock = superblock;
+    this.atime = ownTimes ? { seconds: 0, nanoseconds: 0 } : NO_TIME;
+    this.mtime = ownTimes ? { seconds: 0, nanoseconds: 0 } : NO_TIME;
+    this.ctime = ownTimes ? { seconds: 0, nanoseconds: 0 } : NO_TIME;
   }
 
   /** st_dev; an overlay or a host tree with mounts below it may differ from the superblock's. */

@@ -342,7 +342,7 @@ static const struct operation {
     {"write4k", write4k, 50000, NULL},
     {"readv", readv2, 50000, NULL},
     {"sendfile", sendfile64k, 10000, NULL},
-    {"creatunlink", creatunlink, 5000, NULL},
+    {"creatunlink", creatunlink, 50000, NULL},
     {"devnull64", devnull64, 100000, NULL},
     {"sendrecvmsg", sendrecvmsg, 20000, NULL},
     {"pollread", pollread, 20000, NULL},

@@ -66,7 +66,9 @@ export class OverlayInode extends OverlayLayers {
     if (made.isDirectory && this.superblock.persistent && covered)
       made.setxattr(this.superblock.details.opaque, 'y', 0);
     this.pull();
-    return this.child(made, null, name);
+    const inode = this.child(made, null, name);
+    inode.nothingBelow = !covered && this.lower?.cacheable !== false;
+    return inode;
   }
 
   override create(name: string, mode: number, owner: Credentials): Inode | number {
@@ -130,7 +132,8 @@ export class OverlayInode extends OverlayLayers {
       r = there.isDirectory ? upper.rmdir(name, there) : upper.unlink(name, there);
       if (r < 0) return r;
     }
-    if (this.hasBelow(name)) r = this.hide(name);
+    const known = target.nothingBelow && target.parent === this && target.name === name;
+    if (!known && this.hasBelow(name)) r = this.hide(name);
     target.lostName(typeof there !== 'number');
     return this.pulled(r);
   }

@@ -30,9 +30,11 @@ export abstract class OverlayLayers extends Inode {
   /** Directory and name it was found under last: where it would be copied up to. */
   protected parent: OverlayLayers | null = null;
   protected name = '';
+  /** The lower layer is known not to have that name. */
+  protected nothingBelow = false;
 
   constructor(superblock: OverlaySuperblock, upper: Inode | null, lower: Inode | null) {
-    super(superblock);
+    super(superblock, false);
     this.upper = upper;
     this.lower = lower;
     if (upper) upper.uses++;
@@ -144,6 +146,8 @@ export abstract class OverlayLayers extends Inode {
 
   /** Notes where the inode has a name. */
   protected placeAt(parent: OverlayLayers, name: string): void {
+    if (this.parent === parent && this.name === name) return;
+    this.nothingBelow = false;
     this.name = name;
     if (this.parent === parent) return;
     parent.uses++;

@@ -158,7 +158,7 @@ export class TmpfsInode extends Inode {
     stampNow(this.mtime);
     copyTime(this.atime, this.mtime);
     copyTime(this.ctime, this.mtime);
-    this.born = { ...this.mtime };
+    this.born = { seconds: this.mtime.seconds, nanoseconds: this.mtime.nanoseconds };
     if ((mode & S_IFMT) === S_IFDIR) {
       this.nlink = 2;
       this.entries = new Map();
