@@ -3,7 +3,7 @@
 
 import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
 import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
-import { EIO, ENOSYS, EPERM } from '../abi/errno.ts';
+import { EINTR, EIO, ENOSYS, EPERM } from '../abi/errno.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, ASKED, cancelWaits, WAIT } from '../kernel/block.ts';
 import { kernel } from '../kernel/kernel.ts';
@@ -11,6 +11,7 @@ import { callArrived, setTracedCalls } from '../kernel/ptrace/calls.ts';
 import { continueTraced } from '../kernel/ptrace/stops.ts';
 import { captureCall, DATA_ARGS_WORD, enforceSeccomp, PASSES, seccompData } from '../kernel/seccomp.ts';
 import { BLOCKED, RESUMED, SERVING, type Task } from '../kernel/task.ts';
+import { yieldTurn } from '../kernel/turns.ts';
 import { noteTrap } from '../mm/call-sites.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
@@ -110,8 +111,10 @@ function run(task: Task): void {
   clearOrders(task.memory.slot);
   task.memory.beginAnswer();
   kernel.current = task;
-  const result = call(task);
+  let result = call(task);
   kernel.current = null;
+  // What the call needs of a filesystem takes more than a turn: it is tried again.
+  if (result === WAIT && task.state === SERVING && yieldTurn(task, 0) !== WAIT) result = -EINTR;
   if (result === ASKED) return;
   if (result === WAIT) {
     // Its thread need not go on waiting for an answer in memory.

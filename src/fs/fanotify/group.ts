@@ -33,6 +33,7 @@ import { WaitQueue } from '../../base/wait-queue.ts';
 import { installFile } from '../../kernel/descriptors.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
+import { WAIT } from '../../kernel/block.ts';
 import type { Task, ThreadGroup } from '../../kernel/task.ts';
 import { i32, u32, writeBytes } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
@@ -236,7 +237,8 @@ export class FanotifyGroup extends OpenFile {
       const writable = inode.isDirectory ? -EISDIR : checkWritable(path.mount) || mayWriteText(inode);
       if (writable < 0) return writable;
     }
-    const file = inode.open(path, flags, task);
+    let file = inode.open(path, flags, task);
+    while (file === WAIT) file = inode.open(path, flags, task); // in one go: the event is being told
     if (typeof file === 'number') return file;
     file.flags = flags;
     file.quiet = true;

@@ -269,7 +269,8 @@ export class OverlayInode extends OverlayLayers {
       // The old data go in a moment: they need not be copied.
       const r = this.upper ? 0 : this.copyUpInode();
       if (r < 0) return r;
-      this.abandonLowerData();
+      const left = this.abandonLowerData();
+      if (left < 0) return left;
     }
     return openStored(path, this, flags, task);
   }

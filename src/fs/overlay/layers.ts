@@ -1,18 +1,32 @@
 // The layers of an overlay's inode: an upper inode, a lower one, or both, and copying up from the one to the other.
 // A change copies the inode up first: into a memory upper its attributes only, with the data left below until they are
-// written; into a host directory everything at once.
+// written; into a directory everything, and a file gets its name there when it is whole, so that whatever ends the sandbox
+// leaves either file. What takes longer than a turn answers WAIT, which the call passes on: it is tried again, and goes on
+// where the copy stopped.
 
-import { EIO, ENODATA, ENOENT, EPERM } from '../../abi/errno.ts';
+import { EINVAL, EIO, EISDIR, ENODATA, ENOENT, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import { SEEK_DATA } from '../../abi/fcntl.ts';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import type { Timestamp } from '../../base/clock.ts';
 import { type Credentials, ROOT } from '../../base/credentials.ts';
+import { WAIT } from '../../kernel/block.ts';
+import { kernel } from '../../kernel/kernel.ts';
+import { turnIsOver } from '../../kernel/turns.ts';
 import { allocateScratch, IO_CHUNK, markScratch, releaseScratch } from '../../platform/arena.ts';
 import type { Acl } from '../../vfs/acl.ts';
 import { unuseInode } from '../../vfs/dentry-cache.ts';
 import { type AttributeChange, Inode } from '../../vfs/inode.ts';
 import type { OverlaySuperblock } from './superblock.ts';
+
+/** Copies that may be half-way at a time: each keeps descriptors. Others are made in one go. */
+const COPIES_MOST = 16;
+
+/** Data on their way up. */
+interface Copying {
+  readonly to: Inode;
+  offset: number;
+}
 
 const PRIVATE = /^(trusted|user)\.overlay\./;
 
@@ -32,6 +46,7 @@ export abstract class OverlayLayers extends Inode {
   protected name = '';
   /** The lower layer is known not to have that name. */
   protected nothingBelow = false;
+  private copying: Copying | null = null;
 
   constructor(superblock: OverlaySuperblock, upper: Inode | null, lower: Inode | null) {
     super(superblock, false);
@@ -86,7 +101,7 @@ export abstract class OverlayLayers extends Inode {
 
   override setattr(change: AttributeChange): number {
     const keepsData = change.size === undefined || change.size === 0;
-    const r = this.copyUp(!keepsData);
+    const r = change.size === 0 && !this.upper ? this.copyUpInode() : this.copyUp(!keepsData);
     if (r < 0) return r;
     if (change.size === 0) this.abandonLowerData();
     const result = (this.upper as Inode).setattr(change);
@@ -155,29 +170,88 @@ export abstract class OverlayLayers extends Inode {
     this.parent = parent;
   }
 
-  /** Makes sure of an upper inode, and with `withData` of its data. 0 or -errno. */
+  /** Makes sure of an upper inode, and with `withData` of its data. 0, -errno, or WAIT. */
   protected copyUp(withData: boolean): number {
     if (!this.upper) {
-      const r = this.copyUpInode();
+      const r = this.copiesWhole ? this.copyUpWhole() : this.copyUpInode();
       if (r < 0) return r;
     }
     if (this.dataBelow && (withData || this.superblock.persistent)) return this.copyUpData();
     return 0;
   }
 
+  private get copiesWhole(): boolean {
+    const { persistent, keepsNameless } = this.superblock;
+    return persistent && keepsNameless && (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  /** Copies a file with its data, and names it then. */
+  private copyUpWhole(): number {
+    const directory = this.directoryAbove();
+    if (typeof directory === 'number') return directory;
+    if (!this.copying) {
+      const made = directory.tmpfile(this.mode, ownerCredentials(this.uid, this.gid));
+      if (made === -EOPNOTSUPP || made === -EISDIR || made === -EINVAL) return this.withoutNameless();
+      if (typeof made === 'number') return made;
+      made.uses++;
+      // It stays open: there is no name by which it could be opened again.
+      const opened = made.openData(true);
+      if (opened < 0) {
+        unuseInode(made);
+        return opened;
+      }
+      this.beginCopy(made);
+    }
+    const { to } = this.copying as unknown as Copying;
+    let r = this.copyOn();
+    if (r === 0) r = to.setattr({ size: (this.lower as Inode).size });
+    if (r === 0) r = this.dress(to);
+    if (r === 0 && this.hasPlace) r = directory.link(this.name, to);
+    if (r === WAIT) return r;
+    this.endCopy();
+    to.closeData(true);
+    if (r < 0) {
+      unuseInode(to);
+      return r === -ENOENT ? this.withoutNameless() : r;
+    }
+    this.upper = to;
+    this.superblock.copiedUp(this);
+    return this.abandonLowerData();
+  }
+
+  /** The upper layer cannot do with files that have no name yet: they get theirs first. */
+  private withoutNameless(): number {
+    this.superblock.keepsNameless = false;
+    const r = this.copyUpInode();
+    return r < 0 ? r : this.copyUpData();
+  }
+
+  private get hasPlace(): boolean {
+    return this.parent !== null && this.nlink > 0;
+  }
+
+  /** The upper directory that the copy belongs in; the root's where it has no name any more. */
+  private directoryAbove(): Inode | number {
+    const { parent } = this;
+    if (!parent || !this.hasPlace) return this.superblock.upper.root;
+    const r = parent.copyUp(false);
+    return r < 0 ? r : (parent.upper as Inode);
+  }
+
+  private beginCopy(to: Inode): void {
+    this.copying = { to, offset: 0 };
+    this.superblock.copies++;
+  }
+
+  private endCopy(): void {
+    if (this.copying) this.superblock.copies--;
+    this.copying = null;
+  }
+
   protected copyUpInode(): number {
     const made = this.makeUpper();
     if (typeof made === 'number') return made;
-    const { uid, gid, mode, atime, mtime, lower } = this;
-    const names = (lower as Inode).listxattr();
-    if (typeof names !== 'number') {
-      for (const name of names) {
-        const value = PRIVATE.test(name) ? 0 : (lower as Inode).getxattr(name);
-        if (typeof value === 'string') made.setxattr(name, value, 0);
-      }
-    }
-    const link = (mode & S_IFMT) === S_IFLNK;
-    const r = made.setattr(link ? { uid, gid, atime, mtime } : { uid, gid, mode, atime, mtime });
+    const r = this.dress(made);
     if (r < 0) return r;
     // Names below that were not copied count as links too.
     if (!this.superblock.persistent && !this.isDirectory) made.nlink = this.nlink;
@@ -188,17 +262,27 @@ export abstract class OverlayLayers extends Inode {
     return 0;
   }
 
+  /** Gives a copy the attributes of what it was made of. */
+  private dress(made: Inode): number {
+    const { uid, gid, mode, atime, mtime, lower } = this;
+    const names = (lower as Inode).listxattr();
+    if (typeof names !== 'number') {
+      for (const name of names) {
+        const value = PRIVATE.test(name) ? 0 : (lower as Inode).getxattr(name);
+        if (typeof value === 'string') made.setxattr(name, value, 0);
+      }
+    }
+    const link = (mode & S_IFMT) === S_IFLNK;
+    return made.setattr(link ? { uid, gid, atime, mtime } : { uid, gid, mode, atime, mtime });
+  }
+
   /** A new upper inode of the same type under the same name; nameless when the name is gone. */
   protected makeUpper(): Inode | number {
     const owner = ownerCredentials(this.uid, this.gid);
-    const { parent, name, mode } = this;
-    if (!parent || this.nlink === 0) {
-      const root = this.superblock.upper.root;
-      return (mode & S_IFMT) === S_IFREG ? root.tmpfile(mode, owner) : -ENOENT;
-    }
-    const r = parent.copyUp(false);
-    if (r < 0) return r;
-    const directory = parent.upper as Inode;
+    const { name, mode } = this;
+    const directory = this.directoryAbove();
+    if (typeof directory === 'number') return directory;
+    if (!this.hasPlace) return (mode & S_IFMT) === S_IFREG ? directory.tmpfile(mode, owner) : -ENOENT;
     if (this.isDirectory) return directory.mkdir(name, mode, owner);
     if ((mode & S_IFMT) === S_IFREG) return directory.create(name, mode, owner);
     if ((mode & S_IFMT) !== S_IFLNK) return directory.mknod(name, mode, this.rdev, owner);
@@ -206,26 +290,36 @@ export abstract class OverlayLayers extends Inode {
     return typeof target === 'number' ? target : directory.symlink(name, target, owner);
   }
 
+  /** Copies the data into an upper inode that is there already. */
   protected copyUpData(): number {
-    const from = this.lower as Inode;
     const to = this.upper as Inode;
-    const mark = markScratch();
-    const at = allocateScratch(IO_CHUNK);
-    if (at < 0) return at;
     // The times are the upper inode's, which writing changes.
     const times = { atime: { ...this.atime }, mtime: { ...this.mtime } };
-    let r = from.openData(false);
+    let r = to.openData(true);
+    if (r < 0) return r;
+    if (!this.copying) this.beginCopy(to);
+    r = this.copyOn();
+    const change = r === WAIT ? times : { size: (this.lower as Inode).size, ...times };
+    if (r === 0 || r === WAIT) r = Math.min(r, to.setattr(change));
+    to.closeData(true);
+    if (r === WAIT) return r;
+    this.endCopy();
+    return r < 0 ? r : this.abandonLowerData();
+  }
+
+  /** Copies on until all is there (0), the turn is over (WAIT), or it fails. */
+  private copyOn(): number {
+    const from = this.lower as Inode;
+    const copying = this.copying as Copying;
+    const mark = markScratch();
+    const at = allocateScratch(IO_CHUNK);
+    let r = at < 0 ? at : from.openData(false);
     if (r === 0) {
-      r = to.openData(true);
-      if (r === 0) {
-        r = copyData(from, to, at);
-        if (r === 0) r = to.setattr({ size: from.size, ...times });
-        to.closeData(true);
-      }
+      const inTurns = kernel.current !== null && this.superblock.copies <= COPIES_MOST;
+      r = copyData(from, copying.to, at, copying, inTurns);
       from.closeData(false);
     }
     releaseScratch(mark);
-    if (r === 0) r = this.abandonLowerData();
     return r;
   }
 
@@ -233,6 +327,7 @@ export abstract class OverlayLayers extends Inode {
   protected abandonLowerData(): number {
     if (!this.dataBelow) return 0;
     this.dataBelow = false;
+    this.endCopy();
     let r = 0;
     for (; this.lowerOpens > 0; this.lowerOpens--) {
       (this.lower as Inode).closeData(false);
@@ -293,6 +388,12 @@ export abstract class OverlayLayers extends Inode {
     const { upper, lower, superblock } = this;
     // In memory only this inode knows which lower one belongs to the upper one.
     if (upper && upper.nlink > 0 && !superblock.persistent && (lower || this.isDirectory)) return;
+    const half = this.copying?.to;
+    this.endCopy();
+    if (half && half !== upper) {
+      half.closeData(true);
+      unuseInode(half);
+    }
     if (upper) superblock.byUpper.delete(upper);
     if (lower && superblock.byLower.get(lower) === (this as OverlayLayers)) superblock.byLower.delete(lower);
     if (upper) unuseInode(upper);
@@ -302,9 +403,12 @@ export abstract class OverlayLayers extends Inode {
   }
 }
 
-/** Copies a file's data through scratch memory, leaving out holes. 0 or -errno. */
-export function copyData(from: Inode, to: Inode, at: number): number {
-  let offset = 0;
+/**
+ * Copies a file's data through scratch memory, leaving out holes, from `progress` on. 0, -errno, or with `inTurns` WAIT
+ * when the turn is over.
+ */
+export function copyData(from: Inode, to: Inode, at: number, progress = { offset: 0 }, inTurns = false): number {
+  let { offset } = progress;
   while (offset < from.size) {
     if (from.blocks * 512 < from.size) {
       const data = from.seekData(offset, SEEK_DATA);
@@ -320,6 +424,8 @@ export function copyData(from: Inode, to: Inode, at: number): number {
       done += w;
     }
     offset += n;
+    progress.offset = offset;
+    if (inTurns && offset < from.size && turnIsOver()) return WAIT;
   }
   return 0;
 }

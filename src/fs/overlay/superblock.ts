@@ -48,6 +48,10 @@ export class OverlaySuperblock extends Superblock {
   readonly upper: Layer;
   /** The upper layer outlives the sandbox: nothing about the layers may be kept in memory only. */
   readonly persistent: boolean;
+  /** The upper layer can have files without a name, which they get when they are whole. */
+  keepsNameless = true;
+  /** Files whose data are on their way up. */
+  copies = 0;
   readonly byUpper = new Map<Inode, OverlayInode>();
   readonly byLower = new Map<Inode, OverlayInode>();
 
