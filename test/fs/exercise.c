@@ -1,11 +1,11 @@
 // Exercises one filesystem at random, and checks everything against a model.
 //
-//   exercise data DIRECTORY SECONDS SEED      one file's data, by every call that changes or shows them
-//   exercise names DIRECTORY OPERATIONS SEED  names and attributes: prints what each call answered, and the tree at the end
-//   exercise list DIRECTORY                   prints a tree
-//   exercise crowd DIRECTORY SECONDS SEED     several processes at once in one tree, until the time is over
-//   exercise commit DIRECTORY SEED            replaces files durably and says so, until it is killed
-//   exercise committed DIRECTORY NUMBER       whether all that was said up to there is true
+//   exercise data DIRECTORY SECONDS SEED: one file's data, by every call that changes or shows them
+//   exercise names DIRECTORY OPERATIONS SEED: names and attributes; prints what calls answered, and the tree at the end
+//   exercise list DIRECTORY: prints a tree
+//   exercise crowd DIRECTORY SECONDS SEED: several processes at once in one tree, until the time is over
+//   exercise commit DIRECTORY SEED: replaces files durably and says so, until it is killed
+//   exercise committed DIRECTORY NUMBER: whether all that was said up to there is true
 //
 // A difference is printed and ends it with status 1.
 #define _GNU_SOURCE
@@ -89,16 +89,16 @@ static void cut(long length) {
 static void do_read(long offset, long length) {
   long there = offset >= size ? 0 : offset + length > size ? size - offset : length;
   switch (random_below(3)) {
-    case 0: expect(pread(fd, bytes, length, offset), there, "pread"); break;
-    case 1:
-      expect(lseek(fd, offset, SEEK_SET), offset, "lseek");
-      expect(read(fd, bytes, length), there, "read");
-      expect(lseek(fd, 0, SEEK_CUR), offset + there, "position");
-      break;
-    default: {
-      struct iovec parts[2] = {{bytes, length / 3}, {bytes + length / 3, length - length / 3}};
-      expect(preadv(fd, parts, 2, offset), there, "preadv");
-    }
+  case 0: expect(pread(fd, bytes, length, offset), there, "pread"); break;
+  case 1:
+    expect(lseek(fd, offset, SEEK_SET), offset, "lseek");
+    expect(read(fd, bytes, length), there, "read");
+    expect(lseek(fd, 0, SEEK_CUR), offset + there, "position");
+    break;
+  default: {
+    struct iovec parts[2] = {{bytes, length / 3}, {bytes + length / 3, length - length / 3}};
+    expect(preadv(fd, parts, 2, offset), there, "preadv");
+  }
   }
   compare(bytes, offset, there, "read");
 }
@@ -106,23 +106,21 @@ static void do_read(long offset, long length) {
 static void do_write(long offset, long length) {
   fresh(length);
   switch (random_below(4)) {
-    case 0: expect(pwrite(fd, bytes, length, offset), length, "pwrite"); break;
-    case 1: {
-      struct iovec parts[2] = {{bytes, length / 3}, {bytes + length / 3, length - length / 3}};
-      expect(pwritev(fd, parts, 2, offset), length, "pwritev");
-      break;
-    }
-    case 2: {
-      int other = open(path, O_WRONLY | O_APPEND | (random_below(8) ? 0 : O_DSYNC));
-      if (size + length > MOST) length = MOST - size;
-      offset = size;
-      expect(write(other, bytes, length), length, "append");
-      close(other);
-      break;
-    }
-    default:
-      expect(lseek(fd, offset, SEEK_SET), offset, "lseek");
-      expect(write(fd, bytes, length), length, "write");
+  case 0: expect(pwrite(fd, bytes, length, offset), length, "pwrite"); break;
+  case 1: {
+    struct iovec parts[2] = {{bytes, length / 3}, {bytes + length / 3, length - length / 3}};
+    expect(pwritev(fd, parts, 2, offset), length, "pwritev");
+    break;
+  }
+  case 2: {
+    int other = open(path, O_WRONLY | O_APPEND | (random_below(8) ? 0 : O_DSYNC));
+    if (size + length > MOST) length = MOST - size;
+    offset = size;
+    expect(write(other, bytes, length), length, "append");
+    close(other);
+    break;
+  }
+  default: expect(lseek(fd, offset, SEEK_SET), offset, "lseek"); expect(write(fd, bytes, length), length, "write");
   }
   wrote(offset, length);
 }
@@ -132,7 +130,8 @@ static void do_map(long offset, long length, int write) {
   if (offset + length > size) length = size - offset;
   long start = offset & ~(PAGE - 1L), span = offset + length - start;
   int private = !write && random_below(2);
-  unsigned char *at = mmap(0, span, PROT_READ | (write ? PROT_WRITE : 0), private ? MAP_PRIVATE : MAP_SHARED, fd, start);
+  unsigned char *at =
+      mmap(0, span, PROT_READ | (write ? PROT_WRITE : 0), private ? MAP_PRIVATE : MAP_SHARED, fd, start);
   if (at == MAP_FAILED) fail("mmap", offset);
   compare(at + offset - start, offset, length, "mapping");
   if (write) {
@@ -157,31 +156,31 @@ static int allocate(int mode, long offset, long length) {
 
 static void do_allocate(long offset, long length) {
   switch (random_below(6)) {
-    case 0:
-      if (allocate(0, offset, length) && offset + length > size) size = offset + length;
-      break;
-    case 1: allocate(FALLOC_FL_KEEP_SIZE, offset, length); break;
-    case 2:
-      if (allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) && offset < size)
-        memset(model + offset, 0, offset + length > size ? size - offset : length);
-      break;
-    case 3:
-      if (!allocate(FALLOC_FL_ZERO_RANGE, offset, length)) break;
-      memset(model + offset, 0, length);
-      if (offset + length > size) size = offset + length;
-      break;
-    case 4:
-      offset &= ~(PAGE - 1L), length = (length & ~(PAGE - 1L)) + PAGE;
-      if (offset + length >= size || !allocate(FALLOC_FL_COLLAPSE_RANGE, offset, length)) break;
-      memmove(model + offset, model + offset + length, size - offset - length);
-      cut(size - length);
-      break;
-    default:
-      offset &= ~(PAGE - 1L), length = (length & ~(PAGE - 1L)) + PAGE;
-      if (offset >= size || size + length > MOST || !allocate(FALLOC_FL_INSERT_RANGE, offset, length)) break;
-      memmove(model + offset + length, model + offset, size - offset);
-      memset(model + offset, 0, length);
-      size += length;
+  case 0:
+    if (allocate(0, offset, length) && offset + length > size) size = offset + length;
+    break;
+  case 1: allocate(FALLOC_FL_KEEP_SIZE, offset, length); break;
+  case 2:
+    if (allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) && offset < size)
+      memset(model + offset, 0, offset + length > size ? size - offset : length);
+    break;
+  case 3:
+    if (!allocate(FALLOC_FL_ZERO_RANGE, offset, length)) break;
+    memset(model + offset, 0, length);
+    if (offset + length > size) size = offset + length;
+    break;
+  case 4:
+    offset &= ~(PAGE - 1L), length = (length & ~(PAGE - 1L)) + PAGE;
+    if (offset + length >= size || !allocate(FALLOC_FL_COLLAPSE_RANGE, offset, length)) break;
+    memmove(model + offset, model + offset + length, size - offset - length);
+    cut(size - length);
+    break;
+  default:
+    offset &= ~(PAGE - 1L), length = (length & ~(PAGE - 1L)) + PAGE;
+    if (offset >= size || size + length > MOST || !allocate(FALLOC_FL_INSERT_RANGE, offset, length)) break;
+    memmove(model + offset + length, model + offset, size - offset);
+    memset(model + offset, 0, length);
+    size += length;
   }
 }
 
@@ -281,7 +280,8 @@ static const char *some_name(int which) {
 static long answer(long result) { return result < 0 ? -errno : 0; }
 
 static long make_file(const char *name) {
-  int made = open(name, O_CREAT | O_WRONLY | (random_below(2) ? O_EXCL : O_TRUNC) | O_NOFOLLOW, 0600 + random_below(64));
+  int made =
+      open(name, O_CREAT | O_WRONLY | (random_below(2) ? O_EXCL : O_TRUNC) | O_NOFOLLOW, 0600 + random_below(64));
   if (made < 0) return answer(-1);
   long n = random_below(9000);
   memset(bytes, 'a' + random_below(26), n);
@@ -312,21 +312,21 @@ static long attribute(const char *name) {
 static long use_names(const char **what) {
   const char *a = some_name(0), *b = some_name(1);
   switch (random_below(15)) {
-    case 0:
-    case 1: return *what = "create", make_file(a);
-    case 2:
-    case 3: return *what = "mkdir", answer(mkdir(a, 0700 + random_below(64)));
-    case 4: return *what = "unlink", answer(unlink(a));
-    case 5: return *what = "rmdir", answer(rmdir(a));
-    case 6: return *what = "rename", answer(rename(a, b));
-    case 7: return *what = "exchange", answer(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE));
-    case 8: return *what = "move", answer(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_NOREPLACE));
-    case 9: return *what = "link", answer(link(a, b));
-    case 10: return *what = "symlink", answer(symlink(a, b));
-    case 11: return *what = "chmod", answer(chmod(a, random_below(0777)));
-    case 12: return *what = "truncate", answer(truncate(a, random_below(20000)));
-    case 13: return *what = "attribute", attribute(a);
-    default: return *what = "nameless", nameless(a);
+  case 0:
+  case 1: return *what = "create", make_file(a);
+  case 2:
+  case 3: return *what = "mkdir", answer(mkdir(a, 0700 + random_below(64)));
+  case 4: return *what = "unlink", answer(unlink(a));
+  case 5: return *what = "rmdir", answer(rmdir(a));
+  case 6: return *what = "rename", answer(rename(a, b));
+  case 7: return *what = "exchange", answer(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE));
+  case 8: return *what = "move", answer(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_NOREPLACE));
+  case 9: return *what = "link", answer(link(a, b));
+  case 10: return *what = "symlink", answer(symlink(a, b));
+  case 11: return *what = "chmod", answer(chmod(a, random_below(0777)));
+  case 12: return *what = "truncate", answer(truncate(a, random_below(20000)));
+  case 13: return *what = "attribute", attribute(a);
+  default: return *what = "nameless", nameless(a);
   }
 }
 
