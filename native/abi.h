@@ -29,7 +29,7 @@ typedef long s64;
 // The jump table of patched sites. It lies low, because the upper half of its entries' addresses must read 0f 05,
 // which is the syscall instruction that a patched site keeps.
 #define JUMP_TABLE_ADDR 0x050f0000ul
-#define MAX_SITES       8192
+#define MAX_SITES       4096
 
 #define DOORBELL         1000 // the notified system call: (slot index, sequence number)
 #define PROMOTE          1001 // trapped inside the stub: re-enter by SIGSYS to have all registers in memory

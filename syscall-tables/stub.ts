@@ -2,6 +2,10 @@
 // stub's code, so this set too is what a hostile program can do; it is a filter for correctness, vetted for security.
 
 import {
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+} from '../src/abi/misc.ts';
+import {
   MADV_COLD,
   MADV_COLLAPSE,
   MADV_DODUMP,
@@ -125,6 +129,20 @@ export const STUB_CALLS: readonly StubCall[] = [
       text: 'fork (SIGCHLD) and thread (VM FS FILES SIGHAND THREAD SYSVSEM), each with CHILD_CLEARTID and SETTLS or not',
     },
     reason: 'fork, vfork, threads',
+  },
+  {
+    name: 'membarrier',
+    rule: {
+      conditions: [
+        {
+          argument: 'cmd',
+          oneOf: [MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE],
+        },
+        { argument: 'flags', oneOf: [0] },
+      ],
+      text: 'SYNC_CORE of the own process',
+    },
+    reason: 'text is patched while other threads run through it',
   },
   { name: 'sched_yield', rule: ALWAYS, reason: 'made for a program that is traced' },
   { name: 'set_tid_address', rule: ALWAYS, reason: 'a new program keeps its host thread' },

@@ -84,5 +84,7 @@ void run_init(struct options *options, struct state *state) {
   if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
   say("the sentry was killed by signal %d (%s); the sandbox is gone with it", WTERMSIG(status),
       strsignal(WTERMSIG(status)));
+  if (WTERMSIG(status) == SIGSYS)
+    say("it made a host call that its filter does not allow; which it was, --debug says the next time");
   _exit(128 + WTERMSIG(status));
 }

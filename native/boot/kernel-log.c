@@ -1,6 +1,6 @@
 // A sentry that its filter killed (SIGSYS) can say nothing any more. But the kernel writes to its log what the call
-// was, and those who may read that are told here. Others find it with --debug, which has the sentry name the call
-// first.
+// was, and those who may read that are told here. Others find it with --debug (init.c says so), which has the sentry
+// name the call first.
 #include "boot.h"
 
 #include <sys/klog.h>
@@ -27,11 +27,11 @@ static long killed_for(void) {
   return number;
 }
 
+/** A program that ended by its own SIGSYS leaves the same exit status, but nothing in the log. */
 void name_forbidden_call(void) {
   long number = killed_for();
-  if (number < 0)
-    say("the sentry made a host call that its filter does not allow; which it was, --debug says the next time");
-  else if (number < (long)(sizeof CALL_NAMES / sizeof *CALL_NAMES) && CALL_NAMES[number])
+  if (number < 0) return;
+  if (number < (long)(sizeof CALL_NAMES / sizeof *CALL_NAMES) && CALL_NAMES[number])
     say("the sentry made a host call that its filter does not allow: %s", CALL_NAMES[number]);
   else say("the sentry made a host call that its filter does not allow: number %ld", number);
 }

@@ -1,16 +1,28 @@
-// Patched call sites. The sentry orders a site that has trapped often to be patched (ORDER_PATCH): the instruction of
-// five bytes (or seven) before its syscall becomes a jump through the jump table, whose address bytes are the syscall
+// Patched call sites. The sentry orders a site that has trapped often to be patched (ORDER_PATCH): the instructions of
+// five to seven bytes before its syscall become a jump through the jump table, whose address bytes are the syscall
 // itself, so that code which jumps straight to the syscall still finds it. The table's entry leads to a trampoline that
-// makes up for the replaced instruction and enters the stub without a signal.
+// makes up for what was replaced and enters the stub without a signal.
 
+/** Entries of sites whose second instruction has to become an int3: the address of each ends in it. */
+#define PAIRS 128
 struct jump_table {
   u64 target[MAX_SITES];
+  u8 pair[PAIRS][256];
 };
+_Static_assert(sizeof(struct jump_table) == 0x10000, "as far as the upper half of the addresses is a syscall");
+#define INT3 0xcc
 
 #define TRAMPOLINE_ENTRY 24 // where the address of the stub's entry stands
 struct trampoline {
   u8 code[32];
 };
+
+/** Beside the trampolines: the sites that were patched behind an int3. */
+struct trampolines {
+  struct trampoline of[MAX_SITES];
+  u64 behind_int3[MAX_SITES];
+};
+_Static_assert(TRAMPOLINES_ADDR + sizeof(struct trampolines) <= BLOCKS_ADDR, "room");
 
 /** Calls that the host serves for some arguments, and sigreturn: at a patched site they are made there after all. */
 static int stays_native(u64 nr) {
@@ -57,11 +69,11 @@ static int table_ready(void) {
   long table = sys(SYS_mmap, JUMP_TABLE_ADDR, sizeof(struct jump_table), 3, flags, -1, 0);
   if (!failed(table) && (u64)table != JUMP_TABLE_ADDR) sys(SYS_munmap, table, sizeof(struct jump_table));
   if (failed(table) || (u64)table != JUMP_TABLE_ADDR) return 0;
-  long code = sys(SYS_mmap, TRAMPOLINES_ADDR, MAX_SITES * sizeof(struct trampoline), 7, flags, -1, 0);
+  long code = sys(SYS_mmap, TRAMPOLINES_ADDR, sizeof(struct trampolines), 7, flags, -1, 0);
   return (u64)code == TRAMPOLINES_ADDR;
 }
 
-/** A site's trampoline: the replaced instruction, r11 = where to go on, and the way into the stub. */
+/** A site's trampoline: what was replaced, r11 = where to go on, and the way into the stub. */
 static struct trampoline make_trampoline(const u8 *replaced, u32 length, u64 next) {
   struct trampoline trampoline;
   u8 *p = trampoline.code;
@@ -74,56 +86,6 @@ static struct trampoline make_trampoline(const u8 *replaced, u32 length, u64 nex
   p[12] = TRAMPOLINE_ENTRY - (length + 16), p[13] = p[14] = p[15] = 0;
   __builtin_memcpy(trampoline.code + TRAMPOLINE_ENTRY, &entry, 8);
   return trampoline;
-}
-
-/** Whether a byte before an instruction could be a prefix that makes another one of it. */
-static int is_prefix(u8 byte) {
-  switch (byte) {
-  case 0x26:
-  case 0x2e:
-  case 0x36:
-  case 0x3e:
-  case 0x64:
-  case 0x65:
-  case 0x66:
-  case 0x67:
-  case 0xf0:
-  case 0xf2:
-  case 0xf3: return 1;
-  }
-  return 0;
-}
-
-/** The same for instructions in whose place there is only room for a short jump. */
-static u32 movable_short(const u8 *end, u32 nr) {
-  u8 rex = end[-3], operands = end[-1];
-  // xor %eax, %eax
-  if (nr == 0 && end[-2] == 0x31 && operands == 0xc0 && (rex & 0xf0) != 0x40) return 2;
-  // mov between two registers of 64 bits, not to %rsp
-  if ((rex & 0xfa) != 0x48 || operands < 0xc0) return 0;
-  if (end[-2] == 0x89) return (operands & 7) == 4 && !(rex & 1) ? 0 : 3;
-  if (end[-2] == 0x8b) return (operands >> 3 & 7) == 4 && !(rex & 4) ? 0 : 3;
-  return 0;
-}
-
-/**
- * Length of the instruction before the syscall at `end` if we know it, and if it means the same in a trampoline; else
- * 0. It is recognised backwards: for the usual form, mov $number, %eax, the number must be the one that came.
- */
-static u32 movable(const u8 *end, u32 nr) {
-  const u8 *five = end - 5, *seven = end - 7;
-  u32 immediate;
-  __builtin_memcpy(&immediate, end - 4, 4);
-  // mov $imm32, %r32, not %esp; REX.B before it would make it one of r8 to r15.
-  if ((five[0] & 0xf8) == 0xb8 && five[0] != 0xbc)
-    return (end[-6] & 0xf9) == 0x41 || (five[0] == 0xb8 && immediate != nr) ? 0 : 5;
-  // mov between a register, not %rsp, and disp8(%rsp)
-  if ((five[0] & 0xf0) == 0x40 && (five[1] & 0xfd) == 0x89 && (five[2] & 0xc7) == 0x44 && five[3] == 0x24)
-    return is_prefix(end[-6]) || (five[2] == 0x64 && !(five[0] & 4)) ? 0 : 5;
-  // mov $imm32, %r64, not %rsp
-  if (seven[0] == 0x48 && seven[1] == 0xc7 && (seven[2] & 0xf8) == 0xc0 && seven[2] != 0xc4)
-    return is_prefix(end[-8]) || (seven[2] == 0xc0 && immediate != nr) ? 0 : 7;
-  return movable_short(end, nr);
 }
 
 /**
@@ -153,62 +115,10 @@ static void write_site(u64 site, const u8 *bytes, u32 length) {
   store16_user(word, old, value);
 }
 
-#define LONGEST 7 // bytes of an instruction that we move, and of the jump to its trampoline
-#define BEFORE  8 // bytes before the syscall that we look at
-
 /** jmp *abs32, through an entry of the jump table: seven bytes, of which a site needs five. */
 static void make_jump(u8 *code, u64 entry) {
   code[0] = 0xff, code[1] = 0x24, code[2] = 0x25;
   __builtin_memcpy(code + 3, &entry, 4);
-}
-
-/** Unused room between two functions, in one aligned word of 16 bytes. */
-struct pad {
-  u64 start, jump; // the jump lies at its start, or behind a jump over it
-  u32 length;
-};
-
-/** Length of the one long nop that fills the room after a ret, or 0. */
-static u32 nop_length(const u8 *code, u32 limit) {
-  static const u8 tail[] = {0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
-  u32 prefixes = 0;
-  while (prefixes < limit && code[prefixes] == 0x66) prefixes++;
-  if (prefixes < 1 || prefixes > 6 || prefixes + sizeof tail > limit) return 0;
-  for (u32 i = 0; i < sizeof tail; i++)
-    if (code[prefixes + i] != tail[i]) return 0;
-  return prefixes + sizeof tail;
-}
-
-/** A pad at this place of a page? A nop after a ret may be run through after all, if the ret is the end of another
- * instruction: it stays a nop. A row of int3 is never run. */
-static struct pad pad_at(const u8 *page, u64 address, u32 at) {
-  struct pad pad = {address + at, address + at, 0};
-  u32 left = 16 - (at & 15), traps = 0;
-  if (at > 0 && page[at - 1] == 0xc3) pad.length = nop_length(page + at, left);
-  if (pad.length) {
-    pad.jump += 2;
-    return pad;
-  }
-  while (traps < LONGEST && traps < left && page[at + traps] == 0xcc) traps++;
-  if (traps == LONGEST) pad.length = LONGEST;
-  return pad;
-}
-
-/** Room that a short jump from `site` reaches, in the same page; length 0: there is none. */
-static struct pad find_pad(u64 site) {
-  u8 page[4096];
-  u64 address = site & ~4095ul;
-  s64 at = site - address;
-  struct pad none = {0, 0, 0};
-  if (copy_user(page, (void *)address, sizeof page)) return none;
-  for (u32 i = 0; i < 240; i++) {
-    s64 place = i & 1 ? at + 2 + i / 2 : at - i / 2;
-    if (place < 0 || place >= 4096) continue;
-    struct pad pad = pad_at(page, address, place);
-    s64 distance = pad.jump - (site + 2);
-    if (pad.length && distance >= -128 && distance < 128) return pad;
-  }
-  return none;
 }
 
 static void fill_pad(struct pad pad, u64 entry) {
@@ -227,22 +137,35 @@ static int owns_pad(struct pad pad, u64 entry) {
   return 1;
 }
 
+/** The entry for a pair, whose address ends in int3; 0 if another site has it. */
+static u64 take_pair_entry(u32 index, u64 target) {
+  u64 *entry = (u64 *)(((struct jump_table *)JUMP_TABLE_ADDR)->pair[index % PAIRS] + INT3), none = 0;
+  return __atomic_compare_exchange_n(entry, &none, target, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ? (u64)entry : 0;
+}
+
 /** The trampoline of a site, and the table's entry that leads to it. 0 if there is no room for them. */
-static u64 make_entry(u32 index, const u8 *replaced, u32 length, u64 next) {
+static u64 make_entry(u32 index, const u8 *replaced, u32 length, u64 next, int pair) {
   struct trampoline trampoline = make_trampoline(replaced, length, next);
   u64 entry = JUMP_TABLE_ADDR + 8ul * index, target = TRAMPOLINES_ADDR + index * sizeof trampoline;
   // The first site of a program finds no tables, and makes them.
   if (copy_user((void *)target, &trampoline, sizeof trampoline) &&
       (!table_ready() || copy_user((void *)target, &trampoline, sizeof trampoline)))
     return 0;
+  if (pair) return take_pair_entry(index, target);
   return copy_user((void *)entry, &target, sizeof target) ? 0 : entry;
 }
 
-/** Puts the jump into the site itself, whose syscall is the upper half of the entry's address. */
-static void patch_directly(u64 site, u32 length, u64 next, u64 entry) {
-  u8 jump[LONGEST + 7] = {0x2e, 0x2e}; // segment prefixes that mean nothing
-  u64 page = site & ~4095ul, bytes = ((next - 1) & ~4095ul) + 4096 - page;
+/** The instructions before a site's syscall become this, which ends in the syscall too. */
+static void make_site_jump(u8 jump[LONGEST + 2], u32 length, u64 entry) {
+  jump[0] = jump[1] = 0x2e; // segment prefixes that mean nothing
   make_jump(jump + length - 5, entry);
+}
+
+/** Puts the jump into the site itself, whose syscall is the upper half of the entry's address. */
+static void patch_directly(u64 site, u32 length, u64 entry) {
+  u8 jump[LONGEST + 2];
+  u64 page = site & ~4095ul, bytes = ((site + length + 1) & ~4095ul) + 4096 - page;
+  make_site_jump(jump, length, entry);
   if (sys(SYS_mprotect, page, bytes, 7)) return;
   write_site(site, jump, length);
   sys(SYS_mprotect, page, bytes, 5);
@@ -258,6 +181,61 @@ static void patch_by_pad(u64 site, struct pad pad, u64 entry) {
   sys(SYS_mprotect, page, 4096, 5);
 }
 
+/** Writes text, even if another thread that patches the same page makes it read-only meanwhile. */
+static int write_text(u64 at, const u8 *bytes, u32 length) {
+  for (u32 tries = 0; tries < 16; tries++) {
+    if (!copy_user((void *)at, bytes, length)) return 1;
+    sys(SYS_mprotect, at & ~4095ul, ((at + length - 1) & ~4095ul) + 4096 - (at & ~4095ul), 7);
+  }
+  return 0;
+}
+
+#define SYNC_CORE          32 // membarrier(2): every thread of the process sees text written before
+#define REGISTER_SYNC_CORE 64
+
+/**
+ * Patches a site that no single store can change, while other threads run through it: first an int3 in its place, which
+ * sends them to the trampoline (pass_int3), then all but the first byte, then that. In a pair the second instruction is
+ * an int3 for good, for those who were between the two. In the child of a fork that came in between, the int3 stays.
+ */
+static void patch_behind_int3(u64 site, u32 length, u64 entry, u32 index) {
+  u8 jump[LONGEST + 2], trap = INT3;
+  u64 page = site & ~4095ul, bytes = ((site + length + 1) & ~4095ul) + 4096 - page;
+  u64 *known = &((struct trampolines *)TRAMPOLINES_ADDR)->behind_int3[index];
+  make_site_jump(jump, length, entry);
+  int pair = jump[length - 2] == INT3;
+  if (copy_user(known, &site, sizeof site) || sys(SYS_mprotect, page, bytes, 7)) return;
+  if (write_text(site, &trap, 1) && (!pair || write_text(site + length - 2, &trap, 1)) &&
+      !sys(SYS_membarrier, SYNC_CORE, 0) && write_text(site + 1, jump + 1, length - 1) &&
+      !sys(SYS_membarrier, SYNC_CORE, 0))
+    write_text(site, jump, 1);
+  sys(SYS_mprotect, page, bytes, 5);
+}
+
+/** Is there a syscall where one follows instructions that we moved? */
+static int before_syscall(u64 site) {
+  u8 code[LONGEST + 2];
+  if (copy_user(code, (void *)site, sizeof code)) return 0;
+  for (u32 length = 5; length <= LONGEST; length++)
+    if (code[length] == 0x0f && code[length + 1] == 0x05) return 1;
+  return 0;
+}
+
+/** A thread has run into an int3: if it is one of a patched site, the thread goes on in the trampoline. */
+static int pass_int3(u64 *reg) {
+  const u64 *known = ((struct trampolines *)TRAMPOLINES_ADDR)->behind_int3;
+  u64 at = reg[RIP] - 1, some[64];
+  for (u32 first = 0; first < MAX_SITES; first += 64) {
+    if (copy_user(some, known + first, sizeof some)) return 0;
+    for (u32 i = 0; i < 64; i++)
+      if (some[i] && at - some[i] < LONGEST && before_syscall(some[i])) {
+        reg[RIP] = TRAMPOLINES_ADDR + (first + i) * sizeof(struct trampoline) + (at - some[i]);
+        return 1;
+      }
+  }
+  return 0;
+}
+
 /**
  * ORDER_PATCH: next is the instruction after a syscall that trapped for call nr, index the site's place in the tables.
  * What cannot be patched is left as it is.
@@ -266,16 +244,20 @@ static void patch_site(u64 next, u32 index, u32 nr, int solo) {
   u8 code[BEFORE + 2];
   const u8 *end = code + BEFORE;
   if (index >= MAX_SITES || copy_user(code, (void *)(next - sizeof code), sizeof code)) return;
-  u32 length = end[0] == 0x0f && end[1] == 0x05 ? movable(end, nr) : 0;
-  u64 site = next - 2 - length;
-  int direct = length >= 5 && ((site & 15) + length <= 16 || solo);
-  if (!length || (!direct && (site & 15) == 15)) return;
-  if (!is_file_text(site) || ((site ^ next) >> 12 && !is_file_text(next))) return;
+  if (end[0] != 0x0f || end[1] != 0x05) return;
+  u32 length = movable(end, nr), pair = 0;
   struct pad pad = {0, 0, 0};
-  if (!direct) pad = find_pad(site);
-  if (!direct && !pad.length) return;
-  u64 entry = make_entry(index, end - length, length, next);
+  if (length < 5) {
+    if (length && ((next - 2 - length) & 15) != 15) pad = find_pad(next - 2 - length);
+    if (!pad.length) pair = length = movable_pair(end, nr);
+  }
+  u64 site = next - 2 - length;
+  if (!length || !is_file_text(site) || ((site ^ next) >> 12 && !is_file_text(next))) return;
+  int at_once = !pair && ((site & 15) + length <= 16 || solo);
+  if (!pad.length && !at_once && sys(SYS_membarrier, REGISTER_SYNC_CORE, 0)) return;
+  u64 entry = make_entry(index, end - length, length, next, pair != 0);
   if (!entry) return;
-  if (direct) patch_directly(site, length, next, entry);
-  else patch_by_pad(site, pad, entry);
+  if (pad.length) patch_by_pad(site, pad, entry);
+  else if (at_once) patch_directly(site, length, entry);
+  else patch_behind_int3(site, length, entry, index);
 }

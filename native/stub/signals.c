@@ -1,7 +1,8 @@
 // The handler of all host signals that reach a guest process. SIGSYS carries its system calls, the fault
 // signals its faults, INTERRUPT_SIGNAL the sentry's wish to hear from a thread that runs natively.
 
-#define TRAP_TRACE 2 // si_code of a single step
+#define TRAP_TRACE      2 // si_code of a single step
+#define TRAP_BREAKPOINT 3 // the CPU's number of an int3
 
 static int in_stub(u64 ip) { return ip >= STUB_TEXT && ip < TRAMPOLINES_ADDR; }
 
@@ -130,6 +131,8 @@ USED void handle_signal(s32 signal, const struct siginfo *info, struct ucontext 
   if (reg[RIP] == (u64)exit_jump) reg[RIP] = thread->exit_rip;
   u64 ip = reg[RIP];
   if ((signal == SIGSEGV || signal == SIGBUS) && fix_copy_fault(reg)) return;
+
+  if (signal == SIGTRAP && context->trap == TRAP_BREAKPOINT && pass_int3(reg)) return;
 
   u64 is_call = signal == SIGSYS && !in_stub(ip);
   if (is_call && answer_trap(thread, info, reg)) leave_signal(context, may_leave_fast(thread, context, 0, 0));

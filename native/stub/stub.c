@@ -1,14 +1,15 @@
 // The stub: what Cloister puts into every guest process. One translation unit, so that everything is
 // inlined and there is no writable data: all state lives in the threads' blocks.
 //
-//   entry.S     start, faulting copies, the exit window, clone with a stack
-//   doorbell.c  slots, ringing
-//   marshal.c   capture of arguments by the generated plan, results
-//   frames.c    the program's signal frames
-//   patch.c     call sites that jump here instead of trapping
-//   orders.c    fork, threads, exec's jump, host calls on the sentry's behalf
-//   signals.c   the one signal handler
-//   start.c     the zygote
+//   entry.S       start, faulting copies, the exit window, clone with a stack
+//   doorbell.c    slots, ringing
+//   marshal.c     capture of arguments by the generated plan, results
+//   frames.c      the program's signal frames
+//   site-forms.c  what can be patched, and where there is room
+//   patch.c       call sites that jump here instead of trapping
+//   orders.c      fork, threads, exec's jump, host calls on the sentry's behalf
+//   signals.c     the one signal handler
+//   start.c       the zygote
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -47,6 +48,7 @@ _Static_assert(BLOCK_MASK == -(long)BLOCK_SIZE && PROMOTE_NR == PROMOTE, "entry.
 #include "doorbell.c"
 #include "marshal.c"
 #include "frames.c"
+#include "site-forms.c"
 #include "patch.c"
 #include "orders.c"
 #include "signals.c"

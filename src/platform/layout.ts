@@ -14,7 +14,7 @@ export const MAX_BLOCKS = 4096;
 
 export const TRAMPOLINES_ADDR = 0x7e0000040000;
 export const JUMP_TABLE_ADDR = 0x050f0000;
-export const MAX_SITES = 8192;
+export const MAX_SITES = 4096;
 
 export const DOORBELL = 1000;
 export const PROMOTE = 1001;

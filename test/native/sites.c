@@ -40,6 +40,28 @@ __asm__(".text\n"
         "move_form: mov $111, %ecx\n mov %rcx, %rax\n syscall\n ret\n .balign 64, 0xcc\n"
         " .skip 62, 0xcc\nstraddling_with_room: mov $111, %eax\n syscall\n ret\n .balign 64, 0xcc\n");
 
+// Sites that no single store can change, without room near by: those of a read, which has two instructions for one
+// jump, with and without a REX prefix, entered before, at and behind the second one; and one whose prefix is none.
+long read_pair(void), wide_pair(void), between_pair(void), no_prefix(void);
+__asm__(
+    ".text\n"
+    ".skip 256, 0x90\n.balign 64\nread_pair: sub $16, %rsp\n movl $-1, 8(%rsp)\n mov %eax, %r8d\n mov 8(%rsp), %edi\n"
+    " xor %eax, %eax\n syscall\n add $16, %rsp\n ret\n"
+    ".balign 64\nwide_pair: sub $16, %rsp\n movq $-1, 8(%rsp)\n mov %eax, %r8d\n mov 8(%rsp), %rdi\n"
+    " xor %eax, %eax\n syscall\n add $16, %rsp\n ret\n"
+    ".balign 64\nbetween_pair: sub $16, %rsp\n movl $-1, 8(%rsp)\n mov $-1, %edi\n rdtsc\n test $64, %al\n jz 1f\n"
+    " mov 8(%rsp), %edi\n1: xor %eax, %eax\n syscall\n add $16, %rsp\n ret\n"
+    ".balign 64\nno_prefix: sub $80, %rsp\n mov $111, %eax\n movq $111, 72(%rsp)\n movl $7, 8(%rsp)\n"
+    " mov 72(%rsp), %rdx\n mov 8(%rsp), %edi\n syscall\n cmp $111, %rdx\n je 1f\n mov $-1, %rax\n"
+    "1: add $80, %rsp\n ret\n"
+    ".balign 64\n.skip 256, 0x90\n");
+
+// Many that straddle, each to be patched while the process forks.
+#define FRESH 64
+extern char fresh_sites[];
+__asm__(".text\n .balign 64\nfresh_sites: .rept 64\n .skip 12, 0x90\n mov $111, %eax\n syscall\n ret\n .skip 44, 0x90\n"
+        ".endr\n");
+
 long own_page(void);
 __asm__(".text\n .balign 4096\nown_page: mov $111, %eax\n syscall\n ret\n .balign 4096\n");
 
@@ -69,6 +91,38 @@ static long generic(void) { return syscall(SYS_getpgrp); }
 static long failing(void) { return syscall(SYS_read, -1, NULL, 0) == -1 ? expected : 0; }
 
 static long reading(void) { return read_form() == -9 ? expected : 0; }
+
+static long reading_pair(void) { return read_pair() == -9 ? expected : 0; }
+static long reading_wide_pair(void) { return wide_pair() == -9 ? expected : 0; }
+static long reading_between(void) { return between_pair() == -9 ? expected : 0; }
+
+static long fresh(int i) { return ((long (*)(void))(fresh_sites + 64 * i))(); }
+
+static void *use_fresh(void *wrong) {
+  for (int i = 0; i < FRESH; i++)
+    for (int call = 0; call < 40; call++)
+      if (fresh(i) != expected) ++*(long *)wrong;
+  return NULL;
+}
+
+/** The child may have been made in the middle of a patch, and nobody there finishes it. */
+static void forks_meanwhile(void) {
+  pthread_t thread[2];
+  long wrong[2] = {0}, bad = 0;
+  int status;
+  for (int i = 0; i < 2; i++) pthread_create(&thread[i], NULL, use_fresh, &wrong[i]);
+  for (int n = 0; n < 60; n++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      for (int i = 0; i < FRESH; i++)
+        if (fresh(i) != expected || fresh(i) != expected) _exit(1);
+      _exit(0);
+    }
+    bad += waitpid(pid, &status, 0) != pid || status != 0;
+  }
+  for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+  printf("forks meanwhile: %ld wrong\n", bad + wrong[0] + wrong[1]);
+}
 
 static void *nothing(void *argument) { return argument; }
 
@@ -161,10 +215,18 @@ static void children(void) {
   printf("children: %d wrong\n", bad);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  (void)argv;
   expected = getpgrp();
-  run("aligned", aligned_site);
+  // First, while there is no other room for a jump than theirs.
+  run("read pair", reading_pair);
+  run("wide pair", reading_wide_pair);
   run("straddling", straddling_site);
+  if (argc > 1) return 0;
+  run("between", reading_between);
+  run("no prefix", no_prefix);
+  forks_meanwhile();
+  run("aligned", aligned_site);
   run("direct jump", direct_jump);
   run("generic", generic);
   run("register form", register_form);

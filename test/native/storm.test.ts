@@ -68,3 +68,12 @@ for (const way of WAYS) {
     checkInSandbox(way, sites, expected);
   });
 }
+
+test('sites that no single store can change are patched while threads run through them', () => {
+  const args = ['do', '--stats', '--bind', `${directory}:${directory}:ro`, '--', sites, 'some'];
+  const { stdout, stderr } = spawnSync(join(top, 'bin/cloister'), args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(stdout, 'read pair: 0 wrong\nwide pair: 0 wrong\nstraddling: 0 wrong\n');
+  const [, calls] = /answered by the sentry: (\d+)/.exec(stderr) ?? [];
+  const [, trapped] = /of them by a trap: (\d+)/.exec(stderr) ?? [];
+  assert.ok(Number(calls) >= 120_000 && Number(trapped) < 6_000, stderr);
+});

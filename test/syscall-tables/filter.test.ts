@@ -67,7 +67,7 @@ test('without arguments that a rule asks for, only the named calls pass', () => 
     'futex_requeue',
     'mseal',
   ]);
-  const conditional = ['clone', 'arch_prctl', 'prctl'];
+  const conditional = ['clone', 'arch_prctl', 'prctl', 'membarrier'];
   const always = STUB_CALLS.map(({ name }) => name).filter((name) => !conditional.includes(name));
   assert.deepEqual(passing(STUB_IP).sort(), always.sort());
 });
@@ -172,6 +172,17 @@ test('arch_prctl and prctl of the stub', () => {
   assert.equal(stub('prctl', dispatch, 2n), 'trap');
   assert.equal(program('prctl', 35n, 14n), 'trap');
   assert.equal(program('prctl', dispatch, 1n), 'trap');
+});
+
+test('membarrier of the stub: only what patching needs', () => {
+  for (let bit = 0n; bit < 32n; bit++) {
+    assert.equal(
+      stub('membarrier', 1n << bit, 0n),
+      bit === 5n || bit === 6n ? 'allow' : 'trap',
+      `command ${1n << bit}`,
+    );
+  }
+  assert.equal(stub('membarrier', 32n, 1n), 'trap', 'a flag');
 });
 
 test('madvise of the stub is about the own pages only', () => {

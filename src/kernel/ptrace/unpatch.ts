@@ -6,7 +6,7 @@ import type { UserAddress } from '../../base/brands.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
 import { writeForced } from '../../mm/forced-memory.ts';
 import { allocateScratch, markScratch, releaseScratch, u8 } from '../../platform/arena.ts';
-import { JUMP_TABLE_ADDR, TRAMPOLINES_ADDR } from '../../platform/layout.ts';
+import { MAX_SITES, TRAMPOLINES_ADDR } from '../../platform/layout.ts';
 import { native } from '../../platform/native.ts';
 
 const TRAMPOLINE_SIZE = 32;
@@ -23,6 +23,18 @@ export function unpatch(mm: AddressSpace): void {
   if (sites === null) return;
   mm.sites = null;
   for (const [index, next] of sites.ordered.entries()) restore(mm, index, next);
+  forgetTraps(mm, sites.ordered.length);
+}
+
+/** An int3 that stands at such a place from now on is the debugger's (behind_int3 in native/stub/patch.c). */
+function forgetTraps(mm: AddressSpace, count: number): void {
+  const mark = markScratch();
+  const zeros = allocateScratch(count * WORD);
+  if (zeros >= 0) {
+    u8.fill(0, zeros, zeros + count * WORD);
+    native.vmWrite(mm.hostPid, TRAMPOLINES_ADDR + TRAMPOLINE_SIZE * MAX_SITES, zeros, count * WORD);
+  }
+  releaseScratch(mark);
 }
 
 /** `next`: the instruction after the system call. The trampoline begins with the instruction that was replaced. */
@@ -44,7 +56,7 @@ function restore(mm: AddressSpace, index: number, next: number): void {
   ) {
     const replaced = replacedLength(trampoline);
     const at = code + (next - start) - SYSCALL_LENGTH - replaced;
-    if (isJump(at, index, replaced)) {
+    if (isChanged(at, replaced)) {
       u8.copyWithin(at, trampoline, trampoline + replaced);
       writeForced(memory, start as UserAddress, code, length);
     }
@@ -60,12 +72,11 @@ function replacedLength(trampoline: number): number {
 }
 
 /**
- * A short jump, or jmp *abs32 through this entry of the jump table, whose address ends in the system call; two prefixes
- * before it where the instruction was longer.
+ * A short jump, or an int3 on the way to a jump, or jmp *abs32 through the jump table, whose addresses end in the system
+ * call; prefixes before it where there was more room.
  */
-function isJump(at: number, index: number, replaced: number): boolean {
-  if (u8[at] === 0xeb) return true;
-  const entry = JUMP_TABLE_ADDR + 8 * index;
-  const bytes = [0xff, 0x24, 0x25, entry & 0xff, (entry >> 8) & 0xff, 0x0f, 0x05];
-  return replaced >= JUMP_LENGTH && bytes.every((byte, i) => u8[at + replaced - JUMP_LENGTH + i] === byte);
+function isChanged(at: number, replaced: number): boolean {
+  if (u8[at] === 0xeb || u8[at] === 0xcc) return true;
+  const jump = at + replaced - JUMP_LENGTH;
+  return replaced >= JUMP_LENGTH && u8[jump] === 0xff && u8[jump + 1] === 0x24 && u8[jump + 2] === 0x25;
 }
