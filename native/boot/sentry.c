@@ -80,7 +80,8 @@ static void run_sentry(const struct options *options, const struct state *state,
   if (options->trace_fd >= 0 && fcntl(options->trace_fd, F_SETFD, 0)) die(NULL, "the descriptor of the trace");
   for (int i = 0; i < 3; i++)
     if (state->stdio[i] >= 0) add_fd(&argv, state->stdio[i], "--stdio-fd=%d:", i);
-  char *envp[] = {"UV_USE_IO_URING=0", "HOME=/", "PATH=/", NULL};
+  // Huge pages for what malloc maps: Node reads its snapshot into such memory, twice.
+  char *envp[] = {"UV_USE_IO_URING=0", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1", "HOME=/", "PATH=/", NULL};
   limit_capabilities(options->capabilities);
   forbid_io_uring();
   execve(options->node, argv.value, envp);
