@@ -2,7 +2,6 @@
 // blocking where the file may (kernel/block.ts), with positions, partial results, size limits and SIGPIPE as Linux has
 // them. A vector of guest buffers is loaded once (`loadVector`) and then filled or emptied across its seams.
 
-import { CAP_FSETID } from '../abi/capability.ts';
 import { EAGAIN, EFAULT, EFBIG, EINTR, EINVAL, EPIPE, ERESTARTSYS } from '../abi/errno.ts';
 import { FAN_ACCESS_PERM } from '../abi/fanotify.ts';
 import {
@@ -16,13 +15,12 @@ import {
   RWF_NOWAIT,
   RWF_SYNC,
 } from '../abi/fcntl.ts';
-import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
+import { IN_ACCESS, IN_MODIFY } from '../abi/misc.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
 import { RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
-import { S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
+import { S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { capable } from '../base/credentials.ts';
 import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
@@ -30,7 +28,8 @@ import type { Task } from '../kernel/task.ts';
 import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
-import { askPermission, notifyDentry, notifyFile } from '../vfs/notify.ts';
+import { dropSetId } from '../vfs/attributes.ts';
+import { askPermission, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
 /** Most bytes one call moves, as on Linux. */
@@ -252,7 +251,7 @@ function gather(task: Task, at: number, skip: number, length: number): number {
 function checkRegular(task: Task, file: OpenFile, offset: number): number {
   const { inode } = file;
   if ((inode.mode & S_IFMT) !== S_IFREG) return RW_MAX;
-  if (inode.mode & (S_ISUID | S_ISGID) && total > 0) dropSetId(task, file);
+  if (total > 0) dropSetId(task, file.path, inode);
   const limit = task.group.limits.soft[RLIMIT_FSIZE];
   // NaN: a file of the host that keeps its position there (hostio), and whose limit is the host's.
   if (limit === Infinity || total === 0 || Number.isNaN(offset)) return RW_MAX;
@@ -261,14 +260,4 @@ function checkRegular(task: Task, file: OpenFile, offset: number): number {
   if (room > 0) return room;
   sendSignalToTask(task, signalInfo(SIGXFSZ, SI_KERNEL));
   return -EFBIG;
-}
-
-/** A write by somebody without CAP_FSETID takes a program's set-user-id and set-group-id away. */
-function dropSetId(task: Task, file: OpenFile): void {
-  const { inode } = file;
-  if (capable(task.credentials, CAP_FSETID)) return;
-  const drop = S_ISUID | (inode.mode & S_IXGRP ? S_ISGID : 0);
-  if (!(inode.mode & drop)) return;
-  inode.setattr({ mode: inode.mode & 0o7777 & ~drop });
-  notifyDentry(file.path.dentry, inode, IN_ATTRIB);
 }

@@ -27,7 +27,15 @@ import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
 import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { readS64 } from '../platform/arena.ts';
-import { changeMode, changeOwner, changeTimes, checkSizeLimit, currentTime, truncateInode } from '../vfs/attributes.ts';
+import {
+  changeMode,
+  changeOwner,
+  changeTimes,
+  checkSizeLimit,
+  currentTime,
+  dropSetId,
+  truncateInode,
+} from '../vfs/attributes.ts';
 import type { Path } from '../vfs/dentry.ts';
 import type { Inode, StatFs } from '../vfs/inode.ts';
 import { isAppendOnly, isFixed } from '../vfs/inode-flags.ts';
@@ -218,7 +226,9 @@ export function ftruncate(task: Task, fd: Fd, length: number): number {
   const r = withinLimit(task, length);
   if (r < 0) return r;
   const cut = shrinkInTurns(task, file, length);
-  if (cut === 0) notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+  if (cut !== 0) return cut;
+  notifyDentry(file.path.dentry, file.inode, IN_MODIFY);
+  dropSetId(task, file.path, file.inode);
   return cut;
 }
 
@@ -273,7 +283,9 @@ export function fallocate(task: Task, fd: Fd, mode: number, offset: number, len:
   const allocated = MOVING_MODES.includes(mode)
     ? file.allocate(mode, offset, len)
     : inTurns(task, file, mode, offset, len);
-  if (allocated === 0) notifyFile(file, IN_MODIFY);
+  if (allocated !== 0) return allocated;
+  notifyFile(file, IN_MODIFY);
+  dropSetId(task, file.path, file.inode);
   return allocated;
 }
 

@@ -5,7 +5,7 @@ import { EACCES, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPERM } from '../abi/errno.t
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/misc.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import { stampNow, type Timestamp } from '../base/clock.ts';
-import { inGroup } from '../base/credentials.ts';
+import { capable, inGroup } from '../base/credentials.ts';
 import { idFrom } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
@@ -95,6 +95,14 @@ export function changeTimes(
   return told(path, inode, inode.setattr(change), !mtime ? IN_ACCESS : !atime ? IN_MODIFY : IN_ATTRIB);
 }
 
+/** A change of a program's data by somebody without CAP_FSETID takes its set-user-id and set-group-id away. */
+export function dropSetId(task: Task, path: Path, inode: Inode): void {
+  if (!(inode.mode & (S_ISUID | S_ISGID)) || capable(task.credentials, CAP_FSETID)) return;
+  const dropsGroup = inode.mode & S_IXGRP || !inGroup(task.credentials, inode.gid);
+  const drop = S_ISUID | (dropsGroup ? S_ISGID : 0);
+  if (inode.mode & drop) told(path, inode, inode.setattr({ mode: inode.mode & 0o7777 & ~drop }), IN_ATTRIB);
+}
+
 /** truncate(2) by name */
 export function truncateInode(task: Task, path: Path, inode: Inode, length: number): number {
   if ((inode.mode & S_IFMT) === S_IFDIR) return -EISDIR;
@@ -104,7 +112,9 @@ export function truncateInode(task: Task, path: Path, inode: Inode, length: numb
   let r = checkAccess(inode, task.credentials, MAY_WRITE);
   if (r === 0 && isAppendOnly(inode)) r = -EPERM;
   if (r === 0) r = mayWriteText(inode);
-  return r < 0 ? r : told(path, inode, inode.setattr({ size: length }), IN_MODIFY);
+  if (r === 0) r = told(path, inode, inode.setattr({ size: length }), IN_MODIFY);
+  if (r === 0) dropSetId(task, path, inode);
+  return r;
 }
 
 /** -EFBIG when a file may not become this long (RLIMIT_FSIZE; the caller sends SIGXFSZ), else 0. */

@@ -6,6 +6,8 @@ import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_RDONLY } from '../../abi/fcntl.ts
 import {
   S_IFMT,
   S_IFREG,
+  S_ISGID,
+  S_ISUID,
   STAT_ATIME,
   STAT_BLOCKS,
   STAT_CTIME,
@@ -110,6 +112,7 @@ export abstract class HostAttributes extends HostData {
     const opened = this.openData(true);
     if (opened < 0) return opened;
     const r = host.ftruncate(this.writeFd, size);
+    if (this.mode & (S_ISUID | S_ISGID)) this.keepSetId();
     this.closeData(true);
     return r;
   }

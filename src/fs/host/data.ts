@@ -2,7 +2,7 @@
 
 import { EBADF, ENODEV, ENXIO } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
-import { S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -11,6 +11,8 @@ import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
 import { keepIdle, leaveIdle } from './descriptors.ts';
 import { HostNode, NONE } from './node.ts';
+
+const SET_ID = S_ISUID | S_ISGID;
 
 export abstract class HostData extends HostNode {
   override open(path: Path, flags: number, task?: Task): OpenFile | number {
@@ -48,8 +50,14 @@ export abstract class HostData extends HostNode {
     if (n > 0) {
       if (start + n > this.size) this.size = start + n;
       this.stale = true;
+      if (this.mode & SET_ID) this.keepSetId();
     }
     return n;
+  }
+
+  /** The host takes set-id bits off what the sentry changes; whether they stay is for us to say (dropSetId). */
+  protected keepSetId(): void {
+    host.fchmod(this.writeFd, this.mode & 0o7777);
   }
 
   /** The size is kept up with by writes; only others who share the tree could have changed it. */
@@ -65,6 +73,7 @@ export abstract class HostData extends HostNode {
   override allocateData(mode: number, offset: number, length: number): number {
     const r = host.fallocate(this.writeFd, mode, offset, length);
     this.stale = true;
+    if (this.mode & SET_ID) this.keepSetId();
     return r < 0 ? r : this.refresh();
   }
 

@@ -42,8 +42,8 @@ export abstract class HostNode extends Inode {
 
   /** One name of the inode; null for the root, and when every name that was known is gone. */
   protected place: Place | null = null;
-  /** Further names of a hard-linked file. */
-  protected otherPlaces: Place[] | null = null;
+  /** Further names of a hard-linked file, by directory. */
+  protected otherPlaces: Map<HostNode, Set<string>> | null = null;
 
   /** Open descriptors: a directory's, a file's for reading, a file's for writing. */
   protected directoryFd = NONE;
@@ -83,19 +83,28 @@ export abstract class HostNode extends Inode {
     const place = this.place;
     if (place === null) this.place = { parent, name };
     else if ((place.parent !== parent || place.name !== name) && !this.isDirectory) {
-      this.otherPlaces ??= [];
-      if (!this.otherPlaces.some((other) => other.parent === parent && other.name === name)) {
-        this.otherPlaces.push({ parent, name });
-      }
+      this.otherPlaces ??= new Map();
+      const names = this.otherPlaces.get(parent);
+      if (names) names.add(name);
+      else this.otherPlaces.set(parent, new Set([name]));
     } else if (place.parent !== parent || place.name !== name) this.place = { parent, name };
   }
 
   /** A name is gone. */
   protected lostAt(parent: HostNode, name: string): void {
-    const others = this.otherPlaces;
-    const index = others?.findIndex((other) => other.parent === parent && other.name === name) ?? -1;
-    if (others && index >= 0) others.splice(index, 1);
-    else if (this.place?.parent === parent && this.place.name === name) this.place = others?.pop() ?? null;
+    if (this.place?.parent !== parent || this.place.name !== name) return this.forgetOther(parent, name);
+    this.place = this.anyOther();
+    if (this.place) this.forgetOther(this.place.parent, this.place.name);
+  }
+
+  private anyOther(): Place | null {
+    for (const [parent, names] of this.otherPlaces ?? []) for (const name of names) return { parent, name };
+    return null;
+  }
+
+  private forgetOther(parent: HostNode, name: string): void {
+    const names = this.otherPlaces?.get(parent);
+    if (names?.delete(name) && names.size === 0) this.otherPlaces?.delete(parent);
   }
 
   protected get name(): string {
