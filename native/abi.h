@@ -148,6 +148,6 @@ enum order {
       11, // the instruction after a system call that trapped: jump into the stub there from now on. Never fails
   ORDER_TRAP_ALL = 12, // 1: from now on each call of this thread traps, also those that the filter allows; 0: no more
   ORDER_CALL = 13,     // nr, a0..a5: like ORDER_SYSCALL, but an interrupt ends it with EINTR
-  ORDER_BASES = 14,    // the bases of fs and gs; gs 0: this thread's block
+  ORDER_BASES = 14,    // the bases of fs and gs, and whether gs stays as it is; gs 0: this thread's block
   ORDER_WATCH = 15,    // index below WATCHES, address, length, enum watch_kind: what single steps look for in the stub
 };

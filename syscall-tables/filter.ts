@@ -34,8 +34,8 @@ const SECRET_ARGUMENT = 5;
 
 export type Transport = 'notify' | 'ptrace';
 
-/** The whole filter of a guest. */
-export function guestFilter(transport: Transport = 'notify'): Instruction[] {
+/** The whole filter of a guest, on a processor that has FSGSBASE or not. */
+export function guestFilter(transport: Transport = 'notify', fsgsbase = true): Instruction[] {
   const asm = new Assembler();
   asm.load(SECCOMP_DATA_ARCH);
   asm.ifEqual(AUDIT_ARCH_X86_64, 'amd64', '');
@@ -52,7 +52,9 @@ export function guestFilter(transport: Transport = 'notify'): Instruction[] {
 
   asm.label('stub');
   asm.load(SECCOMP_DATA_NR);
-  for (const { name, rule } of STUB_CALLS) emitRule(asm, entryByName(name), rule);
+  for (const { name, rule, withoutFsgsbase } of STUB_CALLS) {
+    if (!withoutFsgsbase || !fsgsbase) emitRule(asm, entryByName(name), rule);
+  }
   asm.ret(SECCOMP_RET_TRAP);
 
   asm.label('program');

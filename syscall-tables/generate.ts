@@ -30,7 +30,7 @@ ${lines.join('')}};
 const linesOf = (filter: readonly Instruction[]): string =>
   filter.map(({ code, jt, jf, k }) => `    {0x${code.toString(16)}, ${jt}, ${jf}, 0x${k.toString(16)}},\n`).join('');
 
-/** filter.h: the guest's seccomp filter, one for each transport. */
+/** filter.h: the guest's seccomp filter, one for each transport; OLD: of a processor without FSGSBASE. */
 export function filterHeader(): string {
   return `${NOTICE}
 #include <linux/filter.h>
@@ -38,11 +38,14 @@ export function filterHeader(): string {
 static const struct sock_filter GUEST_FILTER[] = {
 ${linesOf(guestFilter('notify'))}};
 
+static const struct sock_filter OLD_GUEST_FILTER[] = {
+${linesOf(guestFilter('notify', false))}};
+
 #define SECRET_LOW  0x${SECRET_LOW.toString(16)}
 #define SECRET_HIGH 0x${SECRET_HIGH.toString(16)}
 
 static const struct sock_filter TRACED_FILTER[] = {
-${linesOf(guestFilter('ptrace'))}};
+${linesOf(guestFilter('ptrace', false))}};
 `;
 }
 

@@ -57,6 +57,8 @@ export interface StubCall {
   readonly name: string;
   readonly rule: Rule;
   readonly reason: string;
+  /** There only where programs cannot set the base of fs themselves: processors of before 2012. */
+  readonly withoutFsgsbase?: true;
 }
 
 const ALWAYS: Rule = { conditions: [], text: 'always' };
@@ -91,7 +93,7 @@ const ADVICE = [
 ];
 
 export const STUB_CALLS: readonly StubCall[] = [
-  { name: 'futex', rule: FUTEX_RULE, reason: 'to wake whoever waits for a thread that ended, on order of the sentry' },
+  { name: 'futex', rule: FUTEX_RULE, reason: 'whoever waits for a thread that ended is woken; the newer futex calls' },
   {
     name: 'mmap',
     rule: ALWAYS,
@@ -107,15 +109,12 @@ export const STUB_CALLS: readonly StubCall[] = [
   },
   { name: 'msync', rule: ALWAYS, reason: 'shared file mappings written back; the sentry checked the range' },
   { name: 'mincore', rule: ALWAYS, reason: 'what of its own mappings is resident' },
-  { name: 'mlock', rule: ALWAYS, reason: 'within the memlock limit of the host' },
   { name: 'munlock', rule: ALWAYS, reason: 'the reverse' },
-  { name: 'mlock2', rule: ALWAYS, reason: 'the same, on fault' },
+  { name: 'mlock2', rule: ALWAYS, reason: 'within the memlock limit of the host' },
   { name: 'mlockall', rule: ALWAYS, reason: 'the same for all there is and will be, the stub included' },
   { name: 'munlockall', rule: ALWAYS, reason: 'the reverse' },
   { name: 'mseal', rule: ALWAYS, reason: 'large ranges that the sentry checked' },
-  { name: 'remap_file_pages', rule: ALWAYS, reason: 'pages of a shared file mapping in another order' },
-  { name: 'futex_waitv', rule: ALWAYS, reason: 'waits on the memory of the program, on order of the sentry' },
-  { name: 'futex_wait', rule: ALWAYS, reason: 'the same' },
+  { name: 'futex_waitv', rule: ALWAYS, reason: 'waits for several words of the program, on order of the sentry' },
   { name: 'rseq', rule: ALWAYS, reason: 'restartable sequences in the memory of the program' },
   { name: 'brk', rule: ALWAYS, reason: 'the heap of a new program' },
   { name: 'close', rule: ALWAYS, reason: 'descriptors that the sentry installed, after they are mapped' },
@@ -149,7 +148,8 @@ export const STUB_CALLS: readonly StubCall[] = [
   {
     name: 'arch_prctl',
     rule: { conditions: [{ argument: 'option', oneOf: [ARCH_SET_FS] }], text: 'ARCH_SET_FS' },
-    reason: 'the thread pointer of a new program',
+    reason: 'the thread pointer, where the processor has no FSGSBASE',
+    withoutFsgsbase: true,
   },
   {
     name: 'prctl',

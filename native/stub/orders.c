@@ -117,13 +117,13 @@ static long make_call(volatile u64 *order) {
 #define ARCH_SET_FS 0x1002
 
 /** ORDER_BASES */
-static void set_bases(struct thread *thread, u64 fs, u64 gs) {
+static void set_bases(struct thread *thread, u64 fs, u64 gs, int fs_only) {
   if (!thread->has_bases) {
     sys(SYS_arch_prctl, ARCH_SET_FS, fs);
     return;
   }
   write_fs_base(fs);
-  write_gs_base(gs ? gs : thread->fast_exit ? (u64)thread : 0);
+  if (!fs_only) write_gs_base(gs ? gs : thread->fast_exit ? (u64)thread : 0);
 }
 
 /** The bytes that a watch is about; 0 for what cannot be read. */
@@ -175,7 +175,7 @@ static long carry_out(struct thread *thread, struct ucontext *context, volatile 
   case ORDER_PATCH: patch_site(order[1], order[2], slot[H_NR], slot[H_SOLO]); return 0;
   case ORDER_TRAP_ALL: trap_all(order[1] != 0); return 0;
   case ORDER_CALL: return make_call(order);
-  case ORDER_BASES: set_bases(thread, order[1], order[2]); return 0;
+  case ORDER_BASES: set_bases(thread, order[1], order[2], order[3] != 0); return 0;
   case ORDER_WATCH: set_watch(thread, order); return 0;
   case ORDER_EXIT: leave_for_good(slot, SYS_exit);
   case ORDER_EXIT_GROUP: leave_for_good(slot, SYS_exit_group);

@@ -27,7 +27,7 @@ _Static_assert(TRAMPOLINES_ADDR + sizeof(struct trampolines) <= BLOCKS_ADDR, "ro
 /** Calls that the host serves for some arguments, and sigreturn: at a patched site they are made there after all. */
 static int stays_native(u64 nr) {
   return (nr >= 9 && nr <= 12) || nr == SYS_rt_sigreturn || nr == 24 || nr == 25 || nr == SYS_madvise ||
-         nr == SYS_futex || nr == SYS_membarrier || nr == SYS_futex_wake || nr == SYS_futex_requeue || nr == SYS_mseal;
+         nr == SYS_futex || nr == SYS_membarrier || nr == SYS_mseal;
 }
 
 /** Back from a patched call to the handler: with the promotion's reason, as a SIGSYS, all registers in memory. */

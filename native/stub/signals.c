@@ -87,8 +87,6 @@ static u64 may_leave_fast(struct thread *thread, const struct ucontext *context,
          *(u32 *)(context->fpstate + FPSTATE_MAGIC) == FP_XSTATE_MAGIC1 && read_gs_base() == (u64)thread;
 }
 
-#define HWCAP2_FSGSBASE 2
-
 /** The sentry has answered for the first time: it has its copy of the listener, and its settings stand in slot 0. */
 static void settle_zygote(struct thread *thread) {
   sys(SYS_close, thread->listener - 1); // no descendant may hold one

@@ -20,6 +20,8 @@ static struct auxiliary read_auxiliary(const u64 *sp) {
   return aux;
 }
 
+#define FILTER_LENGTH(filter) (sizeof filter / sizeof filter[0])
+
 /** Installs a filter for good, and for all descendants. What seccomp(2) says. */
 static long install_filter(const struct sock_filter *filter, u16 count, u64 flags) {
   struct {
@@ -31,9 +33,10 @@ static long install_filter(const struct sock_filter *filter, u16 count, u64 flag
 }
 
 /** User notification: the listener's descriptor, or -errno. */
-static long prepare_notify(void) {
+static long prepare_notify(int has_bases) {
   // SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-  return install_filter(GUEST_FILTER, sizeof GUEST_FILTER / sizeof GUEST_FILTER[0], 8 | 32);
+  if (!has_bases) return install_filter(OLD_GUEST_FILTER, FILTER_LENGTH(OLD_GUEST_FILTER), 8 | 32);
+  return install_filter(GUEST_FILTER, FILTER_LENGTH(GUEST_FILTER), 8 | 32);
 }
 
 /** ptrace: one end of a socket whose other end stays with all guests, or -errno. */
@@ -80,7 +83,9 @@ USED NORETURN void start(const u64 *sp) {
   // Three frames may nest: a call's, the fault of a copy, an interrupt on top.
   volatile u32 *slot = thread->slot;
   int traced = *sp > 1; // the launcher said so
-  long listener = aux.minsigstksz * 4 > ALTSTACK_SIZE ? -E2BIG : traced ? prepare_trace(slot) : prepare_notify();
+  long listener = aux.minsigstksz * 4 > ALTSTACK_SIZE ? -E2BIG
+                  : traced                            ? prepare_trace(slot)
+                                                      : prepare_notify(aux.hwcap2 & HWCAP2_FSGSBASE);
   write64(slot, H_VDSO, aux.vdso);
   slot[H_MINSIGSTK] = aux.minsigstksz;
   slot[H_HWCAP] = aux.hwcap;

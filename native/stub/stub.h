@@ -40,8 +40,6 @@ enum { // the host calls that the stub makes by itself
   SYS_seccomp = 317,
   SYS_membarrier = 324,
   SYS_clone3 = 435,
-  SYS_futex_wake = 454,
-  SYS_futex_requeue = 456,
   SYS_mseal = 462,
 };
 
@@ -199,6 +197,7 @@ INLINE u64 read_gs_base(void) {
   return base;
 }
 
+#define HWCAP2_FSGSBASE 2
 INLINE void write_gs_base(u64 base) { __asm__ volatile("wrgsbase %0" : : "r"(base)); }
 
 INLINE u64 read_fs_base(void) {

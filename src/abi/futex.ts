@@ -21,6 +21,13 @@ export const FUTEX_PRIVATE_FLAG = 128;
 export const FUTEX_CLOCK_REALTIME = 256;
 export const FUTEX_CMD_MASK = ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
 
+// Flags of the newer calls (futex_wait(2)): the word's size, and what it is looked up by
+export const FUTEX2_SIZE_U32 = 2;
+export const FUTEX2_PRIVATE = 128;
+
+// struct futex_waitv: u64 value, u64 address, u32 flags, u32 reserved
+export const FUTEX_WAITV_SIZE = 24;
+
 export const FUTEX_BITSET_MATCH_ANY = 0xffffffff;
 
 // The futex word of a robust mutex: owner's thread id and these

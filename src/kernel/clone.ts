@@ -35,7 +35,7 @@ import { type Credentials, capableIn } from '../base/credentials.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { order } from '../platform/answer.ts';
 import { i32 } from '../platform/arena.ts';
-import { ACT_ASK_AGAIN, ORDER_FORK, ORDER_SYSCALL, ORDER_THREAD, slotFd } from '../platform/layout.ts';
+import { ACT_ASK_AGAIN, ORDER_BASES, ORDER_FORK, ORDER_THREAD, slotFd } from '../platform/layout.ts';
 import { allocateSlot, freeSlot, setOwner, slotDescriptor, slotsLeft } from '../platform/slots.ts';
 import { allocateBlock, expectProcess, takeSpareSlot } from './address-spaces.ts';
 import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
@@ -83,8 +83,6 @@ const NAMESPACE_FLAGS =
 const HOST_THREAD_FLAGS = 0x50f00;
 /** Slots that are kept for executing programs, whatever tasks there are. */
 const RESERVED_SLOTS = 16;
-const SYS_ARCH_PRCTL = 158;
-const ARCH_SET_FS = 0x1002;
 
 /** -EINVAL for combinations that Linux refuses. */
 function checkFlags(parent: Task, { flags, exitSignal }: CloneArguments): number {
@@ -300,7 +298,7 @@ function orderThread(parent: Task, child: Task, args: CloneArguments, fresh: boo
 /** A child's hello: it goes on to its program, which sees 0 (or whatever the stub has put into rax). */
 export function childSaidHello(child: Task): void {
   if (child.initialTls !== 0) {
-    order(child.memory.slot, ORDER_SYSCALL, SYS_ARCH_PRCTL, ARCH_SET_FS, child.initialTls);
+    order(child.memory.slot, ORDER_BASES, child.initialTls, 0, 1);
     child.initialTls = 0;
   }
   tellShiftedTime(child);

@@ -7,23 +7,27 @@ export interface HostMapping {
   readonly start: number;
   readonly end: number;
   readonly offset: number;
+  /** As the host shows it: rwx and s or p. */
+  readonly permissions: string;
+  /** Of mapped-files.ts. */
+  readonly key: string;
 }
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/;
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+ \d+)/;
 
 /** The mappings of the file with this key (mapped-files.ts), or with null all there are, in the order of their addresses. */
 export function hostMappings(mm: AddressSpace, key: string | null): HostMapping[] {
   return hostProcLines(`${mm.hostPid}/maps`).flatMap((line) => {
     const parts = LINE.exec(line);
-    if (!parts || (key !== null && parts[4] !== key)) return [];
-    const [start, end, offset] = [parts[1], parts[2], parts[3]].map((digits) => Number.parseInt(digits, 16));
-    return [{ start, end, offset }];
+    if (!parts || (key !== null && parts[5] !== key)) return [];
+    const [start, end, offset] = [parts[1], parts[2], parts[4]].map((digits) => Number.parseInt(digits, 16));
+    return [{ start, end, offset, permissions: parts[3], key: parts[5] }];
   });
 }
 
 /** The keys of all files that have pages mapped. */
 export function mappedKeys(mm: AddressSpace): Set<string> {
-  return new Set(hostProcLines(`${mm.hostPid}/maps`).map((line) => LINE.exec(line)?.[4] ?? ''));
+  return new Set(hostProcLines(`${mm.hostPid}/maps`).map((line) => LINE.exec(line)?.[5] ?? ''));
 }
 
 /** In the upper half of a page's entry: it is in memory. */

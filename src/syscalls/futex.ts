@@ -5,16 +5,22 @@ import { EFAULT, EINTR, EINVAL, ENOSYS, EPERM, ERESTARTSYS, ESRCH } from '../abi
 import {
   FUTEX_CLOCK_REALTIME,
   FUTEX_CMD_MASK,
+  FUTEX_CMP_REQUEUE,
   FUTEX_CMP_REQUEUE_PI,
   FUTEX_LOCK_PI,
   FUTEX_LOCK_PI2,
   FUTEX_PRIVATE_FLAG,
   FUTEX_TRYLOCK_PI,
   FUTEX_UNLOCK_PI,
+  FUTEX_WAIT_BITSET,
   FUTEX_WAIT_REQUEUE_PI,
+  FUTEX_WAITV_SIZE,
+  FUTEX_WAKE_BITSET,
+  FUTEX2_PRIVATE,
+  FUTEX2_SIZE_U32,
 } from '../abi/futex.ts';
 import { RSEQ_FLAG_UNREGISTER, RSEQ_SIZE } from '../abi/misc.ts';
-import { CLOCK_REALTIME } from '../abi/time.ts';
+import { CLOCK_MONOTONIC, CLOCK_REALTIME } from '../abi/time.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
 import { monotonicNow } from '../base/clock.ts';
 import { host } from '../host/calls.ts';
@@ -24,7 +30,7 @@ import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../kernel/pi-futex.t
 import { hasDeliverableSignal } from '../kernel/signal-state.ts';
 import type { Task } from '../kernel/task.ts';
 import { readTimeout } from '../kernel/wait-arguments.ts';
-import { writeU64 } from '../platform/arena.ts';
+import { readU64, u32, writeU64 } from '../platform/arena.ts';
 
 const ROBUST_LIST_HEAD_SIZE = 24;
 
@@ -77,8 +83,8 @@ function setDeadline(task: Task, address: UserAddress, realTime: boolean): numbe
   return 0;
 }
 
+const SYS_FUTEX = 202;
 const SYS_FUTEX_WAITV = 449;
-const SYS_FUTEX_WAIT = 455;
 /** `progress` of a call that waits on the host; the result is there when the handler runs again. */
 const WAITING = 1;
 
@@ -109,6 +115,39 @@ export function futex_waitv(
   return waitNative(task, SYS_FUTEX_WAITV, waiters, count, flags, timeout, clock);
 }
 
+// The newer calls are the older ones under other names as long as words have 32 bits; the stub need not be able to make
+// both. Words that go by a NUMA node are not supported.
+
+/** The modifier of the older operations, or -EINVAL for flags that are none, or not supported. */
+function modifierOf(flags: number): number {
+  return (flags & ~FUTEX2_PRIVATE) === FUTEX2_SIZE_U32 ? flags & FUTEX2_PRIVATE : -EINVAL;
+}
+
+const isWord = (value: number): boolean => value <= 0xffffffff;
+
+/** Wakes those who wait with a bit of the mask (futex_wake(2)). */
+export function futex_wake(task: Task, address: UserAddress, mask: number, count: number, flags: number): number {
+  const modifier = modifierOf(flags);
+  if (modifier < 0 || !isWord(mask) || mask === 0) return -EINVAL;
+  if (count === 0) return address % 4 === 0 ? 0 : -EINVAL;
+  return callHost(task, SYS_FUTEX, address, FUTEX_WAKE_BITSET | modifier, count, 0, 0, mask);
+}
+
+/** Wakes some of those who wait at the first word, and has others wait at the second (futex_requeue(2)). */
+export function futex_requeue(task: Task, waiters: UserAddress, flags: number, wake: number, requeue: number): number {
+  if (flags !== 0 || waiters === 0) return -EINVAL;
+  const at = task.memory.in(waiters, 2 * FUTEX_WAITV_SIZE);
+  if (at < 0) return at;
+  const value = readU64(at);
+  const word = at >>> 2;
+  const modifier = modifierOf(u32[word + 4]);
+  if (modifier < 0 || u32[word + 4] !== u32[word + 10] || u32[word + 5] !== 0 || u32[word + 11] !== 0) return -EINVAL;
+  if (!isWord(value) || !isWord(readU64(at + FUTEX_WAITV_SIZE)) || wake < 0 || requeue < 0) return -EINVAL;
+  const [from, to] = [readU64(at + 8), readU64(at + FUTEX_WAITV_SIZE + 8)];
+  return callHost(task, SYS_FUTEX, from, FUTEX_CMP_REQUEUE | modifier, wake, requeue, to, value);
+}
+
+/** Waits as long as the word is the value (futex_wait(2)). */
 export function futex_wait(
   task: Task,
   address: UserAddress,
@@ -118,7 +157,11 @@ export function futex_wait(
   timeout: UserAddress,
   clock: number,
 ): number {
-  return waitNative(task, SYS_FUTEX_WAIT, address, value, mask, flags, timeout, clock);
+  const modifier = modifierOf(flags);
+  if (modifier < 0 || !isWord(value) || !isWord(mask) || mask === 0) return -EINVAL;
+  if (timeout !== 0 && clock !== CLOCK_REALTIME && clock !== CLOCK_MONOTONIC) return -EINVAL;
+  const real = timeout !== 0 && clock === CLOCK_REALTIME ? FUTEX_CLOCK_REALTIME : 0;
+  return waitNative(task, SYS_FUTEX, address, FUTEX_WAIT_BITSET | modifier | real, value, timeout, 0, mask);
 }
 
 export function set_robust_list(task: Task, head: UserAddress, length: number): number {

@@ -11,7 +11,6 @@ import { mayLock } from '../kernel/locked-memory.ts';
 import type { Task } from '../kernel/task.ts';
 import { hostMappings } from '../mm/host-maps.ts';
 
-const SYS_MLOCK = 149;
 const SYS_MUNLOCK = 150;
 const SYS_MLOCKALL = 151;
 const SYS_MUNLOCKALL = 152;
@@ -31,21 +30,21 @@ function checkRange(address: number, size: number): number {
 }
 
 export function mlock(task: Task, address: number, length: number): number {
-  return lock(task, SYS_MLOCK, address, length, 0);
+  return lock(task, address, length, 0);
 }
 
 export function mlock2(task: Task, address: number, length: number, flags: number): number {
   if (flags & ~MLOCK_ONFAULT) return -EINVAL;
-  return lock(task, SYS_MLOCK2, address, length, flags);
+  return lock(task, address, length, flags);
 }
 
-function lock(task: Task, nr: number, address: number, length: number, flags: number): number {
+function lock(task: Task, address: number, length: number, flags: number): number {
   const size = pages(address, length);
   const r = mayLock(task, size);
   if (r < 0) return r;
   const wrong = checkRange(address, size);
   if (wrong <= 0) return wrong;
-  return callHost(task, nr, address, length, flags);
+  return callHost(task, SYS_MLOCK2, address, length, flags);
 }
 
 export function munlock(task: Task, address: number, length: number): number {

@@ -3,7 +3,7 @@
 // flags, and ranges of 4 GiB and more, which are checked here and then carried out by the thread's own stub.
 
 import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../abi/errno.ts';
-import { O_ACCMODE, O_PATH, O_RDWR } from '../abi/fcntl.ts';
+import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR } from '../abi/fcntl.ts';
 import {
   MADV_COLD,
   MADV_DODUMP,
@@ -44,18 +44,22 @@ import {
   MS_INVALIDATE,
   MS_SYNC,
   PROT_EXEC,
+  PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { MS_NOEXEC } from '../abi/mount.ts';
 import type { Fd, HostFd } from '../base/brands.ts';
+import { ASKED } from '../kernel/block.ts';
 import { TEXT } from '../kernel/exec.ts';
-import { callHost, outOfBounds, PAGE_SIZE, USER_LIMIT } from '../kernel/host-memory.ts';
+import { askHost, callHost, hostAnswer, outOfBounds, PAGE_SIZE, USER_LIMIT } from '../kernel/host-memory.ts';
 import { mayLock } from '../kernel/locked-memory.ts';
 import { keepUnsent, sendWithAnswer } from '../kernel/sent-descriptor.ts';
 import type { Task } from '../kernel/task.ts';
+import { type HostMapping, hostMappings } from '../mm/host-maps.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
 import { mappingFd } from '../platform/layout.ts';
-import type { OpenFile } from '../vfs/open-file.ts';
+import type { Inode } from '../vfs/inode.ts';
+import { drop, type OpenFile } from '../vfs/open-file.ts';
 
 const SYS_MMAP = 9;
 const SYS_MPROTECT = 10;
@@ -64,7 +68,6 @@ const SYS_MREMAP = 25;
 const SYS_MSYNC = 26;
 const SYS_MINCORE = 27;
 const SYS_MADVISE = 28;
-const SYS_REMAP_FILE_PAGES = 216;
 const SYS_MSEAL = 462;
 
 /** Flags that are passed on to the host; the others have no effect here (or none in Linux). */
@@ -202,19 +205,50 @@ export function mincore(task: Task, address: number, length: number, vector: num
   return callHost(task, SYS_MINCORE, address, length, vector);
 }
 
-/** Pages of a shared file mapping, in place of those that are there; the host turns it into mmap (remap_file_pages(2)). */
-export function remap_file_pages(
-  task: Task,
-  address: number,
-  size: number,
-  protection: number,
-  page: number,
-  flags: number,
-): number {
+/** `progress` of a call whose mapping the stub has been asked to make. */
+const MAPPING = 1;
+
+/**
+ * Pages of a shared file mapping in place of those that are there, which is a mapping like others (remap_file_pages(2)).
+ */
+export function remap_file_pages(task: Task, address: number, size: number, protection: number, page: number): number {
+  if (task.progress === MAPPING) {
+    task.progress = 0;
+    return Math.min(0, hostAnswer(task));
+  }
   const start = address - (address % PAGE_SIZE);
   const length = size - (size % PAGE_SIZE);
-  if (protection !== 0 || outOfBounds(start, length)) return -EINVAL;
-  return callHost(task, SYS_REMAP_FILE_PAGES, start, length, 0, page, flags);
+  if (protection !== 0 || length === 0 || outOfBounds(start, length)) return -EINVAL;
+  const permissions = sharedPermissions(task, start, start + length);
+  const path = permissions && task.mm.mappedFiles.get(permissions.key);
+  if (!permissions || !path) return -EINVAL;
+  const writes = permissions.protection & PROT_WRITE;
+  const file = (path.dentry.inode as Inode).open(path, writes ? O_RDWR : O_RDONLY, task);
+  if (typeof file === 'number') return -EINVAL;
+  const hostFd = file.mapping(permissions.protection, MAP_SHARED);
+  if (hostFd >= 0) {
+    task.progress = MAPPING;
+    task.installedFile = null;
+    sendWithAnswer(task, hostFd, mappingFd(task.block));
+    const flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
+    askHost(task, SYS_MMAP, start, length, permissions.protection, flags, mappingFd(task.block), page * PAGE_SIZE);
+    keepUnsent(task);
+  }
+  drop(file);
+  return hostFd < 0 ? hostFd : ASKED;
+}
+
+/** What one shared mapping, or several of the same kind and file, that lie in all of the range have in common; or null. */
+function sharedPermissions(task: Task, start: number, end: number): { protection: number; key: string } | null {
+  const parts = hostMappings(task.mm, null).filter((part) => part.end > start && part.start < end);
+  const [first] = parts;
+  if (first?.permissions[3] !== 's' || first.start > start || (parts.at(-1) as HostMapping).end < end) return null;
+  const same = parts.every(
+    ({ permissions, key, start: from }, index) =>
+      permissions === first.permissions && key === first.key && (index === 0 || parts[index - 1]?.end === from),
+  );
+  const bit = (letter: string, value: number): number => (first.permissions.includes(letter) ? value : 0);
+  return same ? { protection: bit('r', PROT_READ) | bit('w', PROT_WRITE) | bit('x', PROT_EXEC), key: first.key } : null;
 }
 
 /** What the filter's rule leaves over (mseal(2)): flags, of which there are none, and large ranges. */

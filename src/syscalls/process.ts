@@ -57,13 +57,12 @@ import { type ChildEvent, findChildEvent, type Waited } from '../kernel/wait.ts'
 import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readU64, u8, u32 } from '../platform/arena.ts';
-import { ACT_ORDER_RETURN, ORDER_SYSCALL } from '../platform/layout.ts';
+import { ACT_ORDER_RETURN, ORDER_BASES, ORDER_SYSCALL } from '../platform/layout.ts';
 import { checkAccess, MAY_WRITE } from '../vfs/permission.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const PAGE_SIZE = 4096;
 const SYS_SET_TID_ADDRESS = 218;
-const SYS_ARCH_PRCTL = 158;
 const ARCH_SET_FS = 0x1002;
 const ARCH_GET_CPUID = 0x1011;
 const ARCH_SET_CPUID = 0x1012;
@@ -304,7 +303,7 @@ export function arch_prctl(task: Task, option: number, address: number): number 
   if (option === ARCH_SET_CPUID) return -ENODEV;
   if (option !== ARCH_SET_FS) return -EINVAL;
   if (!(address >= 0 && address < 0x7ffffffff000)) return -EPERM;
-  order(task.memory.slot, ORDER_SYSCALL, SYS_ARCH_PRCTL, ARCH_SET_FS, address);
+  order(task.memory.slot, ORDER_BASES, address, 0, 1);
   complete(task, 0, ACT_ORDER_RETURN);
   return ANSWERED;
 }

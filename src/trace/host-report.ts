@@ -26,8 +26,15 @@ function guestRows(): { readonly program: Row[]; readonly stub: Row[] } {
       ? [{ name, rule: rule.text, reason: "of the program's own memory and threads only" }]
       : [],
   );
-  return { program, stub: STUB_CALLS.map(({ name, rule, reason }) => ({ name, rule: rule.text, reason })) };
+  return { program, stub: stubRows(false) };
 }
+
+const stubRows = (old: boolean): Row[] =>
+  STUB_CALLS.filter(({ withoutFsgsbase }) => old === (withoutFsgsbase ?? false)).map(({ name, rule, reason }) => ({
+    name,
+    rule: rule.text,
+    reason,
+  }));
 
 const sentryRow = ({ name, rules, reason, otherwise }: SentryCall): Row => ({
   name,
@@ -61,7 +68,7 @@ export function formatHostLists(json: boolean): string {
   }));
   if (json) {
     const counts = { guest: guestCallCount(), sentry: sentryCallCounts() };
-    return `${JSON.stringify({ architecture: 'amd64', counts, program, stub, sentry: groups }, null, 2)}\n`;
+    return `${JSON.stringify({ architecture: 'amd64', counts, program, stub, stubWithoutFsgsbase: stubRows(true), sentry: groups }, null, 2)}\n`;
   }
   const [always, all] = sentryCallCounts();
   return [
@@ -72,6 +79,9 @@ export function formatHostLists(json: boolean): string {
     '',
     "From the stub's code, which a hostile program can jump into:",
     ...table([...stub, DOORBELL]),
+    '',
+    'On a processor without FSGSBASE (of before 2012) also:',
+    ...table(stubRows(true)),
     '',
     `Host calls that the sentry can reach: ${always}, with all optional groups ${all}. Everything else kills it.`,
     ...groups.flatMap(({ group, optional, calls }) => [

@@ -101,13 +101,12 @@ export const MEMORY: readonly SyscallEntry[] = [
   kernel(150, 'munlock', { addr: 'addr', length: 'size' }),
   kernel(151, 'mlockall', { flags: 'flags(mlockall)' }, { note: LOCKED }),
   kernel(152, 'munlockall', {}),
-  kernel(216, 'remap_file_pages', {
-    addr: 'addr',
-    size: 'size',
-    prot: 'flags(prot)',
-    pgoff: 'size',
-    flags: 'flags(mmap)',
-  }),
+  kernel(
+    216,
+    'remap_file_pages',
+    { addr: 'addr', size: 'size', prot: 'flags(prot)', pgoff: 'size', flags: 'flags(mmap)' },
+    { note: 'of files: not of anonymous shared memory' },
+  ),
   kernel(
     237,
     'mbind',

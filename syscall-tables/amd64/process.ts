@@ -66,6 +66,7 @@ const CLONE = {
   tls: 'addr',
 } as const;
 
+const NO_NODES = 'without FUTEX2_NUMA and MPOL';
 const KEPT = 'kept and reported; the host schedules the sandbox as a whole';
 
 const MEMBARRIER = [
@@ -253,24 +254,17 @@ export const PROCESS: readonly SyscallEntry[] = [
     timeout: 'addr',
     clockid: 'value(clock)',
   }),
-  native(
-    454,
-    'futex_wake',
-    { uaddr: 'addr', mask: 'ulong', nr: 'int', flags: 'hex' },
-    { conditions: [], text: 'always' },
+  kernel(454, 'futex_wake', { uaddr: 'addr', mask: 'ulong', nr: 'int', flags: 'hex' }, { note: NO_NODES }),
+  kernel(
+    455,
+    'futex_wait',
+    { uaddr: 'addr', val: 'ulong', mask: 'ulong', flags: 'hex', timeout: 'addr', clockid: 'value(clock)' },
+    { note: NO_NODES },
   ),
-  kernel(455, 'futex_wait', {
-    uaddr: 'addr',
-    val: 'ulong',
-    mask: 'ulong',
-    flags: 'hex',
-    timeout: 'addr',
-    clockid: 'value(clock)',
-  }),
-  native(
+  kernel(
     456,
     'futex_requeue',
     { waiters: 'addr', flags: 'hex', nr_wake: 'int', nr_requeue: 'int' },
-    { conditions: [], text: 'always' },
+    { note: 'without FUTEX2_NUMA and MPOL; both words private, or both shared' },
   ),
 ];
