@@ -40,6 +40,8 @@ struct bind {
   int view; // one more for our own view, or -1
 };
 
+#define MAX_JOINED 8
+
 #define MAX_MOUNT_POINTS 256
 /** A place in a read-only root file system that something will be mounted on. */
 struct mount_point {
@@ -63,13 +65,16 @@ struct passed {
 
 struct options {
   const char *rootfs, *stub, *node, *script, *hostname, *netns;
-  const char *control_directory; // of the container's state, or NULL: there the sentry is asked for things
-  const char *console_socket;    // who gets the master of the container's terminal, or NULL
-  bool hooks;                    // whoever makes the container runs hooks before the sandbox is built
-  bool is_exec;                  // one more program in a running sandbox
-  bool traced;                   // the sentry gets its calls by ptrace
-  bool new_session;              // away from the caller's terminal and job
-  bool remove;                   // the state and the cgroups go away at the end
+  const char *control_directory;  // of the container's state, or NULL: there the sentry is asked for things
+  const char *console_socket;     // who gets the master of the container's terminal, or NULL
+  bool hooks;                     // whoever makes the container runs hooks before the sandbox is built
+  bool is_exec;                   // one more program in a running sandbox, or with a rootfs one more container
+  pid_t launcher;                 // of the sandbox that such a container joins
+  const char *joined[MAX_JOINED]; // KIND:PATH, namespaces of the host's that it is in; without a path a new one
+  int joined_count;
+  bool traced;      // the sentry gets its calls by ptrace
+  bool new_session; // away from the caller's terminal and job
+  bool remove;      // the state and the cgroups go away at the end
   const char *cgroup[MAX_CGROUPS];
   int cgroups;
   struct mount_point mount_point[MAX_MOUNT_POINTS];
@@ -134,6 +139,8 @@ void bind_port(const struct state *state);
 /** Whether others will look for the container's files by way of the outer process. */
 bool wants_view(const struct options *options);
 void make_mount_points(const struct options *options, int root);
+/** How many descriptors of `keep` the view needs; they are added to it. */
+int keep_view(const struct options *options, const struct state *state, int *keep);
 /** The container's files, and its processes in /proc, become all that our process sees. */
 void enter_view(const struct options *options, const struct state *state, pid_t init);
 
@@ -144,6 +151,9 @@ void name_forbidden_call(void);
 // ---- hooks.c ----
 /** Namespaces of this process's own that hold nothing, where the host's would be found otherwise. */
 void own_namespaces(const struct options *options);
+/** The namespaces of a container that joins a sandbox, for those who look for them at the process that stands for it.
+ */
+void join_namespaces(const struct options *options);
 /** Says that the namespaces are there, and waits until the hooks have run. */
 void wait_for_hooks(const struct options *options);
 /** PID DIRECTORY PROGRAM ARGUMENTS...: executes a program in the namespaces of a launcher. */

@@ -44,10 +44,22 @@ static void send_request(const struct options *options, const struct state *tree
     if (send(connection, text, length, MSG_NOSIGNAL) != length) die(NULL, "cannot reach the sandbox");
 }
 
+/** Pid 1 of a sandbox is its launcher's only child. */
+static pid_t init_of(pid_t launcher) {
+  char path[64];
+  int init = 0;
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", launcher, launcher);
+  FILE *children = fopen(path, "re");
+  if (children && fscanf(children, "%d", &init) != 1) init = 0;
+  if (children) fclose(children);
+  return init;
+}
+
 /** One line of the sentry's: "started", "exit STATUS" or "error STATUS TEXT". */
-static void obey(const struct options *options, char *line) {
+static void obey(const struct options *options, const struct state *trees, char *line) {
   int status = 0, skip = 0;
   if (!strcmp(line, "started")) {
+    enter_view(options, trees, init_of(options->launcher));
     if (options->sync_fd < 0) return;
     if (write(options->sync_fd, "created\n", 8) != 8) return;
     message_fd = 2;
@@ -62,7 +74,7 @@ static void obey(const struct options *options, char *line) {
   }
 }
 
-static void listen_to(const struct options *options, int connection) {
+static void listen_to(const struct options *options, const struct state *trees, int connection) {
   static char text[PATH_MAX];
   static size_t used;
   ssize_t length = recv(connection, text + used, sizeof text - 1 - used, 0);
@@ -71,7 +83,7 @@ static void listen_to(const struct options *options, int connection) {
   used += length;
   for (char *end; (end = memchr(text, '\n', used));) {
     *end = 0;
-    obey(options, text);
+    obey(options, trees, text);
     used -= end + 1 - text;
     memmove(text, end + 1, used);
   }
@@ -82,15 +94,18 @@ void stand_for_program(struct options *options) {
   if (options->rootfs) {
     if (!can_mount()) die("containers of a pod need root.", "cannot take the container's files");
     take_trees(options, &trees);
+    join_namespaces(options);
   }
   int connection = connect_control(options->control_directory);
   join_cgroups(options, 0);
   send_request(options, &trees, connection);
   sigset_t forwarded = forwarded_signals();
+  sigdelset(&forwarded, SIGCHLD); // of a child of our own
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");
-  int keep[3] = {connection, signals, options->sync_fd};
-  keep_only(open_null(), keep, 3);
+  int keep[MAX_BINDS + 4] = {connection, signals, options->sync_fd}, count = 3;
+  count += keep_view(options, &trees, keep + count);
+  keep_only(open_null(), keep, count);
   struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {connection, POLLIN, 0}};
   for (;;) {
     if (poll(poll_set, 2, -1) < 0) continue;
@@ -100,6 +115,6 @@ void stand_for_program(struct options *options) {
       int length = snprintf(text, sizeof text, "{\"verb\":\"signal\",\"signal\":%u}\n", info.ssi_signo);
       send(connection, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    if (poll_set[1].revents) listen_to(options, connection);
+    if (poll_set[1].revents) listen_to(options, &trees, connection);
   }
 }

@@ -16,6 +16,24 @@ void own_namespaces(const struct options *options) {
     die(NULL, "cannot set the host name %s", options->hostname);
 }
 
+static const struct namespace_kind {
+  const char *name;
+  int flag;
+} KINDS[] = {{"net", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}};
+
+void join_namespaces(const struct options *options) {
+  for (int i = 0; i < options->joined_count; i++) {
+    const char *colon = strchr(options->joined[i], ':');
+    for (size_t k = 0; colon && k < sizeof KINDS / sizeof *KINDS; k++) {
+      if (strncmp(KINDS[k].name, options->joined[i], colon - options->joined[i])) continue;
+      int fd = colon[1] ? open(colon + 1, O_RDONLY | O_CLOEXEC) : -1;
+      if (colon[1] ? fd < 0 || setns(fd, KINDS[k].flag) : unshare(KINDS[k].flag))
+        die("the container whose namespace it is must run.", "cannot join the namespace %s", options->joined[i]);
+      if (fd >= 0) close(fd);
+    }
+  }
+}
+
 void wait_for_hooks(const struct options *options) {
   if (!options->hooks) return;
   if (can_mount()) {

@@ -113,6 +113,9 @@ static void parse_options(struct options *options, char **argv) {
     else if ((value = option_value(argv[i], "--console-socket"))) options->console_socket = value;
     else if ((value = option_value(argv[i], "--sync-fd"))) options->sync_fd = parse_fd(value);
     else if ((value = option_value(argv[i], "--pass-fd"))) parse_passed(options, value);
+    else if ((value = option_value(argv[i], "--launcher"))) options->launcher = atoi(value);
+    else if ((value = option_value(argv[i], "--join")) && options->joined_count < MAX_JOINED)
+      options->joined[options->joined_count++] = value;
     else if ((value = option_value(argv[i], "--cgroup")) && options->cgroups < MAX_CGROUPS)
       options->cgroup[options->cgroups++] = value;
     else if (!strcmp(argv[i], "--traced")) options->traced = true;
@@ -397,10 +400,7 @@ int main(int argc, char **argv) {
   if (options.log_fd >= 0 && options.sync_fd >= 0) message_fd = options.log_fd;
   int keep[MAX_BINDS + 7] = {state.sync[1], state.control_outer, signals, message_fd, state.terminal}, count = 5;
   keep[count++] = state.ports_outer;
-  if (wants_view(&options)) {
-    keep[count++] = state.rootfs_view;
-    for (int i = 0; i < options.binds; i++) keep[count++] = options.bind[i].view;
-  }
+  count += keep_view(&options, &state, keep + count);
   keep_only(open_null(), keep, count);
   if (write(state.sync[1], "", 1) != 1) die(NULL, "the sandbox did not start");
   stand_for_sandbox(&options, &state, signals, init);

@@ -56,7 +56,15 @@ void make_mount_points(const struct options *options, int root) {
 // ---- the view -------------------------------------------------------------------------------------
 
 bool wants_view(const struct options *options) {
-  return options->control_directory && !options->is_exec && !options->remove && can_mount();
+  return options->control_directory && options->rootfs && !options->remove && can_mount();
+}
+
+int keep_view(const struct options *options, const struct state *state, int *keep) {
+  if (!wants_view(options)) return 0;
+  int count = 0;
+  keep[count++] = state->rootfs_view;
+  for (int i = 0; i < options->binds; i++) keep[count++] = options->bind[i].view;
+  return count;
 }
 
 /** The zygote is the child of init that is in another pid namespace: a descriptor of that, or of init's own. */

@@ -40,8 +40,8 @@ export type ControlRequest =
       readonly spec: SandboxSpec;
       readonly binds: readonly { readonly name: string; readonly isDirectory: boolean }[];
       readonly passed: readonly number[];
-      /** It sees no processes but its own. */
-      readonly ownPids: boolean;
+      /** Whose it has: null for new ones, '' for the sandbox's, else those of the container with this id. */
+      readonly namespaces: Readonly<Record<'pid' | 'ipc' | 'uts' | 'network', string | null>>;
     };
 
 /** Except to exec, the answer is one line of JSON. */

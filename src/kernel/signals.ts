@@ -97,9 +97,16 @@ function discardEverywhere(group: ThreadGroup, low: number): void {
   for (const task of group.threads) task.pending.discard(low, 0);
 }
 
+/** The first process of a container has no default actions. What it blocks it may read from a signalfd all the same. */
+function isDroppedByInit(group: ThreadGroup, signo: number): boolean {
+  if (group !== kernel.init || !kernel.initUnkillable || group.actions.get(signo).handler !== SIG_DFL) return false;
+  for (const thread of group.threads) if (isHeld(thread, signo)) return false;
+  return true;
+}
+
 /** Ignored signals vanish unless somebody blocks them (and may change their mind, or read a signalfd). */
 function isDropped(group: ThreadGroup, task: Task | null, signo: number): boolean {
-  if (group === kernel.init && kernel.initUnkillable && group.actions.get(signo).handler === SIG_DFL) return true;
+  if (isDroppedByInit(group, signo)) return true;
   if (signo === SIGKILL || signo === SIGSTOP) return false;
   // A tracer is shown what is ignored, too.
   if (tracerOf(task ?? group.leader) !== null) return false;

@@ -63,7 +63,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   if (root === undefined) throw new LaunchError('config.json: root: required');
   if (process === undefined) throw new LaunchError('config.json: process: required');
   const linux = config.linux ?? {};
-  refuseUnsupported(linux, options.joins);
+  refuseUnsupported(linux);
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], options);
@@ -149,9 +149,6 @@ function programOf(process: OciProcess, { notifies, joins, warn }: ConversionOpt
   return { ...program, env: [...program.env, `NOTIFY_SOCKET=${NOTIFY_SOCKET}`] };
 }
 
-/** A pod's containers have these of their sandbox. */
-const SHARED_IN_PODS = new Set(['pid', 'ipc', 'uts', 'user', 'cgroup']);
-
 function refuse(field: string, reason: string): never {
   throw new LaunchError(`config.json: ${field}: ${reason}`);
 }
@@ -178,15 +175,11 @@ function offsetOf({ timeOffsets }: OciLinux, clock: 'monotonic' | 'boottime'): n
   return secs * 1e9 + nanosecs;
 }
 
-function refuseUnsupported(linux: OciLinux, joins: boolean): void {
+function refuseUnsupported(linux: OciLinux): void {
   const seen = new Set<string>();
-  for (const [index, { type, path }] of (linux.namespaces ?? []).entries()) {
-    const field = `linux.namespaces[${index}]`;
-    if (seen.has(type)) refuse(`${field}.type`, `${type} is named twice`);
+  for (const [index, { type }] of (linux.namespaces ?? []).entries()) {
+    if (seen.has(type)) refuse(`linux.namespaces[${index}].type`, `${type} is named twice`);
     seen.add(type);
-    const joined = path !== undefined && path !== '';
-    if (joined && type !== 'network' && !(joins && SHARED_IN_PODS.has(type)))
-      refuse(`${field}.path`, `joining a ${type} namespace is not supported`);
   }
   if (Object.keys(linux.netDevices ?? {}).length > 0) refuse('linux.netDevices', 'moving devices is not supported');
   if (linux.timeOffsets !== undefined && !seen.has('time')) refuse('linux.timeOffsets', 'needs a time namespace');

@@ -16,12 +16,13 @@ import { type OciConfig, parseConfig } from './config.ts';
 import { type ConversionOptions, sandboxOfConfig } from './convert.ts';
 import { destroy } from './delete.ts';
 import { hasEarlyHooks, runEarlyHooks } from './hooks.ts';
+import { type Join, planJoin, withoutHostPaths } from './join.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { wantsNotice, withoutNotice } from './notify.ts';
 import { setOomScore } from './oom-score.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
-import { controlDirectory, joinRequest, sandboxToJoin, warnOfPod } from './pod.ts';
+import { controlDirectory, joinRequest, warnOfPod } from './pod.ts';
 import {
   type ContainerState,
   checkId,
@@ -52,6 +53,8 @@ export interface Prepared {
   readonly config: OciConfig;
   readonly sandbox: Sandbox;
   readonly state: ContainerState;
+  /** The sandbox that it joins; null: it has one of its own. */
+  readonly join: Join | null;
 }
 
 const LOCK_EX = 2;
@@ -60,15 +63,16 @@ const LOCK_EX = 2;
 export function prepare(options: CreateOptions): Prepared {
   checkId(options.id);
   const bundle = posix.resolve(options.directory, options.bundle);
-  const config = parseConfig(readConfig(bundle));
+  const config = withoutHostPaths(options.root, parseConfig(readConfig(bundle)));
   const { hooks = {}, annotations = {}, linux } = config;
-  const pod = sandboxToJoin(options.root, annotations);
-  const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: pod !== null, notifies: wantsNotice() });
-  if (pod !== null) warnOfPod(linux ?? {}, options.warn);
+  const join = planJoin(options.root, config);
+  const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: join !== null, notifies: wantsNotice() });
+  if (join !== null) warnOfPod(linux ?? {}, options.warn);
   const cgroups = needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
   return {
     config,
     sandbox,
+    join,
     state: {
       version: STATE_VERSION,
       id: options.id,
@@ -84,7 +88,8 @@ export function prepare(options: CreateOptions): Prepared {
       hooks,
       process: withoutNotice(sandbox.spec.process),
       ...(sandbox.spec.notifySocket !== null && { notifies: true }),
-      ...(pod !== null && { sandbox: pod.id }),
+      ...(join !== null && { sandbox: join.sandbox.id }),
+      idMappings: sandbox.spec.idMappings,
     },
   };
 }
@@ -154,10 +159,10 @@ export async function createContainer(
   try {
     writeFileSync(createdMark(options.root, options.id), '');
     limit(prepared);
-    const start = state.sandbox === undefined ? startLauncher : startJoining;
+    const start = prepared.join === null ? startLauncher : startJoining;
     const launcher = start(dist, prepared, options, directory, inForeground);
     try {
-      return { state: await complete(dist, launcher, state, options, directory), launcher };
+      return { state: await complete(dist, launcher, prepared, options, directory), launcher };
     } catch (error) {
       launcher.kill('SIGKILL');
       throw error;
@@ -181,7 +186,7 @@ function checkTerminal({ sandbox }: Prepared, { consoleSocket }: CreateOptions, 
 async function complete(
   dist: string,
   launcher: ChildProcess,
-  state: ContainerState,
+  { state, join }: Prepared,
   { root, pidFile }: CreateOptions,
   directory: string,
 ): Promise<ContainerState> {
@@ -196,13 +201,29 @@ async function complete(
     sync.write('go\n');
   }
   await waitForLine(launcher, sync, 'created');
-  if (hasEarlyHooks(state) && state.sandbox !== undefined) runEarlyHooks(dist, root, complete);
+  if (join !== null && hasEarlyHooks(state)) {
+    const before = interfaces(pid);
+    runEarlyHooks(dist, root, complete);
+    if (join.namespaces.network === null && interfaces(pid) > before) throw joinedNetwork(join);
+  }
   saveState(directory, complete);
   if (pidFile !== null) writeFileSync(pathOf(pidFile), String(pid));
   await new Promise<void>((resolve) => sync.end('ok\n', resolve));
   sync.unref(); // a container of a pod keeps its end
 
   return complete;
+}
+
+/** How many network interfaces a process sees. */
+function interfaces(pid: number): number {
+  return readFileSync(`/proc/${pid}/net/dev`, 'latin1').split('\n').length;
+}
+
+/** docker puts interfaces into the network of a container that is made; a sandbox can use one network only. */
+function joinedNetwork({ sandbox: { id } }: Join): LaunchError {
+  return new LaunchError(
+    `config.json: linux.namespaces: in the sandbox ${id} a network of its own is without interfaces: share the sandbox's (--network container:${id}), or have none (--network none)`,
+  );
 }
 
 /** The launcher has come so far. Throws a LaunchError when it has not. */
@@ -221,13 +242,13 @@ async function waitForLine(launcher: ChildProcess, sync: Socket, line: string): 
 /** A container of a pod: what stands for it is no launcher, but takes it into the sandbox that is there. */
 function startJoining(
   dist: string,
-  { config, sandbox, state }: Prepared,
+  { sandbox, state, join }: Prepared,
   options: CreateOptions,
   directory: string,
   inForeground: boolean,
 ): ChildProcess {
   const passed = passedDescriptors(options);
-  const { file, args } = joinRequest(dist, sandbox, withListenVariables(sandbox.spec), config.linux ?? {}, passed);
+  const { file, args } = joinRequest(dist, sandbox, withListenVariables(sandbox.spec), join as Join, passed);
   args.push('--sync-fd=3', '--spec-fd=4', '--log-fd=5', `--control-directory=${controlDirectory(options.root, state)}`);
   if (!inForeground) args.push('--new-session');
   for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);

@@ -17,7 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { ProcessSpec } from '../base/spec.ts';
+import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
 import { LaunchError } from './launch-error.ts';
 
 export const STATE_VERSION = 1;
@@ -43,6 +43,8 @@ export interface ContainerState {
   readonly sandbox?: string;
   /** Its launcher waits for hooks. */
   readonly creating?: true;
+  /** As in the sandbox's spec. */
+  readonly idMappings?: SandboxSpec['idMappings'];
   readonly cgroups: CgroupState;
   readonly hooks: HookLists;
   /** What exec starts from. */

@@ -2,6 +2,7 @@
 // of JSON each (base/control.ts). The answer to an exec, and the program's end, come as lines of plain text, because a
 // small native process reads them (native/boot/exec.c).
 
+import { EAGAIN, EINTR } from '../abi/errno.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../abi/fcntl.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { SI_USER, SIGCHLD, SIGCONT, SIGKILL, SIGURG, SIGWINCH } from '../abi/signal.ts';
@@ -62,6 +63,8 @@ class Connection {
   private text = '';
   private readonly descriptors: HostFd[] = [];
   private program: ExecutedProgram | null = null;
+  /** Whoever is at the other end stood for a program that has ended: signals are for nobody any more. */
+  private ended = false;
 
   constructor(fd: HostFd, mounts: Mounts) {
     this.fd = fd;
@@ -83,6 +86,7 @@ class Connection {
       this.text += buffer.latin1Slice(at, at + n);
     }
     releaseScratch(mark);
+    if (n === -EAGAIN || n === -EINTR) return;
     if (n <= 0 || this.text.length > MAX_REQUEST) this.close();
     else this.serveLines();
   }
@@ -101,6 +105,7 @@ class Connection {
         return this.start(request.container);
       case 'signal':
         if (this.program) return sendToProgram(this.program, request.signal);
+        if (this.ended) return;
         this.reply('{"ok":true}'); // before it, because it may be the end
         return sendToAll(request.signal, request.all ?? false, request.container);
       case 'ps':
@@ -156,8 +161,7 @@ class Connection {
       const expected = 4 + request.binds.length + request.passed.length;
       if (descriptors.length !== expected) throw new StartError('descriptors are missing', 1);
       this.program = joinPod(request, descriptors, (status) => {
-        this.program = null;
-        this.reply(`exit ${status}`);
+        this.end(status);
       });
       this.reply('started');
     } catch (error) {
@@ -175,8 +179,7 @@ class Connection {
       if (container === undefined) throw new StartError('the container is not there', 1);
       const { mounts, namespaces } = container ?? { mounts: this.mounts, namespaces: undefined };
       const onEnd = (status: number): void => {
-        this.program = null;
-        this.reply(`exit ${status}`);
+        this.end(status);
       };
       this.program = startProgram(request.process, descriptors, request.passed, mounts, onEnd, namespaces);
       this.reply('started');
@@ -185,6 +188,12 @@ class Connection {
       for (const fd of descriptors) host.close(fd);
       this.reply(`error ${error.status} ${error.message}`);
     }
+  }
+
+  private end(status: number): void {
+    this.program = null;
+    this.ended = true;
+    this.reply(`exit ${status}`);
   }
 
   /** A peer that does not read its answers is not waited for. */

@@ -1,8 +1,8 @@
-// Containers that joined the sandbox of their pod: each has a root, mounts and a first process of its own, and if it likes
-// pids; network, System V objects and host name are the sandbox's. A small process outside stands for each (native/boot/
+// Containers that joined the sandbox of another: each has a root, mounts and a first process of its own, and pids,
+// network, System V objects and host name of its own or another container's, as it likes. A small process outside stands for each (native/boot/
 // exec.c), as for an executed program: if that is killed, so is the container.
 
-import { CLONE_NEWPID } from '../abi/sched.ts';
+import { CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWUTS } from '../abi/sched.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { ControlRequest } from '../base/control.ts';
 import type { ProcessSpec } from '../base/spec.ts';
@@ -11,6 +11,7 @@ import { abandonTask } from '../kernel/exit.ts';
 import { initialNamespaces, type NamespaceSet, newNamespaces } from '../kernel/namespaces.ts';
 import { initialPids } from '../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
+import { networkOf } from '../net/network.ts';
 import type { BoundTree } from './arguments.ts';
 import { ExecutedProgram, makeTerminal, openTerminal } from './exec.ts';
 import { execute, installStream, makeProcess, settle } from './first-process.ts';
@@ -44,8 +45,13 @@ export class PodContainer {
 
   /** Whether a process is one of its own: of its pids, or with its root. */
   owns(group: ThreadGroup): boolean {
-    if (this.task.pidNamespace !== initialPids) return group.pidNamespace.isWithin(this.task.pidNamespace);
-    return group.leader.fs.root.mount.namespace === this.mounts.namespace;
+    const { namespace } = group.leader.fs.root.mount;
+    if (namespace === this.mounts.namespace) return true;
+    if (this.task.group !== this.task.pidNamespace.init || !group.pidNamespace.isWithin(this.task.pidNamespace)) {
+      return false;
+    }
+    for (const other of podContainers.values()) if (other.mounts.namespace === namespace) return false;
+    return true;
   }
 }
 
@@ -65,8 +71,9 @@ export function joinPod(
   if (podContainers.has(id)) throw new StartError(`the pod has a container ${id} already`, 1);
   const trees = treesOf(request, descriptors);
   const mounts = mountRoot(trees, spec);
-  const namespaces = request.ownPids ? ownPids() : initialNamespaces;
+  const namespaces = namespacesOf(request);
   const task = makeProcess(spec.process, mounts.root, namespaces);
+  if (request.namespaces.network === null) networkOf(task).setLoopback(true);
   try {
     mountAll(trees, spec, mounts, task);
     const streams = descriptors.slice(0, STREAMS);
@@ -98,8 +105,27 @@ function treesOf({ binds }: ContainerRequest, descriptors: readonly HostFd[]) {
   return { rootfs: descriptors[STREAMS], binds: bound, listen: 0 as HostFd };
 }
 
-function ownPids(): NamespaceSet {
-  const made = newNamespaces(initialNamespaces, CLONE_NEWPID, initialUser, initialPids);
-  if (typeof made === 'number') throw new StartError('there can be no more pid namespaces', 1);
-  return made;
+/** Those of the sandbox and of its other containers that it shares, and new ones. Throws StartError. */
+function namespacesOf({ namespaces: { pid, ipc, uts, network }, spec }: ContainerRequest): NamespaceSet {
+  const newKinds =
+    (pid === null ? CLONE_NEWPID : 0) |
+    (ipc === null ? CLONE_NEWIPC : 0) |
+    (uts === null ? CLONE_NEWUTS : 0) |
+    (network === null ? CLONE_NEWNET : 0);
+  const made = newNamespaces(initialNamespaces, newKinds, initialUser, initialPids);
+  if (typeof made === 'number') throw new StartError('there can be no more namespaces', 1);
+  if (uts === null) Object.assign(made.uts, { hostname: spec.hostname, domainname: spec.domainname });
+  return {
+    ...made,
+    ...(pid && { pidForChildren: namespacesIn(pid).pidForChildren }),
+    ...(ipc && { ipc: namespacesIn(ipc).ipc }),
+    ...(uts && { uts: namespacesIn(uts).uts }),
+    ...(network && { net: namespacesIn(network).net }),
+  };
+}
+
+function namespacesIn(id: string): NamespaceSet {
+  const container = podContainers.get(id);
+  if (!container) throw new StartError(`there is no container ${id} in the sandbox any more`, 1);
+  return container.namespaces;
 }

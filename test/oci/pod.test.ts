@@ -1,8 +1,8 @@
-// Pods as containerd and CRI-O make them: a sandbox, and containers that join it by annotations. Each has its own files and
-// pids; network, host name and System V objects are shared.
+// Containers that share a sandbox: pods as containerd and CRI-O make them, where containers join by annotations, and
+// containers that name namespaces of others by path. Each has its own files, and what it does not share.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -47,7 +48,7 @@ function run(...args: string[]): { status: number | null; text: string } {
 function succeed(...args: string[]): string {
   const { status, text } = run(...args);
   assert.equal(status, 0, `${args.join(' ')}: ${text}`);
-  return text;
+  return text.replaceAll(/^cloister: warning.*\n/gm, '');
 }
 
 function annotations(type: string): object {
@@ -63,8 +64,9 @@ function bundle(name: string, args: readonly string[], notes: object, changes: o
   }
   mkdirSync(join(directory, 'rootfs/etc'), { recursive: true });
   writeFileSync(join(directory, 'rootfs/etc/name'), `${name}\n`);
-  const joined = (type: string) => ({ type, path: `/proc/1/ns/${type === 'network' ? 'net' : type}` });
   const isSandbox = name === 'pause';
+  const pid = isSandbox ? 0 : pidOf('pod');
+  const joined = (type: string) => ({ type, path: `/proc/${pid}/ns/${type === 'network' ? 'net' : type}` });
   const config = {
     ociVersion: '1.1.0',
     hostname: isSandbox ? 'pod-host' : undefined,
@@ -85,6 +87,10 @@ function bundle(name: string, args: readonly string[], notes: object, changes: o
   };
   writeFileSync(join(directory, 'config.json'), JSON.stringify(config));
   return directory;
+}
+
+function pidOf(id: string): number {
+  return (JSON.parse(succeed('state', id)) as { pid: number }).pid;
 }
 
 function status(id: string): string {
@@ -156,3 +162,117 @@ test('pids that are shared with the sandbox', { skip }, () => {
   const { status: ended, text } = run('run', '-b', four, 'four');
   assert.deepEqual({ ended, text: text.replaceAll(/^cloister: warning.*\n/gm, '') }, { ended: 0, text: 'sleep\n' });
 });
+
+/** A container outside of pods, in the namespaces that are listed. */
+function joining(name: string, args: readonly string[], namespaces: readonly object[]): string {
+  const linux = { cgroupsPath: `cloister-${process.pid}-${name}`, namespaces };
+  return bundle(name, args, {}, { hostname: 'its-own', linux });
+}
+
+const KINDS = ['ipc', 'network', 'pid', 'uts'] as const;
+const SHOW =
+  'cd /proc/self/ns; for n in ipc net pid uts; do readlink $n; done; hostname; ip -o link | grep -c LOOPBACK,UP';
+
+/** Namespaces of these kinds by path, new ones of the others. */
+function namespacesOf(id: string, ...kinds: readonly string[]): object[] {
+  const path = (type: string) => `/proc/${pidOf(id)}/ns/${type === 'network' ? 'net' : type}`;
+  return [{ type: 'mount' }, ...KINDS.map((type) => (kinds.includes(type) ? { type, path: path(type) } : { type }))];
+}
+
+test("another container's namespaces by path", { skip }, () => {
+  const its = succeed('exec', 'pod', 'sh', '-c', SHOW).split('\n');
+  for (const kinds of [[...KINDS], ['ipc'], ['pid'], ['uts']]) {
+    const directory = joining('joins', ['sh', '-c', SHOW], namespacesOf('pod', ...kinds));
+    const lines = succeed('run', '-b', directory, 'joins').split('\n');
+    assert.deepEqual(
+      KINDS.filter((_, index) => lines[index] === its[index]),
+      kinds,
+    );
+    assert.deepEqual(lines.slice(4, 6), [kinds.includes('uts') ? 'pod-host' : 'its-own', '1']);
+  }
+});
+
+test('namespaces of a container that has joined itself, and what others see of it', { skip }, async () => {
+  const first = joining('first', ['sleep', '3000'], namespacesOf('pod', 'ipc'));
+  succeed('create', '-b', first, 'first');
+  succeed('start', 'first');
+  const its = succeed('exec', 'first', 'sh', '-c', SHOW).split('\n');
+  const second = joining(
+    'second',
+    ['sh', '-c', `${SHOW}; cat /proc/1/cmdline`],
+    namespacesOf('first', 'pid', 'network'),
+  );
+  const lines = succeed('run', '-b', second, 'second').split('\n');
+  assert.deepEqual([lines[1], lines[2], lines[6]], [its[1], its[2], 'sleep\x003000\0']);
+  assert.notEqual(lines[3], its[3]);
+  // Clients copy files by the mount namespace and the root of the process that they know, and join its network.
+  const pid = pidOf('first');
+  assert.equal(readFileSync(`/proc/${pid}/root/etc/name`, 'utf8'), 'first\n');
+  for (const kind of ['net', 'ipc', 'uts', 'mnt']) {
+    const name = readlinkSync(`/proc/${pid}/ns/${kind}`);
+    assert.notEqual(name, readlinkSync(`/proc/self/ns/${kind}`));
+    assert.equal(name === readlinkSync(`/proc/${pidOf('pod')}/ns/${kind}`), kind === 'ipc', kind);
+  }
+  succeed('delete', '--force', 'first');
+});
+
+test('namespaces that cannot be joined are refused by name', { skip }, () => {
+  bundle(
+    'pause',
+    ['sleep', '1000'],
+    {},
+    { hostname: 'other', linux: { cgroupsPath: `cloister-${process.pid}-other` } },
+  );
+  succeed('create', '-b', join(scratch, 'pause'), 'other');
+  const own = [{ type: 'mount' }, { type: 'network' }];
+  const of = (id: string, type: string) => ({ type, path: `/proc/${pidOf(id)}/ns/${type}` });
+  const cases: readonly (readonly [namespaces: readonly object[], pattern: RegExp])[] = [
+    [
+      [...own, { type: 'ipc', path: '/nonesuch' }],
+      /namespaces\[2\]\.path: \/nonesuch is no ipc namespace of a running/,
+    ],
+    [[...own, of('pod', 'ipc'), of('other', 'uts')], /namespaces\[3\]\.path: .* in the sandbox other, .* here pod/],
+    [[{ type: 'mount', path: `/proc/${pidOf('pod')}/ns/mnt` }], /namespaces\[0\]\.path: joining a mount namespace/],
+    [[{ type: 'mount' }, of('pod', 'ipc')], /linux\.namespaces: the host's network cannot be had in the sandbox pod/],
+    [
+      [{ type: 'mount' }, of('pod', 'ipc'), { type: 'network', path: '/proc/self/ns/net' }],
+      /namespaces\[2\]\.path: the sandbox pod has another network, .*--network container:pod/,
+    ],
+  ];
+  for (const [namespaces, pattern] of cases) {
+    const { status: failed, text } = run('create', '-b', joining('joins', ['true'], namespaces), 'joins');
+    assert.equal(failed, 1);
+    assert.match(text, pattern);
+  }
+  // The caller's own are the host's, which no container has: it gets its own.
+  const hosts = joining('joins', ['sh', '-c', 'hostname'], [...own, { type: 'uts', path: '/proc/self/ns/uts' }]);
+  assert.match(run('run', '-b', hosts, 'joins').text, /host's uts namespace cannot be shared(.|\n)*its-own\n$/);
+  succeed('delete', '--force', 'other');
+  assert.deepEqual(readdirSync(root), ['pod']);
+});
+
+test('a first process that reads its signals from a signalfd gets those it blocks', { skip }, async () => {
+  const source = join(scratch, 'waits.c');
+  writeFileSync(source, SIGNALFD);
+  const waits = bundle('pause', ['/waits'], {}, { linux: { cgroupsPath: `cloister-${process.pid}-waits` } });
+  execFileSync('cc', ['-static', '-o', join(waits, 'rootfs/waits'), source]);
+  succeed('create', '-b', waits, 'waits');
+  succeed('start', 'waits');
+  await sleep(200);
+  succeed('kill', 'waits', 'TERM');
+  for (let tries = 0; tries < 100 && status('waits') !== 'stopped'; tries++) await sleep(20);
+  assert.equal(status('waits'), 'stopped');
+  succeed('delete', 'waits');
+});
+
+const SIGNALFD = `#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+int main(void) {
+  sigset_t all;
+  char info[128];
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, 0);
+  return read(signalfd(-1, &all, 0), info, sizeof info) == sizeof info ? 0 : 1;
+}
+`;
