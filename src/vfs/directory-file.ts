@@ -1,7 +1,8 @@
 // Open directories of any filesystem: a snapshot of the inode's entries, taken whenever reading starts at the front,
-// so that positions stay valid however the directory changes (POSIX leaves open whether later changes show).
+// so that positions stay valid however the directory changes (POSIX leaves open whether later changes show). It is given
+// up when all of it was read.
 
-import { EINVAL, EISDIR } from '../abi/errno.ts';
+import { EINVAL, EISDIR, ENOMEM } from '../abi/errno.ts';
 import { DT_DIR, SEEK_CUR, SEEK_SET } from '../abi/fcntl.ts';
 import type { Path } from './dentry.ts';
 import type { DirectorySink } from './inode.ts';
@@ -10,6 +11,9 @@ import { OpenFile } from './open-file.ts';
 
 /** How many positions '.' and '..' take before the inode's own entries. */
 const DOTS = 2;
+/** Entries in all snapshots together: they are kept on the sentry's heap. */
+const HELD_MOST = 4 << 20;
+let held = 0;
 
 export class DirectoryFile extends OpenFile {
   private names: string[] = [];
@@ -29,7 +33,8 @@ export class DirectoryFile extends OpenFile {
     if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
     const position = whence === SEEK_SET ? offset : this.position + offset;
     if (position < 0) return -EINVAL;
-    if (position === 0) this.forget();
+    // What was read to its end is listed anew.
+    if (position === 0 || (position !== this.position && this.names.length === 0)) this.forget();
     this.position = position;
     return position;
   }
@@ -46,7 +51,13 @@ export class DirectoryFile extends OpenFile {
     for (let i = this.position - DOTS; i < this.names.length; i++) {
       if (!this.give(sink, this.names[i], this.inos[i], this.types[i])) return 0;
     }
+    this.forget();
+    this.taken = true;
     return 0;
+  }
+
+  override release(): void {
+    this.forget();
   }
 
   override sync(dataOnly: boolean): number {
@@ -62,18 +73,22 @@ export class DirectoryFile extends OpenFile {
 
   private take(): number {
     const r = this.inode.readdir(0, (name, ino, type) => {
+      if (held >= HELD_MOST) return false;
+      held++;
       this.names.push(name);
       this.inos.push(ino);
       this.types.push(type);
       return true;
     });
-    if (r < 0) this.forget();
+    const all = held < HELD_MOST;
+    if (r < 0 || !all) this.forget();
     else this.taken = true;
-    return r;
+    return r < 0 || all ? r : -ENOMEM;
   }
 
   private forget(): void {
     if (!this.taken && this.names.length === 0) return;
+    held -= this.names.length;
     this.names = [];
     this.inos = [];
     this.types = [];

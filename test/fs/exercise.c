@@ -4,6 +4,7 @@
 //   exercise names DIRECTORY OPERATIONS SEED: names and attributes; prints what calls answered, and the tree at the end
 //   exercise list DIRECTORY: prints a tree
 //   exercise crowd DIRECTORY SECONDS SEED: several processes at once in one tree, until the time is over
+//   exercise many DIRECTORY NUMBER: so many files in one directory: made, listed, asked for, removed
 //   exercise commit DIRECTORY SEED: replaces files durably and says so, until it is killed
 //   exercise committed DIRECTORY NUMBER: whether all that was said up to there is true
 //
@@ -393,6 +394,37 @@ static int crowd(double seconds, uint64_t seed) {
   return bad != 0;
 }
 
+// ---- a full directory ----
+
+static int many(long number) {
+  char name[32];
+  for (long i = 0; i < number; i++) {
+    snprintf(name, sizeof name, "%ld", i);
+    int made = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (made < 0) return printf("file %ld: %d\n", i, errno), 1;
+    close(made);
+  }
+  char *seen = calloc(1, number);
+  DIR *all = opendir(".");
+  long listed = 0;
+  for (struct dirent *entry; (entry = readdir(all));) {
+    if (entry->d_name[0] == '.') continue;
+    char *once = &seen[atol(entry->d_name)];
+    if (*once) return printf("%s twice\n", entry->d_name), 1;
+    *once = 1;
+    listed++;
+  }
+  closedir(all);
+  long removed = 0;
+  for (long i = number - 1; i >= 0; i--) {
+    struct stat st;
+    snprintf(name, sizeof name, "%ld", i);
+    removed += (i % 97 || stat(name, &st) == 0) && unlink(name) == 0;
+  }
+  printf("%ld made, %ld listed, %ld removed, %d\n", number, listed, removed, chdir("..") || rmdir("many"));
+  return 0;
+}
+
 // ---- what has to outlive a crash ----
 
 enum { FILES = 12, COMMITTED = 70000 };
@@ -450,6 +482,7 @@ int main(int argc, char **argv) {
   state = 88172645463325252ull + 2654435761u * strtoul(argv[argc - 1], NULL, 10);
   if (!strcmp(what, "list")) return list_here();
   if (argc < 4) return 2;
+  if (!strcmp(what, "many")) return many(atol(argv[3]));
   path = "file";
   if (!strcmp(what, "data")) return data(atof(argv[3]));
   if (!strcmp(what, "names")) return use_tree(atol(argv[3]));

@@ -99,6 +99,21 @@ describe(`names, seed ${SEED}`, { skip: !isRoot && 'compares what root may do' }
   });
 });
 
+describe('a full directory', () => {
+  const number = SECONDS >= 60 ? 1_000_000 : 3000;
+  for (const [name, place] of [
+    ['an overlay', '/var/tmp/many'],
+    ['tmpfs', '/dev/shm/many'],
+    ['a bind', '/mnt/many'],
+  ]) {
+    test(`on ${name}`, () => {
+      const bound = mkdtempSync(join(directory, 'many-'));
+      const printed = run(inside('--bind', `${bound}:/mnt`), ['many', place, String(number)]);
+      assert.equal(printed, `${number} made, ${number} listed, ${number} removed, 0\n`);
+    });
+  }
+});
+
 /** Runs a program in a sandbox until `until` says so of what it has printed, and kills the sandbox. What it printed. */
 function killed(
   command: readonly string[],

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -230,6 +231,22 @@ static void mappings(void) {
   report("mappings", n, n < 200000 ? errno : 0);
 }
 
+/** Directories that are open, each read to its first entry. */
+static void listings(void) {
+  names();
+  static char entries[512];
+  long n = 0;
+  int fd, got = 0;
+  for (; n < 300; n++) {
+    fd = open(".", O_RDONLY | O_DIRECTORY);
+    // What lists what "." and ".." do not fill.
+    while (fd >= 0 && (got = syscall(SYS_getdents64, fd, entries, sizeof entries)) > 0)
+      if (lseek(fd, 0, SEEK_CUR) > 4) break;
+    if (fd < 0 || got < 0) break;
+  }
+  report("listings", n, n < 300 ? errno : 0);
+}
+
 static void locks(void) {
   int fd = open("/tmp/locked", O_RDWR | O_CREAT, 0600);
   long n = 0;
@@ -244,11 +261,11 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } all[] = {{"files", files},          {"pipes", pipes},     {"sockets", socket_pairs}, {"epoll", epoll_items},
-             {"timers", timers},        {"signals", signals}, {"processes", processes},  {"bomb", bomb},
-             {"arguments", arguments},  {"deep", deep},       {"names", names},          {"watches", watches},
-             {"mappings", mappings},    {"locks", locks},     {"datagrams", datagrams},  {"links", links},
-             {"attributes", attributes}};
+  } all[] = {{"files", files},           {"pipes", pipes},      {"sockets", socket_pairs}, {"epoll", epoll_items},
+             {"timers", timers},         {"signals", signals},  {"processes", processes},  {"bomb", bomb},
+             {"arguments", arguments},   {"deep", deep},        {"names", names},          {"watches", watches},
+             {"mappings", mappings},     {"locks", locks},      {"datagrams", datagrams},  {"links", links},
+             {"attributes", attributes}, {"listings", listings}};
   if (argc < 2) return 0;
   setpgid(0, 0);
   many_descriptors();

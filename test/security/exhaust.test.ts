@@ -28,6 +28,7 @@ const THINGS: readonly (readonly [string, RegExp])[] = [
   ['locks', /^locks: 5000, enough\n$/],
   ['datagrams', /^datagram sockets: 4000, enough\nbounded\n$/],
   ['links', /^links: \d{5}, ENOSPC\n$/],
+  ['listings', /^names: 100000, enough\nlistings: 41, ENOMEM\n$/],
   ['attributes', /^attributes: \d{4}, ENOSPC\n$/],
 ];
 
