@@ -3,7 +3,7 @@
 // on `queue` (POLLIN or POLLOUT) and tries again.
 
 import { CAP_NET_ADMIN } from '../abi/capability.ts';
-import { EDOM, EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EDOM, EINVAL, ENODATA, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import { FIONREAD, SIOCOUTQ } from '../abi/ioctl.ts';
 import { POLLOUT, POLLWRNORM } from '../abi/poll.ts';
@@ -102,7 +102,8 @@ let lastCookie = 0;
 const plain = new Message();
 
 export abstract class Socket extends OpenFile {
-  readonly family: number;
+  /** AF_*: of an internet socket it can change (IPV6_ADDRFORM). */
+  family: number;
   /** SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET. */
   readonly type: number;
   readonly protocol: number;
@@ -218,7 +219,7 @@ export abstract class Socket extends OpenFile {
     if (FILTERING.includes(name) && !this.streaming) return this.setFilter(task, name, at, length);
     if (length < 4) return -EINVAL;
     const value = i32[at >> 2];
-    if (isStamp(name) && !this.streaming) {
+    if (isStamp(name)) {
       // One at a time: whichever was set last.
       this.stamp = value !== 0 ? name : 0;
       return 0;
@@ -313,6 +314,7 @@ export abstract class Socket extends OpenFile {
         writeU64(at, this.cookie);
         return 8;
       case SO_PEERGROUPS: {
+        if (this.peerCredentials === NO_PEER) return -ENODATA;
         const { groups } = this.peerCredentials;
         for (let k = 0; k < groups.length && 4 * k + 4 <= length; k++)
           u32[i + k] = gidSeen(kernel.current as Task, groups[k]);
@@ -329,7 +331,7 @@ export abstract class Socket extends OpenFile {
 
   private integerOption(name: number): number | null {
     if (SWITCHES.includes(name)) return Number(this.hasSwitch(name));
-    if (isStamp(name) && !this.streaming) return Number(this.stamp === name);
+    if (isStamp(name)) return Number(this.stamp === name);
     switch (name) {
       case SO_TYPE:
         return this.type;

@@ -11,6 +11,7 @@ import { CLOISTER, cloister } from '../cli/cloister.ts';
 import { makeVeth, skipsVeth, type Veth } from '../support/veth.ts';
 
 const PROGRAM = join(import.meta.dirname, 'outside.py');
+const MORE = join(import.meta.dirname, 'outside-more.py');
 
 describe('the outside', { skip: skipsVeth }, () => {
   let veth: Veth;
@@ -38,10 +39,10 @@ describe('the outside', { skip: skipsVeth }, () => {
     veth.remove();
   });
 
-  function run(command: string, args: readonly string[]): ChildProcess {
+  function run(command: string, args: readonly string[], program = PROGRAM, part = ''): ChildProcess {
     const { inside, inside6, outside, outside6 } = veth;
     const ports = [(tcp.address() as AddressInfo).port, udp.address().port].map(String);
-    const all = [...args, 'python3', PROGRAM, inside, inside6, outside, outside6, ...ports];
+    const all = [...args, 'python3', program, inside, inside6, outside, outside6, ...ports, part];
     return spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] });
   }
 
@@ -73,6 +74,16 @@ describe('the outside', { skip: skipsVeth }, () => {
     assert.deepEqual(inside.split('\n'), native.split('\n'));
     assert.match(inside, /datagram b'knock'/);
   });
+
+  for (const part of ['groups', 'devices', 'errors', 'options']) {
+    test(`more of it: ${part}`, async () => {
+      const [command = '', ...args] = veth.enter;
+      const native = await talk(run(command, args, MORE, part));
+      const inside = await talk(run(CLOISTER, ['do', '--network', veth.path, '--'], MORE, part));
+      assert.deepEqual(inside.split('\n'), native.split('\n'));
+      assert.ok(native.length > 100, native);
+    });
+  }
 
   test('its interfaces are seen', () => {
     const [command = '', ...args] = veth.enter;

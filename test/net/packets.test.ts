@@ -8,7 +8,7 @@ import { sameAsNative } from '../programs/harness.ts';
 const PROGRAM = join(import.meta.dirname, 'packets.py');
 
 describe('packets on the loopback', { skip: process.getuid?.() !== 0 && 'raw sockets are for root' }, () => {
-  for (const part of ['raw', 'own_protocol', 'raw6', 'ping', 'groups', 'stamps', 'filters']) {
+  for (const part of ['raw', 'own_protocol', 'raw6', 'ping', 'groups', 'stamps', 'filters', 'listeners', 'forms']) {
     sameAsNative(part, `python3 ${PROGRAM} ${part}`, { packages: ['python3'] });
   }
   sameAsNative(

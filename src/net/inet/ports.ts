@@ -3,7 +3,8 @@
 
 import { EADDRINUSE, EADDRNOTAVAIL } from '../../abi/errno.ts';
 import { SO_REUSEADDR, SO_REUSEPORT } from '../../abi/socket.ts';
-import { isAny } from './address.ts';
+import { LOOPBACK_INDEX } from '../links.ts';
+import { isAny, isLoopback } from './address.ts';
 import type { InetSocket } from './socket.ts';
 
 /** net.ipv4.ip_local_port_range */
@@ -83,6 +84,8 @@ export class PortTable {
 
 /** Whether a socket bound to its address hears what is sent to `host`. */
 function hears(socket: InetSocket, host: string): boolean {
+  // What is sent to the loopback's addresses comes by no other interface.
+  if (socket.device > LOOPBACK_INDEX && isLoopback(host)) return false;
   if (socket.localHost === host) return true;
   if (!isAny(socket.localHost)) return false;
   return socket.localHost.length === host.length ? true : socket.dualStack;

@@ -1,23 +1,29 @@
 // What TCP and UDP sockets share: their local and remote endpoints, binding, and the options of IP.
 
-import { CAP_NET_BIND_SERVICE } from '../../abi/capability.ts';
+import { CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../abi/capability.ts';
 import {
   EACCES,
   EADDRINUSE,
   EADDRNOTAVAIL,
   EINVAL,
   ENETUNREACH,
+  ENODEV,
   ENOPROTOOPT,
   ENOTCONN,
   EOPNOTSUPP,
+  EPERM,
 } from '../../abi/errno.ts';
 import {
+  AF_INET,
   AF_INET6,
   IP_BIND_ADDRESS_NO_PORT,
+  IP_FREEBIND,
   IP_MTU,
   IP_MTU_DISCOVER,
+  IP_MULTICAST_ALL,
   IP_MULTICAST_LOOP,
   IP_MULTICAST_TTL,
+  IP_OPTIONS,
   IP_PKTINFO,
   IP_RECVERR,
   IP_RECVOPTS,
@@ -27,8 +33,11 @@ import {
   IP_TOS,
   IP_TTL,
   IPPROTO_UDPLITE,
+  IPV6_ADDRFORM,
+  IPV6_FREEBIND,
   IPV6_MTU,
   IPV6_MTU_DISCOVER,
+  IPV6_MULTICAST_ALL,
   IPV6_MULTICAST_HOPS,
   IPV6_MULTICAST_LOOP,
   IPV6_RECVERR,
@@ -38,9 +47,12 @@ import {
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
+  SO_BINDTODEVICE,
+  SO_BINDTOIFINDEX,
   SO_BROADCAST,
   SO_KEEPALIVE,
   SO_LINGER,
+  SO_NO_CHECK,
   SO_OOBINLINE,
   SO_RCVBUF,
   SO_RCVLOWAT,
@@ -54,7 +66,8 @@ import {
 import type { HostFd } from '../../base/brands.ts';
 import { capableIn } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
-import { i32, u8 } from '../../platform/arena.ts';
+import { i32, readBytes, u8, writeBytes } from '../../platform/arena.ts';
+import { type Link, LOOPBACK_INDEX, linkOf, links } from '../links.ts';
 import type { Network } from '../network.ts';
 import { HostSocket } from '../outside/host-socket.ts';
 import { admitsOption } from '../outside/options.ts';
@@ -72,13 +85,15 @@ import {
   parseEndpoint,
   portOf,
 } from './address.ts';
-import { isMulticast } from './multicast.ts';
+import { type GroupRequest, isMembership, isMulticast, Memberships, type TellHost } from './multicast.ts';
 import type { PortTable } from './ports.ts';
 
+const IFNAMSIZ = 16;
 /** How often a port that is free inside and outside is looked for. */
 const BIND_TRIES = 16;
 /** Options of SOL_SOCKET that the host's socket is given when it is made. */
 const FORWARDED = [
+  SO_NO_CHECK,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SO_BROADCAST,
@@ -97,6 +112,8 @@ const IP_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IP_MTU_DISCOVER, [0, 5, 1]],
   [IP_RECVERR, [0, 1, 0]],
   [IP_BIND_ADDRESS_NO_PORT, [0, 1, 0]],
+  [IP_FREEBIND, [0, 1, 0]],
+  [IP_MULTICAST_ALL, [0, 1, 1]],
   // No packet here has options that could be told.
   [IP_RECVOPTS, [0, 1, 0]],
   [IP_RETOPTS, [0, 1, 0]],
@@ -116,6 +133,8 @@ const IPV6_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IPV6_RECVPKTINFO, [0, 1, 0]],
   [IPV6_RECVHOPLIMIT, [0, 1, 0]],
   [IPV6_RECVTCLASS, [0, 1, 0]],
+  [IPV6_FREEBIND, [0, 1, 0]],
+  [IPV6_MULTICAST_ALL, [0, 1, 1]],
 ]);
 
 export abstract class InetSocket extends Socket {
@@ -130,6 +149,9 @@ export abstract class InetSocket extends Socket {
   /** User who made it: only sockets of one user share a port (SO_REUSEPORT). */
   readonly ownerUid: number;
   private v6only = false;
+  protected memberships: Memberships | null = null;
+  /** The interface it is bound to (SO_BINDTODEVICE), 0 for none. */
+  device = 0;
   /** Numbers that were set, by level and name. */
   private readonly numbers = new Map<number, number>();
 
@@ -160,12 +182,19 @@ export abstract class InetSocket extends Socket {
     // 127.0.0.0/8 is this machine's even while nothing gets there.
     const own = isAny(host) || isMulticast(host) || (isLoopback(host) && host.length === 4);
     const admitted = own || this.isHere(host) || this.outside?.admitsBind(host);
-    if (!admitted) return -EADDRNOTAVAIL;
+    if (!admitted && !this.bindsFreely) return -EADDRNOTAVAIL;
     const low = wanted.port > 0 && wanted.port < this.network.unprivilegedPortStart;
     if (low && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
-    const failed = this.outside?.hears(wanted.host) ? this.bindBoth(wanted) : this.bindTo(wanted.host, wanted.port);
+    const both = admitted && this.outside?.hears(wanted.host);
+    if (!both) this.closeOuter();
+    const failed = both ? this.bindBoth(wanted) : this.bindTo(wanted.host, wanted.port);
     this.bound = failed === 0;
     return failed;
+  }
+
+  /** It may be bound to addresses that are not here, or not yet (IP_FREEBIND). */
+  private get bindsFreely(): boolean {
+    return this.numberOf(SOL_IP, IP_FREEBIND, 0) + this.numberOf(SOL_IPV6, IPV6_FREEBIND, 0) > 0;
   }
 
   /** Binds to a port (0: any) of an address that is known to be good, for the inside only. 0 or -errno. */
@@ -182,7 +211,7 @@ export abstract class InetSocket extends Socket {
     if (!this.speaks(to.host)) return -ENETUNREACH;
     if (this.groupIsInside(to.host) || this.outside?.reaches(to)) return to;
     const host = !isAny(to.host) ? to.host : to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
-    if (!this.isHere(host)) return -ENETUNREACH;
+    if (!this.isHere(host) || (this.device > LOOPBACK_INDEX && isLoopback(host))) return -ENETUNREACH;
     return host === to.host ? to : { host, port: to.port };
   }
 
@@ -209,7 +238,9 @@ export abstract class InetSocket extends Socket {
 
   /** What lies outside its network, if sockets of this kind get there. */
   protected get outside(): Outside | null {
-    return this.protocol === IPPROTO_UDPLITE ? null : this.network.outside;
+    const { outside } = this.network;
+    if (this.protocol === IPPROTO_UDPLITE || (this.device === LOOPBACK_INDEX && !outside?.whole)) return null;
+    return outside;
   }
 
   /** Makes the host's socket, with the options that were set. It is this.outer afterwards, if the result is not -errno. */
@@ -221,6 +252,8 @@ export abstract class InetSocket extends Socket {
     if (this.family === AF_INET6) made.setNumber(SOL_IPV6, IPV6_V6ONLY, Number(this.v6only));
     for (const [key, value] of this.numbers) this.forwardNumber(Math.floor(key / 65536), key % 65536, value);
     for (const name of FORWARDED) this.forwardOption(name, true);
+    if (this.device !== 0) made.setNumber(SOL_SOCKET, SO_BINDTOIFINDEX, this.device);
+    this.memberships?.tellAgain((request, joins) => this.tellGroup(request, joins));
     return made;
   }
 
@@ -264,9 +297,26 @@ export abstract class InetSocket extends Socket {
   }
 
   override setOption(task: Task, level: number, name: number, at: number, length: number): number {
+    if (level === SOL_SOCKET && name === SO_BINDTODEVICE) {
+      const index = this.deviceNamed(readBytes(at, length));
+      return index < 0 ? index : this.bindToDevice(task, index);
+    }
+    if (level === SOL_SOCKET && name === SO_BINDTOIFINDEX) {
+      return length < 4 || i32[at >> 2] < 0 ? -EINVAL : this.bindToDevice(task, i32[at >> 2]);
+    }
     const result = super.setOption(task, level, name, at, length);
     if (result === 0 && level === SOL_SOCKET && this.outer) this.forwardOption(name);
     return result;
+  }
+
+  override getOption(level: number, name: number, at: number, length: number): number {
+    if (level === SOL_SOCKET && name === SO_BINDTOIFINDEX) {
+      i32[at >> 2] = this.device;
+      return 4;
+    }
+    if (level !== SOL_SOCKET || name !== SO_BINDTODEVICE) return super.getOption(level, name, at, length);
+    const bound = this.device === 0 ? undefined : this.allLinks().find(({ index }) => index === this.device);
+    return bound ? writeBytes(at, `${bound.name}\0`) : 0;
   }
 
   /** Tells the host of an option of SOL_SOCKET; of a socket that is new to it, only what differs from the default. */
@@ -290,6 +340,52 @@ export abstract class InetSocket extends Socket {
 
   private forwardNumber(level: number, name: number, value: number): void {
     if (this.outer && admitsOption(level, name)) this.outer.setNumber(level, name, value);
+  }
+
+  /** Joins or leaves a multicast group. 0 or -errno. */
+  private changeMembership(level: number, name: number, value: string): number {
+    this.memberships ??= new Memberships(this.network);
+    const tell: TellHost = (request, joins) => this.tellGroup(request, joins);
+    return this.memberships.change(level, name, value, this.outside ? tell : null);
+  }
+
+  /** Has the host's socket join or leave a group. A stream hears nothing of it: its membership is only remembered. */
+  protected tellGroup(_request: GroupRequest, _joins: boolean): number {
+    return 0;
+  }
+
+  /** SO_BINDTODEVICE and SO_BINDTOIFINDEX: from now on it sends and hears by one interface, 0 for all. 0 or -errno. */
+  private bindToDevice(task: Task, index: number): number {
+    const { namespace } = this.network;
+    if (this.device !== 0 && !capableIn(namespace.owner, task.credentials, CAP_NET_RAW)) return -EPERM;
+    if (index !== 0 && !links(this.network).some((link) => linkOf(link).index === index)) return -ENODEV;
+    const failed = this.outer?.setNumber(SOL_SOCKET, SO_BINDTOIFINDEX, index) ?? 0;
+    if (failed < 0) return failed;
+    this.device = index;
+    return 0;
+  }
+
+  /** What SO_BINDTODEVICE names: text that may end in a NUL. The index, 0 for '', or -ENODEV. */
+  private deviceNamed(name: string): number {
+    const wanted = name.slice(0, IFNAMSIZ - 1).replace(/\0.*$/s, '');
+    if (wanted === '') return 0;
+    return this.allLinks().find((link) => link.name === wanted)?.index ?? -ENODEV;
+  }
+
+  private allLinks(): Link[] {
+    return links(this.network).map(linkOf);
+  }
+
+  /** IPV6_ADDRFORM: a connection to an IPv4 peer becomes that of an AF_INET socket. 0 or -errno. */
+  private becomeIpv4(form: number): number {
+    if (form !== AF_INET) return -EINVAL;
+    if (!this.remote) return -ENOTCONN;
+    if (this.v6only || this.remote.host.length !== 4) return -EADDRNOTAVAIL;
+    const failed = this.outer?.setNumber(SOL_IPV6, IPV6_ADDRFORM, AF_INET) ?? 0;
+    if (failed < 0) return failed;
+    this.family = AF_INET;
+    if (this.localHost === ANY6) this.localHost = ANY4;
+    return 0;
   }
 
   protected speaks(host: string): boolean {
@@ -325,6 +421,8 @@ export abstract class InetSocket extends Socket {
     if (length < 1) return -EINVAL;
     const value = length >= 4 ? i32[at >> 2] : u8[at];
     if (level === SOL_IPV6 && this.family !== AF_INET6) return -ENOPROTOOPT;
+    if (level === SOL_IPV6 && name === IPV6_ADDRFORM) return this.becomeIpv4(value);
+    if (isMembership(level, name)) return this.changeMembership(level, name, readBytes(at, length));
     if (level === SOL_IPV6 && name === IPV6_V6ONLY) {
       if (this.localPort !== 0) return -EINVAL;
       this.v6only = value !== 0;
@@ -341,6 +439,7 @@ export abstract class InetSocket extends Socket {
   override getProtocolOption(level: number, name: number, at: number, _length: number): number {
     let value: number;
     const range = rangeOf(level, name);
+    if (level === SOL_IP && name === IP_OPTIONS) return 0;
     if (range) value = this.numberOf(level, name, range[2]);
     else if (level === SOL_IPV6 && name === IPV6_V6ONLY && this.family === AF_INET6) value = Number(this.v6only);
     else if (level === SOL_IP ? name === IP_MTU : level === SOL_IPV6 && name === IPV6_MTU) {

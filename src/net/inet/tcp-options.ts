@@ -2,6 +2,8 @@
 
 import {
   TCP_CORK,
+  TCP_DEFER_ACCEPT,
+  TCP_FASTOPEN,
   TCP_KEEPCNT,
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
@@ -21,8 +23,8 @@ export const LOOPBACK_SEGMENT = 65483;
 export const CONGESTION = 'cubic';
 
 /**
- * Numbers with their range and what they are until they are set: [lowest, highest, default]. But for TCP_CORK they only
- * shape segments and timers, of which the loopback has none.
+ * Numbers with their range and what they are until they are set: [lowest, highest, default]. But for TCP_CORK and
+ * TCP_DEFER_ACCEPT they only shape segments and timers, of which the loopback has none.
  */
 export const TCP_NUMBERS: ReadonlyMap<number, readonly [number, number, number]> = new Map([
   [TCP_NODELAY, [0, 1, 0]],
@@ -37,7 +39,27 @@ export const TCP_NUMBERS: ReadonlyMap<number, readonly [number, number, number]>
   [TCP_USER_TIMEOUT, [0, 0x7fffffff, 0]],
   [TCP_NOTSENT_LOWAT, [-1, 0x7fffffff, -1]],
   [TCP_WINDOW_CLAMP, [0, 0x7fffffff, 0]],
+  [TCP_DEFER_ACCEPT, [0, 0x7fffffff, 0]],
+  // Whoever may send data with its first packet need not: nothing here does.
+  [TCP_FASTOPEN, [0, 0x7fffffff, 0]],
 ]);
+
+/** Options of a listener that its connections do not have. */
+export const LISTENERS: readonly number[] = [TCP_DEFER_ACCEPT, TCP_FASTOPEN];
+const FIRST_RETRY = 1;
+const LONGEST_RETRY = 120;
+const MOST_RETRIES = 255;
+
+/** Seconds of TCP_DEFER_ACCEPT as Linux keeps them: as many whole retransmissions as it takes, each twice as long. */
+export function deferSeconds(wanted: number): number {
+  let seconds = wanted > 0 ? FIRST_RETRY : 0;
+  let retry = FIRST_RETRY;
+  for (let retries = 1; seconds < wanted && retries < MOST_RETRIES; retries++) {
+    retry = Math.min(2 * retry, LONGEST_RETRY);
+    seconds += retry;
+  }
+  return seconds;
+}
 
 /** States of struct tcp_info. */
 export const INFO_ESTABLISHED = 1;

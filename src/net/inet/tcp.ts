@@ -12,17 +12,19 @@ import {
   EINPROGRESS,
   EINVAL,
   EISCONN,
-  ENOPROTOOPT,
   ENOTCONN,
+  EOPNOTSUPP,
   EPERM,
   EPIPE,
 } from '../../abi/errno.ts';
 import { SIOCATMARK } from '../../abi/ioctl.ts';
 import { POLLERR } from '../../abi/poll.ts';
 import {
+  AF_INET,
   AF_UNSPEC,
   IPPROTO_TCP,
   MSG_ERRQUEUE,
+  MSG_FASTOPEN,
   MSG_MORE,
   MSG_OOB,
   MSG_PEEK,
@@ -33,34 +35,35 @@ import {
   SOCK_STREAM,
   SOL_TCP,
   SOMAXCONN,
-  TCP_CONGESTION,
-  TCP_CORK,
-  TCP_INFO,
-  TCP_NODELAY,
+  TCP_DEFER_ACCEPT,
 } from '../../abi/socket.ts';
 import type { UserAddress } from '../../base/brands.ts';
+import { monotonicNow } from '../../base/clock.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
-import { IO_CHUNK, i32, u8, writeBytes } from '../../platform/arena.ts';
+import { armTimer, cancelTimer, Timer } from '../../kernel/timers.ts';
+import { IO_CHUNK, i32 } from '../../platform/arena.ts';
 import { drop } from '../../vfs/open-file.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import { DnsStream } from '../outside/dns-stream.ts';
 import { HostSocket } from '../outside/host-socket.ts';
 import type { Socket } from '../socket.ts';
-import { type Endpoint, familyOf, formatEndpoint, isLoopback, LOOPBACK4, LOOPBACK6, parseEndpoint } from './address.ts';
+import { stampItem } from '../timestamps.ts';
+import {
+  ANY4,
+  ANY6,
+  type Endpoint,
+  familyOf,
+  formatEndpoint,
+  isLoopback,
+  LOOPBACK4,
+  LOOPBACK6,
+  parseEndpoint,
+} from './address.ts';
 import type { PortTable } from './ports.ts';
 import type { InetSocket } from './socket.ts';
-import {
-  CONGESTION,
-  INFO_CLOSE,
-  INFO_CLOSE_WAIT,
-  INFO_ESTABLISHED,
-  INFO_LISTEN,
-  INFO_SYN_SENT,
-  putTcpInfo,
-  TCP_NUMBERS,
-} from './tcp-options.ts';
+import { TcpSettings } from './tcp-settings.ts';
 import {
   CLOSED,
   CONNECTED,
@@ -70,10 +73,10 @@ import {
   READABLE,
   RECEIVE_SHUT,
   SEND_SHUT,
-  TcpStream,
   WRITABLE,
 } from './tcp-stream.ts';
 
+const SECOND = 1e9;
 const DEFAULT_SEND_BUFFER = 87040;
 const DEFAULT_RECEIVE_BUFFER = 131072;
 /** How much is fetched from the guest at once to be sent outside: what the host's buffer takes, or about. */
@@ -81,9 +84,7 @@ const OUTER_CHUNK = 256 << 10;
 /** MSG_* that the host may see. */
 const SEND_FLAGS = MSG_OOB | MSG_MORE;
 const RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
-/** As much of struct tcp_info as Linux 5.10 has. */
-const TCP_INFO_SIZE = 232;
-export class TcpSocket extends TcpStream {
+export class TcpSocket extends TcpSettings {
   /** A non-blocking connect whose outcome the program has not asked for yet. */
   private outcomeDue = false;
   private readonly backlog: TcpSocket[] = [];
@@ -92,6 +93,10 @@ export class TcpSocket extends TcpStream {
   /** Its connection is one of DNS, and an egress policy goes by names. */
   private names: DnsStream | null = null;
   private maxBacklog = 0;
+  /** Connections that wait for their first bytes to be accepted (TCP_DEFER_ACCEPT). */
+  private readonly deferred = new Map<TcpSocket, Timer>();
+  /** The listener that defers this one. */
+  private deferredBy: TcpSocket | null = null;
   /** Sockets that are CONNECTING to this one. */
   private readonly waiting = new Set<TcpSocket>();
   /** The one it is CONNECTING to. */
@@ -258,7 +263,7 @@ export class TcpSocket extends TcpStream {
       this.error = 0;
       return -ECONNREFUSED;
     }
-    if (listener.backlog.length > listener.maxBacklog) {
+    if (listener.isFull) {
       this.state = CONNECTING;
       listener.waiting.add(this);
       this.awaited = listener;
@@ -295,15 +300,47 @@ export class TcpSocket extends TcpStream {
     client.peer = half;
     client.awaited = null;
     half.state = client.state = CONNECTED;
+    const seconds = this.numberOf(SOL_TCP, TCP_DEFER_ACCEPT, 0);
+    if (seconds > 0) this.defer(half, seconds);
+    else {
+      this.backlog.push(half);
+      this.queue.wake(READABLE);
+    }
+    client.queue.wake(WRITABLE);
+  }
+
+  private get isFull(): boolean {
+    return this.backlog.length + this.deferred.size > this.maxBacklog;
+  }
+
+  /** Lets a connection wait for its first bytes, for some seconds at most. */
+  private defer(half: TcpSocket, seconds: number): void {
+    const timer = new Timer({ expire: () => this.undefer(half) });
+    armTimer(timer, monotonicNow() + seconds * SECOND);
+    this.deferred.set(half, timer);
+    half.deferredBy = this;
+  }
+
+  /** A connection that waited may be accepted. */
+  private undefer(half: TcpSocket): void {
+    const timer = this.deferred.get(half);
+    if (!timer) return;
+    cancelTimer(timer);
+    this.deferred.delete(half);
+    half.deferredBy = null;
     this.backlog.push(half);
     this.queue.wake(READABLE);
-    client.queue.wake(WRITABLE);
+  }
+
+  override showAll(): void {
+    super.showAll();
+    this.deferredBy?.undefer(this);
   }
 
   /** There is room in the backlog again: those who wait come in. */
   private admitWaiting(): void {
     for (const client of this.waiting) {
-      if (this.backlog.length > this.maxBacklog) return;
+      if (this.isFull) return;
       this.waiting.delete(client);
       if (client.state === CONNECTING && client.remote) this.admit(client, client.remote);
     }
@@ -312,6 +349,7 @@ export class TcpSocket extends TcpStream {
   private stopListening(): void {
     this.state = CLOSED;
     this.closeOuter();
+    for (const half of [...this.deferred.keys()]) this.undefer(half);
     for (const half of this.backlog.splice(0)) {
       half.lingers = true;
       half.lingerSeconds = 0;
@@ -339,6 +377,11 @@ export class TcpSocket extends TcpStream {
     this.outcomeDue = false;
     this.error = 0;
     this.ring.clear();
+    if (!this.bound && this.localPort !== 0) {
+      this.table.release(this, this.localPort);
+      this.localPort = 0;
+      this.localHost = this.family === AF_INET ? ANY4 : ANY6;
+    }
     return 0;
   }
 
@@ -361,6 +404,12 @@ export class TcpSocket extends TcpStream {
     return n;
   }
 
+  /** Says when the last of the bytes came, if that was asked for: about now. */
+  private stamped(message: Message, n: number): number {
+    if (this.stamp !== 0) message.items = [stampItem(this.stamp)];
+    return n;
+  }
+
   private receiveOuter(message: Message): number {
     const { outer } = this;
     if (!outer) return -ENOTCONN;
@@ -374,6 +423,7 @@ export class TcpSocket extends TcpStream {
 
   send(_task: Task, message: Message): number {
     const { at, length, flags } = message;
+    if (flags & MSG_FASTOPEN) return -EOPNOTSUPP;
     if (this.state === OUTSIDE) return this.sendOuter(at, length, flags);
     return this.pushMessage(at, length, flags);
   }
@@ -389,8 +439,12 @@ export class TcpSocket extends TcpStream {
 
   receive(message: Message): number {
     if (this.state === LISTENING) return -ENOTCONN;
-    if (this.state === OUTSIDE) return this.receiveOuter(message);
-    return this.pull(message);
+    if (this.state === OUTSIDE) {
+      const n = this.receiveOuter(message);
+      return n > 0 && !(message.flags & MSG_ERRQUEUE) ? this.stamped(message, n) : n;
+    }
+    const n = this.pull(message);
+    return n > 0 ? this.stamped(message, n) : n;
   }
 
   override poll(): number {
@@ -411,6 +465,7 @@ export class TcpSocket extends TcpStream {
     this.state = CLOSED;
     this.closeOuter();
     this.clearStream();
+    this.memberships?.clear();
     if (this.localPort !== 0) this.table.release(this, this.localPort);
   }
 
@@ -427,48 +482,5 @@ export class TcpSocket extends TcpStream {
 
   override takeError(): number {
     return this.state === OUTSIDE && this.outer ? this.outer.takeError() : super.takeError();
-  }
-
-  private inherit(listener: TcpSocket): void {
-    this.sendBuffer = listener.sendBuffer;
-    this.receiveBuffer = listener.receiveBuffer;
-    this.lingers = listener.lingers;
-    this.lingerSeconds = listener.lingerSeconds;
-    this.copySwitches(listener);
-    for (const [name, [, , otherwise]] of TCP_NUMBERS) {
-      const value = listener.numberOf(SOL_TCP, name, otherwise);
-      if (value !== otherwise) this.setNumber(SOL_TCP, name, value);
-    }
-  }
-
-  override setProtocolOption(task: Task, level: number, name: number, at: number, length: number): number {
-    if (level !== SOL_TCP) return super.setProtocolOption(task, level, name, at, length);
-    const range = TCP_NUMBERS.get(name);
-    if (!range) return -ENOPROTOOPT;
-    if (length < 4) return -EINVAL;
-    const value = range[0] === 0 && range[1] === 1 ? Number(i32[at >> 2] !== 0) : i32[at >> 2];
-    if (value < range[0] || value > range[1]) return -EINVAL;
-    this.setNumber(level, name, value);
-    const pushes = (name === TCP_CORK && value === 0) || (name === TCP_NODELAY && value !== 0);
-    if (pushes) this.peer?.showAll();
-    return 0;
-  }
-
-  override getProtocolOption(level: number, name: number, at: number, length: number): number {
-    if (level !== SOL_TCP) return super.getProtocolOption(level, name, at, length);
-    if (name === TCP_CONGESTION) {
-      u8.fill(0, at, at + 16);
-      writeBytes(at, CONGESTION);
-      return 16;
-    }
-    if (name === TCP_INFO && this.state === OUTSIDE) return this.outer?.getOption(level, name, at, TCP_INFO_SIZE) ?? 0;
-    if (name === TCP_INFO) {
-      const states = [INFO_CLOSE, INFO_LISTEN, INFO_SYN_SENT, this.ended ? INFO_CLOSE_WAIT : INFO_ESTABLISHED];
-      return putTcpInfo(at, states[this.state]);
-    }
-    const range = TCP_NUMBERS.get(name);
-    if (!range) return -ENOPROTOOPT;
-    i32[at >> 2] = this.numberOf(level, name, range[2]);
-    return 4;
   }
 }

@@ -18,9 +18,11 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRBAND, P
 import {
   AF_INET6,
   AF_UNSPEC,
+  IP_MULTICAST_ALL,
   IP_RECVERR,
   IPPROTO_UDP,
   IPPROTO_UDPLITE,
+  IPV6_MULTICAST_ALL,
   IPV6_RECVERR,
   MSG_ERRQUEUE,
   MSG_MORE,
@@ -50,6 +52,7 @@ import type { Egress, Pending } from '../outside/egress.ts';
 import type { HostSocket } from '../outside/host-socket.ts';
 import { ANY4, ANY6, type Endpoint, familyOf, formatEndpoint, isAny, parseEndpoint } from './address.ts';
 import { InetDatagramSocket } from './datagram.ts';
+import { ErrorQueue, LONGEST_QUOTED } from './error-queue.ts';
 import { isMulticast } from './multicast.ts';
 import { describeOutgoing, type PacketInfo } from './packet-info.ts';
 import type { PortTable } from './ports.ts';
@@ -74,6 +77,7 @@ const unwanted = new Message();
 /** UDP, and UDP-Lite, whose partial checksums mean nothing here: nothing is damaged on the way. */
 export class UdpSocket extends InetDatagramSocket {
   private shut = 0;
+  private readonly errors = new ErrorQueue();
   /** A datagram that is being put together (MSG_MORE, UDP_CORK): its bytes, and where it goes. */
   private readonly cork = new ByteRing(UNBOUNDED);
   private corkTarget: Endpoint | null = null;
@@ -98,6 +102,7 @@ export class UdpSocket extends InetDatagramSocket {
     return this.arrived.isEmpty ? (this.outer?.readableBytes ?? 0) : this.arrived.firstLength;
   }
   override get receiveBound(): number {
+    if (!this.errors.isEmpty) return Math.max(LONGEST_QUOTED, this.readableBytes);
     return this.arrived.isEmpty && this.outer ? LONGEST_RECEIVED : this.readableBytes;
   }
   connect(_task: Task, address: string): number {
@@ -153,7 +158,7 @@ export class UdpSocket extends InetDatagramSocket {
   /** The host's socket, with the port that this one has; or a port for both. */
   private openForDatagrams(): HostSocket | number {
     const { outer } = this;
-    if (outer) return outer;
+    if (outer?.isNamed) return outer;
     const opened = this.openForSending();
     if (typeof opened === 'number') return opened;
     if (this.localPort === 0) {
@@ -321,7 +326,23 @@ export class UdpSocket extends InetDatagramSocket {
     const accepts = (socket: InetSocket): number => (socket as UdpSocket).interest(from);
     const receiver = this.table.find(target.host, target.port, accepts) as UdpSocket | null;
     if (receiver) receiver.push(at, length, from, info);
-    else if (this.remote || this.wantsErrors) this.fail(ECONNREFUSED);
+    else this.nobodyThere(at, length, target);
+  }
+
+  /** Tells who sends to a port that nobody has, if it asks for errors or has one peer. */
+  private nobodyThere(at: number, length: number, target: Endpoint): void {
+    const asks =
+      target.host.length === 4 ? this.numberOf(SOL_IP, IP_RECVERR, 0) : this.numberOf(SOL_IPV6, IPV6_RECVERR, 0);
+    if (asks !== 0) this.errors.addRefused(readBytes(at, length), target);
+    if (asks !== 0 || this.remote) this.fail(ECONNREFUSED);
+  }
+
+  /** MSG_ERRQUEUE. As receive. */
+  private receiveError(message: Message): number {
+    if (this.errors.isEmpty) return this.outer?.receiveMessage(message, MSG_ERRQUEUE) ?? -EAGAIN;
+    const n = this.errors.receive(message, this.family);
+    this.error = this.errors.isEmpty ? 0 : ECONNREFUSED;
+    return n;
   }
 
   /** To everybody at the port, if the group has members. */
@@ -329,13 +350,13 @@ export class UdpSocket extends InetDatagramSocket {
     if (!this.network.groups.has(target.host)) return;
     for (const socket of this.table.allAt(target.host, target.port)) {
       const receiver = socket as UdpSocket;
-      if (receiver.interest(from) > 0) receiver.push(at, length, from, info);
+      if (receiver.interest(from) > 0 && receiver.wantsGroup(target.host)) receiver.push(at, length, from, info);
     }
   }
 
   receive(message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
-    if (message.flags & MSG_ERRQUEUE) return this.outer?.receiveMessage(message, MSG_ERRQUEUE) ?? -EAGAIN;
+    if (message.flags & MSG_ERRQUEUE) return this.receiveError(message);
     if (!this.arrived.isEmpty) return this.takeArrived(message);
     if (this.error !== 0) return super.takeError();
     const n = this.isFiltered ? this.receiveFiltered(message) : this.receiveOuter(message, message.flags);
@@ -351,7 +372,7 @@ export class UdpSocket extends InetDatagramSocket {
 
   override poll(): number {
     let events = this.outer ? this.outer.poll() : POLLOUT | POLLWRNORM | POLLWRBAND;
-    if (this.error !== 0) events |= POLLERR;
+    if (this.error !== 0 || !this.errors.isEmpty) events |= POLLERR;
     if (this.shut === (RECEIVE_SHUT | SEND_SHUT)) events |= POLLHUP;
     if (this.shut & RECEIVE_SHUT) events |= READABLE | POLLRDHUP;
     if (!this.arrived.isEmpty) events |= READABLE;
@@ -368,6 +389,13 @@ export class UdpSocket extends InetDatagramSocket {
     const to = parseEndpoint(message.address, this.family);
     if (typeof to === 'number') return to;
     return to.port === 0 ? -EINVAL : this.route(to);
+  }
+
+  /** Whether it takes what is sent to a group on the loopback. */
+  private wantsGroup(group: string): boolean {
+    const all =
+      group.length === 4 ? this.numberOf(SOL_IP, IP_MULTICAST_ALL, 1) : this.numberOf(SOL_IPV6, IPV6_MULTICAST_ALL, 1);
+    return all !== 0 || (this.memberships?.has(group) ?? false);
   }
 
   /** How much a datagram from there is meant for this socket: 0 not at all, more if it is connected to the sender. */
@@ -401,10 +429,6 @@ export class UdpSocket extends InetDatagramSocket {
 
   private hasCoverage(name: number): boolean {
     return this.protocol === IPPROTO_UDPLITE && (name === UDPLITE_SEND_CSCOV || name === UDPLITE_RECV_CSCOV);
-  }
-
-  private get wantsErrors(): boolean {
-    return this.numberOf(SOL_IP, IP_RECVERR, 0) + this.numberOf(SOL_IPV6, IPV6_RECVERR, 0) > 0;
   }
 
   private fail(error: number): void {

@@ -50,6 +50,8 @@ const SOCKADDR_SIZE = 128;
 
 export class HostSocket implements HostEventSink {
   readonly fd: HostFd;
+  /** bind(2) was tried. */
+  isNamed = false;
   private readonly queue: WaitQueue;
 
   private constructor(fd: HostFd, queue: WaitQueue) {
@@ -94,6 +96,7 @@ export class HostSocket implements HostEventSink {
 
   /** bind(2) and connect(2) to a sockaddr as a byte string. 0 or -errno. */
   bind(address: string): number {
+    this.isNamed = true;
     return this.withAddress(address, host.bind);
   }
 
@@ -179,6 +182,11 @@ export class HostSocket implements HostEventSink {
     const result = host.setsockopt(this.fd, level, name, at, second === undefined ? 4 : 8);
     releaseScratch(mark);
     return result;
+  }
+
+  /** Sets an option to bytes that were built here. 0 or -errno. */
+  setBytes(level: number, name: number, value: string): number {
+    return this.withAddress(value, (fd, at, length) => host.setsockopt(fd, level, name, at, length));
   }
 
   /** Bytes that can be received, and those that the peer has not acknowledged. */

@@ -3,7 +3,11 @@
 // guest's socket alone (SO_RCVTIMEO, SO_PRIORITY, SO_MARK, …) or is unknown to it (ENOPROTOOPT).
 
 import {
+  IP_ADD_MEMBERSHIP,
+  IP_DROP_MEMBERSHIP,
   IP_MTU_DISCOVER,
+  IP_MULTICAST_ALL,
+  IP_MULTICAST_IF,
   IP_MULTICAST_LOOP,
   IP_MULTICAST_TTL,
   IP_PKTINFO,
@@ -12,8 +16,13 @@ import {
   IP_RECVTTL,
   IP_TOS,
   IP_TTL,
+  IPV6_ADDRFORM,
+  IPV6_JOIN_GROUP,
+  IPV6_LEAVE_GROUP,
   IPV6_MTU_DISCOVER,
+  IPV6_MULTICAST_ALL,
   IPV6_MULTICAST_HOPS,
+  IPV6_MULTICAST_IF,
   IPV6_MULTICAST_LOOP,
   IPV6_RECVERR,
   IPV6_RECVHOPLIMIT,
@@ -22,9 +31,11 @@ import {
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
+  SO_BINDTOIFINDEX,
   SO_BROADCAST,
   SO_KEEPALIVE,
   SO_LINGER,
+  SO_NO_CHECK,
   SO_OOBINLINE,
   SO_RCVBUF,
   SO_RCVLOWAT,
@@ -37,6 +48,8 @@ import {
   SOL_TCP,
   SOL_UDP,
   TCP_CORK,
+  TCP_DEFER_ACCEPT,
+  TCP_FASTOPEN,
   TCP_KEEPCNT,
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
@@ -59,6 +72,8 @@ interface Rule {
 
 export const OPTION_RULES: readonly Rule[] = [
   { level: SOL_SOCKET, names: [SO_REUSEADDR, SO_REUSEPORT], why: 'who may share a port of the own namespace' },
+  { level: SOL_SOCKET, names: [SO_BINDTOIFINDEX], why: 'fewer interfaces of the own namespace' },
+  { level: SOL_SOCKET, names: [SO_NO_CHECK], why: 'no checksum in the own datagrams' },
   { level: SOL_SOCKET, names: [SO_BROADCAST], why: 'only guards against mistakes' },
   { level: SOL_SOCKET, names: [SO_KEEPALIVE, SO_OOBINLINE, SO_RCVLOWAT], why: 'of this connection alone' },
   { level: SOL_SOCKET, names: [SO_SNDBUF, SO_RCVBUF], why: 'bounded by net.core.*mem_max of the host' },
@@ -69,7 +84,18 @@ export const OPTION_RULES: readonly Rule[] = [
     why: 'numbers in the header of the own packets',
   },
   { level: SOL_IP, names: [IP_PKTINFO, IP_RECVERR, IP_RECVTTL, IP_RECVTOS], why: 'what is told of received packets' },
+  {
+    level: SOL_IP,
+    names: [IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_ALL],
+    why: 'multicast groups of the own interfaces',
+  },
+  {
+    level: SOL_IPV6,
+    names: [IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP, IPV6_MULTICAST_IF, IPV6_MULTICAST_ALL],
+    why: 'multicast groups of the own interfaces',
+  },
   { level: SOL_IPV6, names: [IPV6_V6ONLY], why: 'whether the socket also takes IPv4' },
+  { level: SOL_IPV6, names: [IPV6_ADDRFORM], why: 'how the own addresses are written' },
   {
     level: SOL_IPV6,
     names: [IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MTU_DISCOVER, IPV6_TCLASS],
@@ -90,6 +116,7 @@ export const OPTION_RULES: readonly Rule[] = [
     names: [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2, TCP_USER_TIMEOUT],
     why: 'timers of this connection alone',
   },
+  { level: SOL_TCP, names: [TCP_DEFER_ACCEPT, TCP_FASTOPEN], why: 'how the own listener takes connections' },
   { level: SOL_UDP, names: [UDP_CORK], why: 'how the own bytes are cut into datagrams' },
 ];
 
