@@ -42,7 +42,8 @@ typedef long s64;
 #define CONTROL_READY      'R'  // the container is there, its program still to come
 
 // ---- slot: byte offsets of its parts ----
-#define SLOT_ORDERS  0x1000u // up to MAX_ORDERS orders of 64 bytes: u64 opcode, u64 argument[7]
+// Orders start on the header's page: a short list costs no page of its own.
+#define SLOT_ORDERS  0x500u // up to MAX_ORDERS orders of 64 bytes: u64 opcode, u64 argument[7]
 #define MAX_ORDERS   192
 #define SLOT_PAYLOAD 0x4000u // captured arguments from the front; the sentry's data where it likes
 #define PAYLOAD_SIZE (SLOT_SIZE - SLOT_PAYLOAD)
@@ -97,6 +98,9 @@ enum {
   H_OWN_EGID = 263,
   H_OWN_COUNT = 264, // how many calls it has answered so, for --stats
   H_ROBUST = 266,    // u64, set_robust_list(2): noted by the stub, read when the thread ends
+  // With exit(2) and exit_group(2): 1 if the list's head was read, and the head, u64[3]
+  H_ROBUST_READ = 268,
+  H_ROBUST_HEAD = 270,
 };
 
 // H_FLAGS

@@ -11,6 +11,12 @@
 u8 *arena;
 static int slot_fd[MAX_SLOTS]; // descriptor + 1
 
+// A slot that is given back stays mapped, up to so many of them, until its place is used again: mapping the next one
+// there takes the old one away.
+#define LINGER_MAX 16
+static bool lingers[MAX_SLOTS];
+static u32 lingering;
+
 void *arena_range(s64 offset, s64 length) {
   if (!arena || offset < 0 || length < 0 || offset > (s64)ARENA_SIZE || length > (s64)ARENA_SIZE - offset) return NULL;
   return arena + offset;
@@ -30,14 +36,27 @@ int slot_attach(u32 index, int fd) {
   void *place = arena + index * SLOT_SIZE;
   if (mmap(place, SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) return -errno;
   if (slot_fd[index]) close(slot_fd[index] - 1);
+  lingering -= lingers[index];
+  lingers[index] = false;
   slot_fd[index] = fd + 1;
   doorbell_forget(index);
   return fd;
 }
 
+/** A number that no guest can guess: false if the host has none. */
+static bool random_number(u32 *number) {
+  static u32 stock[64], left;
+  if (!left) {
+    if (getrandom(stock, sizeof stock, 0) != sizeof stock) return false;
+    left = sizeof stock / sizeof *stock;
+  }
+  *number = stock[--left];
+  return true;
+}
+
 static int slot_create(u32 index) {
   u32 sequence;
-  if (getrandom(&sequence, sizeof sequence, 0) != sizeof sequence) return -errno;
+  if (!random_number(&sequence)) return -errno;
   int fd = memfd_create("slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return -errno;
   // Sealed: a guest that shrank it would make the sentry's reads fault.
@@ -105,8 +124,13 @@ static napi_value slot_destroy(napi_env env, napi_callback_info info) {
   doorbell_forget(index);
   if (!slot_fd[index]) return number_value(env, 0);
   void *place = arena + index * SLOT_SIZE;
-  if (mmap(place, SLOT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+  if (lingering < LINGER_MAX) {
+    lingers[index] = true;
+    lingering++;
+  } else if (mmap(place, SLOT_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+             MAP_FAILED) {
     return number_value(env, -errno);
+  }
   close(slot_fd[index] - 1);
   slot_fd[index] = 0;
   return number_value(env, 0);

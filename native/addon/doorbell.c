@@ -332,12 +332,18 @@ static napi_value next_method(napi_env env, napi_callback_info info) {
   return number_value(env, next(timeout));
 }
 
-/** reply(slot): answers a call that was withheld. 0, or -ENOENT: the thread was killed meanwhile. */
+/**
+ * reply(slot, elsewhere): answers a call that was withheld; `elsewhere`: nobody waits for what the thread does now,
+ * which is better done on another CPU if one is idle. 0, or -ENOENT: the thread was killed meanwhile.
+ */
 static napi_value reply(napi_env env, napi_callback_info info) {
   struct arguments a;
+  bool elsewhere;
   get_arguments(env, info, &a);
   s64 index = slot_argument(env, &a);
-  return index < 0 ? NULL : number_value(env, send_answer(index, false));
+  if (index < 0) return NULL;
+  if (napi_get_value_bool(env, a.value[1], &elsewhere) != napi_ok) return number_value(env, -EINVAL);
+  return number_value(env, send_answer(index, elsewhere));
 }
 
 /**

@@ -1,6 +1,6 @@
 // Where guest threads run. A new process is put by the kernel on the idlest CPU, from where its first calls (its
 // hello, the C library's) wake the sentry and its maker across CPUs, at several times the price of a switch on one
-// CPU. So it starts where its maker is, and may go where it likes as soon as it has said hello.
+// CPU. So it starts where its maker is, and may go where it likes a moment later.
 #include "addon.h"
 
 #include <sched.h>
@@ -19,24 +19,37 @@ static bool know_everywhere(void) {
   return mask_bytes > 0;
 }
 
-/** place(hostTid, here): on the CPU we are on, or wherever the sandbox may run. 0 or -errno. */
-static napi_value place(napi_env env, napi_callback_info info) {
+/**
+ * hold(hostTid, heldOn): the thread may run only on the CPU we are on; heldOn is where it is held already, or -1. That
+ * CPU, or -errno.
+ */
+static napi_value hold(napi_env env, napi_callback_info info) {
   struct arguments a;
-  s64 tid;
-  bool here;
+  s64 tid, held_on;
   get_arguments(env, info, &a);
-  if (!get_number(env, &a, 0, &tid) || tid <= 0 || napi_get_value_bool(env, a.value[1], &here) != napi_ok)
-    return number_value(env, -EINVAL);
+  if (!get_number(env, &a, 0, &tid) || tid <= 0 || !get_number(env, &a, 1, &held_on)) return number_value(env, -EINVAL);
   if (!know_everywhere()) return number_value(env, -ENOSYS);
+  int cpu = sched_getcpu();
+  if (cpu < 0 || cpu >= 8 * mask_bytes) return number_value(env, -EINVAL);
+  spin_yield();
+  if (cpu == held_on) return number_value(env, cpu);
   unsigned long only[MAX_CPUS / WORD_BITS];
-  int cpu = here ? sched_getcpu() : -1;
-  if (here) {
-    if (cpu < 0 || cpu >= 8 * mask_bytes) return number_value(env, -EINVAL);
-    memset(only, 0, mask_bytes);
-    only[cpu / WORD_BITS] = 1ul << cpu % WORD_BITS;
-    spin_yield();
-  }
-  return number_value(env, result_of(syscall(SYS_sched_setaffinity, (pid_t)tid, mask_bytes, here ? only : everywhere)));
+  memset(only, 0, mask_bytes);
+  only[cpu / WORD_BITS] = 1ul << cpu % WORD_BITS;
+  return number_value(env, syscall(SYS_sched_setaffinity, (pid_t)tid, mask_bytes, only) ? -errno : cpu);
 }
 
-void placement_exports(napi_env env, napi_value exports) { export_method(env, exports, "place", place, NULL); }
+/** letGo(hostTid): the thread may run wherever the sandbox may. 0 or -errno. */
+static napi_value let_go(napi_env env, napi_callback_info info) {
+  struct arguments a;
+  s64 tid;
+  get_arguments(env, info, &a);
+  if (!get_number(env, &a, 0, &tid) || tid <= 0) return number_value(env, -EINVAL);
+  if (!know_everywhere()) return number_value(env, -ENOSYS);
+  return number_value(env, result_of(syscall(SYS_sched_setaffinity, (pid_t)tid, mask_bytes, everywhere)));
+}
+
+void placement_exports(napi_env env, napi_value exports) {
+  export_method(env, exports, "hold", hold, NULL);
+  export_method(env, exports, "letGo", let_go, NULL);
+}

@@ -102,6 +102,12 @@ static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
   return 1;
 }
 
+/** What the sentry wants to know when a thread ends: the head of its list of robust futexes. */
+static void capture_robust_list(volatile u32 *slot) {
+  u64 head = read64(slot, H_ROBUST);
+  slot[H_ROBUST_READ] = head && !copy_user((u8 *)(slot + H_ROBUST_HEAD), (void *)head, ROBUST_LIST_HEAD_SIZE);
+}
+
 /** Fills the slot with system call nr, whose registers are reg. */
 static void marshal(volatile u32 *slot, u32 nr, const u64 *reg) {
   put_arguments(slot, reg);
@@ -127,6 +133,7 @@ static void marshal(volatile u32 *slot, u32 nr, const u64 *reg) {
     }
   }
   slot[H_NIN] = capture.items;
+  if (nr == SYS_exit || nr == SYS_exit_group) capture_robust_list(slot);
 }
 
 /** Copies the sentry's results to the program. 0 or -EFAULT. */

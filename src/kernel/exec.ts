@@ -18,7 +18,7 @@ import { buildStack, checkArgumentSize, type StackImage } from '../loader/stack.
 import { AddressSpace } from '../mm/address-space.ts';
 import { CallSites } from '../mm/call-sites.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
-import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
+import { clearOrders, order, sendAnswer, sendExit, writeAnswer } from '../platform/answer.ts';
 import { allocateScratch, buffer, u8, u32, writeU64 } from '../platform/arena.ts';
 import {
   ACT_ASK_AGAIN,
@@ -53,6 +53,7 @@ import { enterTimeOfChildren } from './enter-namespaces.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
 import { dropOwnKeyrings } from './keys/keyrings.ts';
 import { enlist, strike } from './pid-namespaces.ts';
+import { letGo } from './placement.ts';
 import { afterExec, noteExec } from './ptrace/events.ts';
 import { tracedByWeaker, unlink } from './ptrace/tracing.ts';
 import { walkRobustList } from './robust-list.ts';
@@ -289,8 +290,7 @@ function leaveAddressSpace(task: Task): void {
   mm.tasks.delete(task);
   order(slot, mm.tasks.size === 0 ? ORDER_EXIT_GROUP : ORDER_EXIT);
   writeAnswer(slot, 0, 0, 0, false);
-  sendAnswer(slot);
-  flushAnswers();
+  sendExit(slot);
   if (mm.tasks.size === 0) buryAddressSpace(mm);
   else buryThread(task);
   vforkReleased(task);
@@ -309,7 +309,8 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   memory.hostPid = blank.hostPid;
   memory.beginAnswer();
   setOwner(blank.slot, task, blank.hostPid);
-  native.place(blank.hostPid, false);
+  task.heldOn = blank.heldOn;
+  if (task.heldOn >= 0) letGo(task);
   return watchAddressSpace(mm, blank.hostPid);
 }
 

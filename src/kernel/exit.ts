@@ -17,7 +17,7 @@ import {
 import { shownId } from '../base/user-namespace.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { hasSharedMemory } from '../mm/host-maps.ts';
-import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from '../platform/answer.ts';
+import { clearOrders, order, sendExit, writeAnswer } from '../platform/answer.ts';
 import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
 import { dropAll } from '../vfs/fd-table.ts';
 import { buryAddressSpace, buryThread, expectEnd, killAddressSpace } from './address-spaces.ts';
@@ -205,8 +205,7 @@ function answerExit(task: Task, opcode: number, wakes: readonly number[]): void 
     order(slot, ORDER_SYSCALL, SYS_FUTEX, wakes[i], FUTEX_WAKE, 1);
   order(slot, opcode);
   writeAnswer(slot, 0, 0, 0, false);
-  sendAnswer(slot);
-  flushAnswers();
+  sendExit(slot);
 }
 
 /** Nothing of the thread is left but, if it was the last, its group's zombie. */

@@ -1,23 +1,45 @@
 // On which CPU new processes start: on that of their maker. The kernel would put them on the idlest one, from where
 // each ring wakes the sentry across CPUs; fork, exit and wait took a third longer that way. The maker's host thread is
-// held on its CPU while it makes the child, which inherits that; both are let go when the child has said hello.
+// held on its CPU while it makes the child, which inherits that. The child is let go with its first ring. Its maker may
+// well make more of them: it is let go some time later.
 
+import { monotonicNow } from '../base/clock.ts';
 import { native } from '../platform/native.ts';
-import type { Task } from './task.ts';
+import { DEAD, type Task } from './task.ts';
+import { armTimer, Timer } from './timers.ts';
+
+/**
+ * ns that a task is held after it made a child, at the least; twice as long at the most. A deadline nearer than the
+ * host's next tick would have each wait of the sentry's set the CPU's timer, which is dear in a virtual machine.
+ */
+const HOLD = 20e6;
+
+/** Tasks that were held since the last turn of the timer, and before. */
+let held = new Set<Task>();
+let heldLonger = new Set<Task>();
+const timer = new Timer({ expire: turn });
 
 /** The task, whose ring is pending, makes a child with this answer. */
 export function holdForChild(maker: Task, child: Task): void {
-  if (native.place(maker.hostTid, true) < 0) return;
-  maker.held = true;
-  child.held = true;
-  child.maker = maker;
+  const cpu = native.hold(maker.hostTid, maker.heldOn);
+  if (cpu < 0) return;
+  maker.heldOn = child.heldOn = cpu;
+  heldLonger.delete(maker);
+  held.add(maker);
+  if (!timer.armed) armTimer(timer, monotonicNow() + HOLD);
 }
 
-/** A held task has rung: it may run anywhere again, and so may its maker. */
+/** A held task may run anywhere again. */
 export function letGo(task: Task): void {
-  task.held = false;
-  native.place(task.hostTid, false);
-  const { maker } = task;
-  task.maker = null;
-  if (maker?.held) letGo(maker);
+  task.heldOn = -1;
+  held.delete(task);
+  heldLonger.delete(task);
+  native.letGo(task.hostTid);
+}
+
+function turn(): void {
+  for (const task of heldLonger) if (task.state !== DEAD) letGo(task);
+  heldLonger.clear();
+  [held, heldLonger] = [heldLonger, held];
+  if (heldLonger.size > 0) armTimer(timer, monotonicNow() + HOLD);
 }

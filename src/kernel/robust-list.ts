@@ -6,10 +6,16 @@
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../abi/futex.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { allocateScratch, markScratch, readS64, readU64, releaseScratch, u32 } from '../platform/arena.ts';
+import { H_ROBUST_HEAD, H_ROBUST_READ, SLOT_SIZE } from '../platform/layout.ts';
 import type { Task } from './task.ts';
 
 /** ROBUST_LIST_LIMIT: a list longer than this is a loop. */
 const LIST_LIMIT = 2048;
+
+/** struct robust_list_head */
+const HEAD_SIZE = 24;
+const SYS_EXIT = 60;
+const SYS_EXIT_GROUP = 231;
 
 const NONE: readonly number[] = [];
 
@@ -20,8 +26,8 @@ export function walkRobustList(task: Task): readonly number[] {
   const wakes: number[] = [];
   task.robustList = 0 as UserAddress;
   const mark = markScratch();
-  const at = allocateScratch(24);
-  if (at >= 0 && task.memory.read(head, at, 24) === 0) {
+  const at = allocateScratch(HEAD_SIZE);
+  if (at >= 0 && readHead(task, head, at)) {
     const offset = readS64(at + 8);
     const pending = readU64(at + 16);
     let entry = readU64(at);
@@ -35,6 +41,16 @@ export function walkRobustList(task: Task): readonly number[] {
   }
   releaseScratch(mark);
   return wakes;
+}
+
+/** The head of the list: the stub has sent it along with a call that ends the thread, else it is fetched. */
+function readHead(task: Task, head: UserAddress, at: number): boolean {
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  const ends = task.nr === SYS_EXIT || task.nr === SYS_EXIT_GROUP;
+  if (!ends || u32[header + H_ROBUST_READ] !== 1) return task.memory.read(head, at, HEAD_SIZE) === 0;
+  u32[header + H_ROBUST_READ] = 0;
+  u32.copyWithin(at >>> 2, header + H_ROBUST_HEAD, header + H_ROBUST_HEAD + HEAD_SIZE / 4);
+  return true;
 }
 
 /** Bit 0 of an entry says that it is a PI futex. */

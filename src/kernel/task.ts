@@ -76,10 +76,8 @@ export class Task implements Waiter {
   // ---- the host's side ----
   /** Host thread id in the sentry's pid namespace; 0 until its first ring. */
   hostTid: HostPid = 0 as HostPid;
-  /** Its host thread may only run where it is (kernel/placement.ts), until its next ring. */
-  held = false;
-  /** Who made it, and is held until this task's hello; null afterwards. */
-  maker: Task | null = null;
+  /** The CPU on which its host thread is held for a moment (kernel/placement.ts), -1 if it is not. */
+  heldOn = -1;
   /** Index of its stub block in its address space. */
   block = 0;
 

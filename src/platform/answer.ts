@@ -47,13 +47,19 @@ export function writeAnswer(slot: number, act: number, result: number, outs: num
 
 /** Lets the thread of a slot go on. The last answer of a turn is sent by the native wait itself (one call less). */
 export function sendAnswer(slot: number): void {
-  if (unsent >= 0) native.reply(unsent);
+  if (unsent >= 0) native.reply(unsent, false);
   unsent = slot;
+}
+
+/** Lets the thread of a slot go on to its end: to take a process apart takes the host's kernel a while. */
+export function sendExit(slot: number): void {
+  flushAnswers();
+  native.reply(slot, true);
 }
 
 /** Sends now what is still unsent: before anything that could take long. */
 export function flushAnswers(): void {
-  if (unsent >= 0) native.reply(unsent);
+  if (unsent >= 0) native.reply(unsent, false);
   unsent = -1;
 }
 

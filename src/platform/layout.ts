@@ -20,7 +20,7 @@ export const DOORBELL = 1000;
 export const PROMOTE = 1001;
 export const INTERRUPT_SIGNAL = 16;
 
-export const SLOT_ORDERS = 0x1000;
+export const SLOT_ORDERS = 0x500;
 export const MAX_ORDERS = 192;
 export const SLOT_PAYLOAD = 0x4000;
 export const PAYLOAD_SIZE = SLOT_SIZE - SLOT_PAYLOAD;
@@ -92,6 +92,8 @@ export const H_OWN_GID = 262;
 export const H_OWN_EGID = 263;
 export const H_OWN_COUNT = 264;
 export const H_ROBUST = 266;
+export const H_ROBUST_READ = 268;
+export const H_ROBUST_HEAD = 270;
 
 export const FLAG_PATCHED = 1;
 

@@ -41,7 +41,7 @@ export interface NativePlatform {
   slotCreate(slot: number): number;
   /** Descriptor of the slot's memfd, or -EBADF. */
   slotFd(slot: number): number;
-  /** Unmaps the slot and closes its memfd. Reading its part of the arena would now be fatal. */
+  /** Closes the slot's memfd, and unmaps it now or when its place is used again: reading its part of the arena may be fatal. */
   slotDestroy(slot: number): number;
 
   /**
@@ -55,8 +55,11 @@ export interface NativePlatform {
    * one of NEXT_*.
    */
   next(reply: number, timeoutNs: number): number;
-  /** Answers a ring that was withheld. 0, or -ENOENT when its thread was killed. */
-  reply(slot: number): number;
+  /**
+   * Answers a ring that was withheld; `elsewhere` if nobody waits for what the thread does now, so that it may wake up on
+   * another CPU. 0, or -ENOENT when its thread was killed.
+   */
+  reply(slot: number, elsewhere: boolean): number;
   /**
    * Installs a descriptor in the process that waits on the slot, as newFd or (-1) the lowest free; with `send` that
    * also answers the ring. The number in the guest process, or -errno.
@@ -91,8 +94,13 @@ export interface NativePlatform {
   /** Milliseconds until libuv has work of its own accord; 0 now, -1 never. */
   uvTimeout(): number;
 
-  /** Lets a guest thread run only on the CPU that the sentry is on, or wherever the sandbox may run. 0 or -errno. */
-  place(hostTid: number, here: boolean): number;
+  /**
+   * Lets a guest thread run only on the CPU that the sentry is on; `heldOn` is where it is held already, or -1. That CPU,
+   * or -errno.
+   */
+  hold(hostTid: number, heldOn: number): number;
+  /** Lets a guest thread run wherever the sandbox may. 0 or -errno. */
+  letGo(hostTid: number): number;
 
   /** Bytes read from the guest at `address` to the arena, fewer if a page is missing, or -errno. */
   vmRead(pid: number, address: number, at: number, length: number): number;

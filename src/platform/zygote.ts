@@ -14,11 +14,14 @@ const BATCH = 8;
 
 export class Blank {
   readonly slot: number;
+  /** The CPU on which it is held; negative if it is not. */
+  readonly heldOn: number;
   /** Its host process; 0 until its hello. */
   hostPid: HostPid = 0 as HostPid;
 
-  constructor(slot: number) {
+  constructor(slot: number, heldOn: number) {
     this.slot = slot;
+    this.heldOn = heldOn;
   }
 }
 
@@ -27,6 +30,8 @@ let coming = 0;
 let zygoteWaits = false;
 /** How many tasks wait for a blank; the kernel keeps the queue. */
 let wanted = 0;
+/** The CPU that the zygote is held on, and that its next blanks start on; negative before the first. */
+let heldOn = -1;
 /** What the zygote was told to make last. */
 let batch: Blank[] = [];
 /** The host made no more processes of late: none are asked for ahead of need. */
@@ -78,7 +83,7 @@ export function refillBlanks(): void {
   wanted = 0;
   clearOrders(ZYGOTE_SLOT);
   // Blanks start where their hello costs least; who executes a program in one lets it go (kernel/placement.ts).
-  native.place(native.expected[ZYGOTE_SLOT], true);
+  heldOn = native.hold(native.expected[ZYGOTE_SLOT], heldOn);
   batch = [];
   while (batch.length < count) {
     const slot = allocateSlot();
@@ -88,7 +93,7 @@ export function refillBlanks(): void {
       freeSlot(slot);
       break;
     }
-    const blank = new Blank(slot);
+    const blank = new Blank(slot, heldOn);
     batch.push(blank);
     setOwner(slot, blank, 0);
     order(ZYGOTE_SLOT, ORDER_FORK, slot, 0, 0, 0, 1, fd);

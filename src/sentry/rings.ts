@@ -70,7 +70,6 @@ function serveTask(task: Task, kind: number): void {
   // An honest thread asks one thing at a time.
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
-  if (task.held) letGo(task);
   if (kind === KIND_SYSCALL && !task.doomed && !task.asked) return dispatchCall(task);
   task.state = SERVING;
   resetScratch();
@@ -93,6 +92,7 @@ function meetThread(task: Task, hostTid: HostPid): boolean {
     return false;
   }
   task.memory.hostPid = mm.hostPid;
+  if (task.heldOn >= 0) letGo(task);
   return true;
 }
 

@@ -67,7 +67,7 @@ describe('arena and slots', () => {
       assert.equal(native.slotCreate(slot), -EINVAL);
       assert.equal(native.slotDestroy(slot), -EINVAL);
       assert.equal(native.slotFd(slot), -EINVAL);
-      assert.throws(() => native.reply(slot), RangeError);
+      assert.throws(() => native.reply(slot, false), RangeError);
       assert.throws(() => native.idValid(slot), RangeError);
       assert.throws(() => native.addfd(slot, 0, -1, false), RangeError);
       assert.throws(() => native.next(slot, 0), RangeError);

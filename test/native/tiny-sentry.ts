@@ -181,7 +181,7 @@ const scenes: Record<string, () => unknown> = {
     return {
       elf: [elf, arena.toString('latin1', SCRATCH + 1, SCRATCH + 4)],
       death: waitForEnd(pidfd, slot),
-      reply: native.reply(slot),
+      reply: native.reply(slot, false),
       again: forkBlank(),
     };
   },
@@ -291,7 +291,7 @@ const scenes: Record<string, () => unknown> = {
 
   interrupt() {
     const slot = start([...setEax(-4), ...SPIN]);
-    native.reply(slot);
+    native.reply(slot, false);
     const pid = native.expected[slot] as HostPid;
     const seen: number[][] = [];
     for (let i = 0; i < 200; i++) {
@@ -300,7 +300,7 @@ const scenes: Record<string, () => unknown> = {
       seen.push([rang, read32(slot, H_KIND), read32(slot, H_NR), read64(slot, H_RIP) - CODE]);
       if (i === 199) break;
       answer(slot, 0, 0);
-      native.reply(slot);
+      native.reply(slot, false);
     }
     const odd = seen
       .slice(1)
@@ -351,7 +351,7 @@ const scenes: Record<string, () => unknown> = {
     const order = [ORDER_THREAD, other, 1, STACK_TOP - 0x4000, 0, 0, 0x50f00, 1 + 13 * 2 ** 32];
     const both = [next(answer(slot, ACT_ORDER_RETURN, 0, [order])), next()].sort((a, b) => a - b);
     const apart = native.expected[slot] !== native.expected[other];
-    native.reply(answer(other, 0, 0));
+    native.reply(answer(other, 0, 0), false);
     next();
     // The host's number for the thread in the one, 0 in the other.
     const results = [argumentOf(other, 0), argumentOf(slot, 0) > 0];
