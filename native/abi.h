@@ -101,6 +101,10 @@ enum {
   // With exit(2) and exit_group(2): 1 if the list's head was read, and the head, u64[3]
   H_ROBUST_READ = 268,
   H_ROBUST_HEAD = 270,
+  H_RSEQ = 276, // u64, u32, u32, rseq(2): address, length and signature of what the stub has registered on the host
+  // The signal mask (u64), and 1 while the stub may change it by itself: nothing is pending that it could let through
+  H_MASK = 280,
+  H_MASK_LENT = 282,
 };
 
 // H_FLAGS

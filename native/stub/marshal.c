@@ -77,13 +77,68 @@ static void capture_message(struct capture *capture, u64 address, u32 limit) {
 
 #define ROBUST_LIST_HEAD_SIZE 24
 
+#define SIGSET_SIZE     8
+#define MASK_NEVER      (1ul << (SIGKILL - 1) | 1ul << (SIGSTOP - 1)) // what no mask holds
+#define RSEQ_UNREGISTER 1
+
+/**
+ * rt_sigprocmask(2). While the mask is lent to us, nothing is pending: who sends a signal takes the mask back first,
+ * and looks at it then. So whatever is let through here either came before, and we find the mask taken back, or is
+ * seen.
+ */
+static int change_mask(volatile u32 *slot, const u64 *reg, u64 *result) {
+  u64 from = reg[RSI], to = reg[RDX], before = read64(slot, H_MASK), mask = before, set;
+  if (!slot[H_MASK_LENT] || reg[R10] != SIGSET_SIZE) return 0;
+  if (from) {
+    if (copy_user(&set, (void *)from, sizeof set)) return 0;
+    switch ((u32)reg[RDI]) {
+    case SIG_BLOCK: mask |= set; break;
+    case SIG_UNBLOCK: mask &= ~set; break;
+    case SIG_SETMASK: mask = set; break;
+    default: return 0;
+    }
+  }
+  if (to && copy_user((void *)to, &before, sizeof before)) return 0;
+  mask &= ~MASK_NEVER;
+  write64(slot, H_MASK, mask);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  stall();
+  if (before & ~mask && !slot[H_MASK_LENT]) {
+    write64(slot, H_MASK, before);
+    return 0;
+  }
+  *result = 0;
+  return 1;
+}
+
+/** rseq(2), which is the host's: it has to know where the thread wants to be told. */
+static void register_rseq(volatile u32 *slot, const u64 *reg, u64 *result) {
+  u64 address = reg[RDI], length = (u32)reg[RSI], flags = (u32)reg[RDX], signature = (u32)reg[R10];
+  *result = sys(SYS_rseq, address, length, flags, signature);
+  if (*result == 0) {
+    int gone = flags == RSEQ_UNREGISTER;
+    write64(slot, H_RSEQ, gone ? 0 : address);
+    slot[H_RSEQ + 2] = gone ? 0 : length;
+    slot[H_RSEQ + 3] = gone ? 0 : signature;
+  }
+}
+
+/** set_robust_list(2) */
+static int note_robust_list(volatile u32 *slot, const u64 *reg, u64 *result) {
+  if (reg[RSI] != ROBUST_LIST_HEAD_SIZE) return 0;
+  write64(slot, H_ROBUST, reg[RDI]);
+  *result = 0;
+  return 1;
+}
+
 /**
  * A call that needs nobody: its answer was written down by the sentry beforehand, or it is only to be noted. Its result
  * goes to *result. A guest that scribbles over these words in its slot deceives itself alone, as it could by not
  * calling at all.
  */
 static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
-  u32 word;
+  u32 word = 0;
+  if (!slot[H_OWN]) return 0;
   switch ((u32)reg[RAX]) {
   case SYS_getpid: word = H_OWN_PID; break;
   case SYS_gettid: word = H_OWN_TID; break;
@@ -92,12 +147,16 @@ static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
   case SYS_geteuid: word = H_OWN_EUID; break;
   case SYS_getgid: word = H_OWN_GID; break;
   case SYS_getegid: word = H_OWN_EGID; break;
-  case SYS_set_robust_list: word = 0; break;
+  case SYS_set_robust_list:
+    if (!note_robust_list(slot, reg, result)) return 0;
+    break;
+  case SYS_rt_sigprocmask:
+    if (!change_mask(slot, reg, result)) return 0;
+    break;
+  case SYS_rseq: register_rseq(slot, reg, result); break;
   default: return 0;
   }
-  if (!slot[H_OWN] || (!word && reg[RSI] != ROBUST_LIST_HEAD_SIZE)) return 0;
-  if (!word) write64(slot, H_ROBUST, reg[RDI]);
-  *result = word ? slot[word] : 0;
+  if (word) *result = slot[word];
   slot[H_OWN_COUNT]++;
   return 1;
 }

@@ -68,8 +68,9 @@ static void put_call(volatile u32 *slot, const struct siginfo *info, const u64 *
   if (nr == SYS_rt_sigreturn) put_frame_head(slot, reg);
 }
 
-/** One trap in so many goes to the sentry all the same: it counts traps to find the sites that are worth patching. */
-#define TRAPS_SHOWN 8
+/** One trap in so many goes to the sentry all the same: it counts traps to find the sites that are worth patching. A
+ * prime, so that in a round of always the same calls each has its turn. */
+#define TRAPS_SHOWN 13
 
 /** The call of a trap is answered here. */
 static int answer_trap(struct thread *thread, const struct siginfo *info, u64 *reg) {

@@ -16,6 +16,7 @@ enum { // the host calls that the stub makes by itself
   SYS_mprotect = 10,
   SYS_munmap = 11,
   SYS_rt_sigaction = 13,
+  SYS_rt_sigprocmask = 14,
   SYS_rt_sigreturn = 15,
   SYS_madvise = 28,
   SYS_socketpair = 53,
@@ -39,13 +40,25 @@ enum { // the host calls that the stub makes by itself
   SYS_exit_group = 231,
   SYS_seccomp = 317,
   SYS_membarrier = 324,
+  SYS_rseq = 334,
   SYS_clone3 = 435,
   SYS_mseal = 462,
 };
 
 enum { E2BIG = 7, EINTR = 4, EFAULT = 14 };
 
-enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGCHLD = 17, SIGSYS = 31 };
+enum {
+  SIGILL = 4,
+  SIGTRAP = 5,
+  SIGBUS = 7,
+  SIGFPE = 8,
+  SIGKILL = 9,
+  SIGSEGV = 11,
+  SIGCHLD = 17,
+  SIGSTOP = 19,
+  SIGSYS = 31
+};
+enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
 
 // Why the stub ends its process by itself. The sentry sees only the death, by pidfd.
 enum { EXIT_NO_SLOT = 97, EXIT_NO_FILTER = 98, EXIT_NO_SENTRY = 99, EXIT_STUB_FAULT = 100 };

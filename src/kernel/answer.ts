@@ -8,6 +8,7 @@ import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts'
 import { native } from '../platform/native.ts';
 import { cancelWaits } from './block.ts';
 import { exitDoomed, killGroup } from './exit.ts';
+import { lendMask } from './own-answers.ts';
 import { prepareAnswer } from './ptrace/stop.ts';
 import { completeTraced, completeWithFault } from './ptrace/stops.ts';
 import { makeRunnable } from './run-queue.ts';
@@ -128,6 +129,7 @@ function send(task: Task, act: number, result: number): void {
   const { memory } = task;
   if (memory.flush() < 0 && act === ACT_SET_RETURN) result = -EFAULT;
   task.state = RUNNING;
+  lendMask(task);
   if (task.trappedAt !== 0) considerPatch(task, act);
   if (task.tracing !== null) prepareAnswer(task, task.tracing);
   writeAnswer(memory.slot, act, result, memory.outCount, task.mm.tasks.size === 1);

@@ -55,7 +55,7 @@ import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
 import { stopForVfork } from './ptrace/stops.ts';
 import { keepUnsent, sendWithAnswer } from './sent-descriptor.ts';
 import { joinProcessGroup } from './sessions.ts';
-import { DEAD, RUNNING, Task, WITHHELD } from './task.ts';
+import { DEAD, NO_RSEQ, RUNNING, Task, WITHHELD } from './task.ts';
 import { tellShiftedTime } from './time-namespaces.ts';
 
 export interface CloneArguments {
@@ -169,6 +169,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   }
   showOwnAnswers(child);
   child.robustList = 0 as UserAddress;
+  child.rseq = sharesMemory ? NO_RSEQ : parent.rseq;
   if (parent.tracing !== null) traceChild(parent, child, args);
   writeTids(parent, child, args);
   if (sharesMemory) orderThread(parent, child, args, fresh);

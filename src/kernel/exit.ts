@@ -212,6 +212,7 @@ function answerExit(task: Task, opcode: number, wakes: readonly number[]): void 
 function release(task: Task): void {
   const { group, mm } = task;
   task.state = DEAD;
+  task.maskLent = false;
   cancelWaits(task);
   task.dropDescriptor();
   for (const hook of taskExitHooks) hook(task);

@@ -5,6 +5,8 @@
 import { shownId } from '../base/user-namespace.ts';
 import { u32 } from '../platform/arena.ts';
 import {
+  H_MASK,
+  H_MASK_LENT,
   H_OWN,
   H_OWN_EGID,
   H_OWN_EUID,
@@ -16,6 +18,7 @@ import {
   SLOT_SIZE,
 } from '../platform/layout.ts';
 import { numberIn } from './pid-namespaces.ts';
+import { sanitizeMaskLow } from './signal-state.ts';
 import type { Task } from './task.ts';
 
 // ---- the answers: the handlers of the calls give the same ----
@@ -27,6 +30,38 @@ export const ownUid = (task: Task): number => shownId(task.credentials.user.uidM
 export const ownEuid = (task: Task): number => shownId(task.credentials.user.uidMap, task.credentials.euid);
 export const ownGid = (task: Task): number => shownId(task.credentials.user.gidMap, task.credentials.gid);
 export const ownEgid = (task: Task): number => shownId(task.credentials.user.gidMap, task.credentials.egid);
+
+// ---- the signal mask ----
+// It lies in the slot while the thread runs and is *lent*: the stub may change it without telling us. Before a signal
+// becomes pending the mask is called back, and only then looked at; the stub looks whether it still has it after it has
+// changed it, and if not, makes the call by ringing. One of the two sees what the other did.
+
+/** With each answer. Something pending, or a call that must be seen: then the stub has to ask. */
+export function lendMask(task: Task): void {
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  const { pending } = task;
+  const shared = task.group.pending;
+  u32[header + H_MASK] = task.maskLow;
+  u32[header + H_MASK + 1] = task.maskHigh;
+  task.maskLent = pending.low === 0 && pending.high === 0 && shared.low === 0 && shared.high === 0;
+  u32[header + H_MASK_LENT] = task.maskLent ? 1 : 0;
+}
+
+/** The thread has rung: its mask is ours until it is answered. */
+export function takeMaskBack(task: Task): void {
+  recallMask(task);
+  task.maskLent = false;
+}
+
+/** Before a signal is sent, or the mask of a running thread is shown: it is as it is now, and does not shrink unseen. */
+export function recallMask(task: Task): void {
+  if (!task.maskLent) return;
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  // A store that all see before the load that follows.
+  Atomics.store(u32, header + H_MASK_LENT, 0);
+  task.maskLow = sanitizeMaskLow(u32[header + H_MASK]);
+  task.maskHigh = u32[header + H_MASK + 1] | 0;
+}
 
 /** Somebody wants to see every call of every task (--strace). */
 let allTraced = false;

@@ -22,6 +22,7 @@ import { host } from '../host/calls.ts';
 import { INTERRUPT_SIGNAL } from '../platform/layout.ts';
 import { killGroup, leavesCore } from './exit.ts';
 import { kernel } from './kernel.ts';
+import { recallMask } from './own-answers.ts';
 import { tracerOf, trapSeized } from './ptrace/tracing.ts';
 import { makeRunnable } from './run-queue.ts';
 import type { ProcessGroup } from './sessions.ts';
@@ -38,7 +39,9 @@ export function ignoredByDefault(signo: number): boolean {
 
 /** Sends a signal to a process: any thread that does not block it takes it, `preferred` before others. */
 export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo, preferred: Task | null = null): void {
-  if (group.status >= 0 || (sparesInit(group, info) && !isHeld(group.leader, info.signo))) return;
+  if (group.status >= 0) return;
+  for (const task of group.threads) recallMask(task);
+  if (sparesInit(group, info) && !isHeld(group.leader, info.signo)) return;
   prepare(group, info.signo);
   if (isDropped(group, null, info.signo)) return;
   group.pending.add(info);
@@ -50,6 +53,7 @@ export function sendSignalToGroup(group: ThreadGroup, info: SignalInfo, preferre
 export function sendSignalToTask(task: Task, info: SignalInfo): void {
   const group = task.group;
   if (group.status >= 0 || task.state === DEAD) return;
+  recallMask(task);
   if (sparesInit(group, info) && !isHeld(task, info.signo)) return;
   prepare(group, info.signo);
   if (isDropped(group, task, info.signo)) return;

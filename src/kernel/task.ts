@@ -9,8 +9,8 @@ import { WaitEntry, type Waiter, WaitQueue } from '../base/wait-queue.ts';
 import { host } from '../host/calls.ts';
 import type { AddressSpace, MemoryPolicy } from '../mm/address-space.ts';
 import { UserMemory } from '../mm/user-memory.ts';
-import { readU64, writeU64 } from '../platform/arena.ts';
-import { H_ROBUST, SLOT_SIZE } from '../platform/layout.ts';
+import { readU64, u32, writeU64 } from '../platform/arena.ts';
+import { H_ROBUST, H_RSEQ, SLOT_SIZE } from '../platform/layout.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
@@ -52,6 +52,15 @@ export const ID_UNSET = 0xffffffff;
 
 /** Tasks there have been. */
 let lastSerial = 0;
+
+/** What rseq(2) has registered. */
+export interface Rseq {
+  readonly address: number;
+  readonly length: number;
+  readonly signature: number;
+}
+
+export const NO_RSEQ: Rseq = { address: 0, length: 0, signature: 0 };
 
 export class Task implements Waiter {
   /** No other has or had it. */
@@ -127,12 +136,15 @@ export class Task implements Waiter {
 
   // ---- signals ----
   readonly pending = new PendingSignals();
+  /** Read it after recallMask() (kernel/own-answers.ts) if the task may be running. */
   maskLow = 0;
   maskHigh = 0;
   /** Mask to come back after sigsuspend, ppoll, …; valid when `hasSavedMask`. */
   savedMaskLow = 0;
   savedMaskHigh = 0;
   hasSavedMask = false;
+  /** The stub may have changed the mask since the last answer. */
+  maskLent = false;
   altstackBase = 0;
   altstackSize = 0;
   altstackFlags = 0;
@@ -167,8 +179,6 @@ export class Task implements Waiter {
   everyCall = false;
   /** set_mempolicy(2); null is the default. */
   memoryPolicy: MemoryPolicy | null = null;
-  /** rseq(2): what is registered on the host for the thread; address 0 for nothing. */
-  rseq = { address: 0, length: 0, signature: 0 };
   /** PR_MCE_KILL, as PR_MCE_KILL_GET answers. */
   machineCheckPolicy = 2;
   /** Who logged in to the session it belongs to, and that session's number: /proc/PID/loginuid, sessionid. */
@@ -206,6 +216,19 @@ export class Task implements Waiter {
   set robustList(head: UserAddress) {
     const { slot } = this.memory;
     if (slot >= 0) writeU64(slot * SLOT_SIZE + 4 * H_ROBUST, head);
+  }
+
+  /** rseq(2): what is registered on the host for the thread, noted in its slot; address 0 for nothing. */
+  get rseq(): Rseq {
+    const at = this.memory.slot * SLOT_SIZE + 4 * H_RSEQ;
+    return { address: readU64(at), length: u32[(at + 8) >>> 2], signature: u32[(at + 12) >>> 2] };
+  }
+
+  set rseq({ address, length, signature }: Rseq) {
+    const at = this.memory.slot * SLOT_SIZE + 4 * H_RSEQ;
+    writeU64(at, address);
+    u32[(at + 8) >>> 2] = length;
+    u32[(at + 12) >>> 2] = signature;
   }
 
   /** Takes the numbers of a thread that is gone. */

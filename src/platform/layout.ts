@@ -94,6 +94,9 @@ export const H_OWN_COUNT = 264;
 export const H_ROBUST = 266;
 export const H_ROBUST_READ = 268;
 export const H_ROBUST_HEAD = 270;
+export const H_RSEQ = 276;
+export const H_MASK = 280;
+export const H_MASK_LENT = 282;
 
 export const FLAG_PATCHED = 1;
 

@@ -9,6 +9,7 @@ import { beginAnswer, complete, completeWithSignal, sendWithDescriptor } from '.
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
 import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
 import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
+import { takeMaskBack } from '../kernel/own-answers.ts';
 import { letGo } from '../kernel/placement.ts';
 import { reportArrived, tracedOrdersDone } from '../kernel/ptrace/stops.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
@@ -70,6 +71,7 @@ function serveTask(task: Task, kind: number): void {
   // An honest thread asks one thing at a time.
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
+  if (task.maskLent) takeMaskBack(task);
   if (kind === KIND_SYSCALL && !task.doomed && !task.asked) return dispatchCall(task);
   task.state = SERVING;
   resetScratch();

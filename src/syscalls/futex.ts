@@ -28,7 +28,7 @@ import { mayInspect } from '../kernel/credentials.ts';
 import { callHost, hostAnswer, outOfBounds, waitOnHost } from '../kernel/host-memory.ts';
 import { lockPi, requeuePi, unlockPi, waitRequeuePi } from '../kernel/pi-futex.ts';
 import { hasDeliverableSignal } from '../kernel/signal-state.ts';
-import type { Task } from '../kernel/task.ts';
+import { NO_RSEQ, type Task } from '../kernel/task.ts';
 import { readTimeout } from '../kernel/wait-arguments.ts';
 import { readU64, u32, writeU64 } from '../platform/arena.ts';
 
@@ -197,7 +197,6 @@ export function rseq(task: Task, address: UserAddress, length: number, flags: nu
   const same = task.rseq.address === address && task.rseq.length === length;
   if (flags === 0 && task.rseq.address === 0 && address % RSEQ_SIZE === 0 && length >= RSEQ_SIZE)
     task.rseq = { address, length, signature };
-  else if (flags !== 0 && same && task.rseq.signature === signature)
-    task.rseq = { address: 0, length: 0, signature: 0 };
+  else if (flags !== 0 && same && task.rseq.signature === signature) task.rseq = NO_RSEQ;
   return callHost(task, SYS_RSEQ, address, length, flags, signature);
 }

@@ -8,6 +8,7 @@ import { RLIMIT_CORE } from '../../abi/resource.ts';
 import { S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { Fd, UserAddress } from '../../base/brands.ts';
 import { setCoreDumper } from '../../kernel/exit.ts';
+import { recallMask } from '../../kernel/own-answers.ts';
 import { floatingState, Registers } from '../../kernel/ptrace/registers.ts';
 import { writeSiginfo } from '../../kernel/signal-delivery.ts';
 import { type SignalInfo, signalInfo } from '../../kernel/signal-state.ts';
@@ -226,6 +227,7 @@ function signalBytes(info: SignalInfo): Uint8Array {
 /** struct elf_prstatus, and the vector state where it can be had. */
 function threadNotes(task: Task, info: SignalInfo): Buffer[] {
   const status = Buffer.alloc(PRSTATUS_SIZE);
+  recallMask(task);
   status.writeInt32LE(info.signo, 0);
   status.writeInt32LE(info.code, 4);
   status.writeInt32LE(info.errno, 8);

@@ -6,6 +6,7 @@ import type { CapabilitySet } from '../../base/credentials.ts';
 import { type IdRange, shownId } from '../../base/user-namespace.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { lockedMemory } from '../../kernel/locked-memory.ts';
+import { recallMask } from '../../kernel/own-answers.ts';
 import { type Numbered, numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { tracerOf } from '../../kernel/ptrace/tracing.ts';
 import { shownPriority } from '../../kernel/scheduling.ts';
@@ -80,6 +81,7 @@ function dispositions(actions: SignalActions): { ignored: SignalSet; caught: Sig
 
 /** The text of /proc/PID/stat, or of /proc/PID/task/TID/stat when `whole` is false. */
 export function statText(task: Task, pids: PidNamespace, whole: boolean): string {
+  recallMask(task);
   const { group } = task;
   const living = whole ? alive(task) : task.state === DEAD ? null : task;
   const thread = hostThreadStat(task);
@@ -201,6 +203,7 @@ function tableSize(task: Task): number {
 
 /** The text of /proc/PID/status or /proc/PID/task/TID/status. */
 export function statusText(task: Task, pids: PidNamespace): string {
+  recallMask(task);
   const { group, credentials } = task;
   const state = stateOf(group.leader === task ? (alive(task) ?? task) : task, hostThreadStat(task));
   const { ignored, caught } = dispositions(group.actions);
