@@ -24,6 +24,18 @@ test(`what the stub captures (seed ${seed})`, () => {
   assert.match(stdout, /^\d{4,} rounds\n$/);
 });
 
+if (process.env.CLOISTER_FUZZ_SECONDS !== undefined) {
+  test(`what the stub captures, guided by coverage (seed ${seed})`, () => {
+    const program = join(directory, 'guided');
+    const flags = ['-O1', '-w', '-DLIBFUZZER', '-fsanitize=fuzzer', ...SANITIZERS];
+    execFileSync('clang', [...flags, join(import.meta.dirname, 'marshal.c'), '-o', program]);
+    const options = [`-seed=${seed}`, `-max_total_time=${seconds}`, '-max_len=1024', '-print_final_stats=1'];
+    const { stderr, status } = spawnSync(program, options, { cwd: directory, encoding: 'utf8', maxBuffer: 1 << 26 });
+    assert.equal(status, 0, `seed ${seed}: ${stderr.slice(-8000)}`);
+    assert.match(stderr, /stat::number_of_executed_units: \d{4,}/);
+  });
+}
+
 test(`the addon's methods (seed ${seed})`, () => {
   const addon = join(directory, 'cloister.node');
   const sources = readdirSync(join(top, 'native/addon')).filter((name) => name.endsWith('.c'));
