@@ -46,7 +46,7 @@ const LOOP_DEVICES: readonly DeviceSpec[] = [
   }),
 ];
 
-export function addDoCommand(program: Command, dist: string): void {
+export function addDoCommand(program: Command, dist: () => string): void {
   const command = program
     .command('do')
     .summary('run a command in a sandbox over a directory of this machine')
@@ -72,7 +72,7 @@ export function addDoCommand(program: Command, dist: string): void {
     .option('--hostname <name>', "host name inside (default: this machine's)");
   addNetworkOptions(command, 'none');
   addTraceOptions(command).action(async (name: string, args: string[], options: DoOptions) => {
-    launch(dist, sandboxOf([name, ...args], options, await readEgress(options), dist));
+    launch(dist(), sandboxOf([name, ...args], options, await readEgress(options), dist()));
   });
 }
 

@@ -52,7 +52,7 @@ function parseVariable(text: string): string {
   return text;
 }
 
-export function addExecCommand(program: Command, dist: string): void {
+export function addExecCommand(program: Command, dist: () => string): void {
   program
     .command('exec')
     .summary('run one more program in a container')
@@ -86,7 +86,7 @@ export function addExecCommand(program: Command, dist: string): void {
     .action(async (id: string, args: string[], options: ExecCommandOptions) => {
       debug(`exec ${id}: ${options.process ?? args.join(' ')}`);
       const { execInContainer } = await import('../oci/exec.ts');
-      await execInContainer(dist, {
+      await execInContainer(dist(), {
         root: stateRoot(),
         id,
         process: options.process ?? null,

@@ -33,7 +33,7 @@ function absolute(text: string): string {
   return path;
 }
 
-export function addInstallCommands(program: Command, dist: string): void {
+export function addInstallCommands(program: Command, dist: () => string): void {
   addOptions(program.command('install'))
     .summary('make Cloister a runtime of docker, and say what others need')
     .description(
@@ -44,7 +44,7 @@ export function addInstallCommands(program: Command, dist: string): void {
     .option('--path <file>', 'where the program is or will be (default: this one)')
     .action(async (wanted: string, options: InstallOptions) => {
       const { addToDocker, SNIPPETS } = await import('../oci/install.ts');
-      const path = absolute(options.path ?? posix.join(bytesOfText(dist), '../bin/cloister'));
+      const path = absolute(options.path ?? posix.join(bytesOfText(dist()), '../bin/cloister'));
       const installation = { name: options.name, program: path, args: [] };
       const snippet = Object.hasOwn(SNIPPETS, wanted) ? SNIPPETS[wanted] : undefined;
       if (snippet !== undefined) return print(1, bytesOfText(snippet(installation)));

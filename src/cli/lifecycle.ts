@@ -1,12 +1,16 @@
-// The life of a container: create, start, run, kill, delete. Each verb loads what it needs and no more: clients call
-// them in a row for every container.
+// The life of a container: create, start, run, kill, delete. What reads a configuration is large, and loaded only when it
+// is needed, or ahead, in a start-up snapshot of its own (containers.ts).
 
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { CreateOptions } from '../oci/create.ts';
+import { deleteContainer } from '../oci/delete.ts';
 import { LaunchError } from '../oci/launch-error.ts';
+import { parseSignal, signalContainer } from '../oci/processes.ts';
+import { startContainer } from '../oci/start.ts';
+import { requireState } from '../oci/state.ts';
 import { callerDirectory, print } from './caller.ts';
 import { containerDefaults, debug, hasLog, isDebug, log, networkDefaults, stateRoot, wantsSystemd } from './globals.ts';
 import { addNetworkOptions, type NetworkOptions } from './network.ts';
@@ -78,18 +82,17 @@ async function create(dist: string, id: string, options: BundleOptions): Promise
   appendFileSync(join(stateRoot(), id, 'sandbox.log'), warnings.join(''));
 }
 
-export function addLifecycleCommands(program: Command, dist: string): void {
+export function addLifecycleCommands(program: Command, dist: () => string): void {
   addBundleOptions(program.command('create'))
     .summary('make a container, without starting its program')
-    .action((id: string, options: BundleOptions) => create(dist, id, options));
+    .action((id: string, options: BundleOptions) => create(dist(), id, options));
 
   program
     .command('start')
     .summary('start the program of a created container')
     .argument('<id>', 'name of the container')
     .action(async (id: string) => {
-      const { startContainer } = await import('../oci/start.ts');
-      await startContainer(dist, stateRoot(), id, warn);
+      await startContainer(dist(), stateRoot(), id, warn);
     });
 
   addTraceOptions(addBundleOptions(program.command('run')))
@@ -101,15 +104,14 @@ export function addLifecycleCommands(program: Command, dist: string): void {
     .option('--keep', 'keep the state when the program has ended')
     .action(async (id: string, options: BundleOptions & TraceOptions & { readonly keep?: true }) => {
       if (options.detach) {
-        await create(dist, id, options);
-        const { startContainer } = await import('../oci/start.ts');
-        await startContainer(dist, stateRoot(), id, warn);
+        await create(dist(), id, options);
+        await startContainer(dist(), stateRoot(), id, warn);
         return;
       }
       const { runContainer } = await import('../oci/run.ts');
-      const trace = traceSpec(options, dist);
+      const trace = traceSpec(options, dist());
       const defaults = containerDefaults();
-      process.exitCode = await runContainer(dist, {
+      process.exitCode = await runContainer(dist(), {
         ...createOptions(id, options, warn),
         strace: trace.strace,
         stats: trace.stats,
@@ -128,8 +130,6 @@ export function addLifecycleCommands(program: Command, dist: string): void {
     .argument('[signal]', 'name or number', 'TERM')
     .option('-a, --all', 'to all its processes')
     .action(async (id: string, signal: string, options: { readonly all?: true }) => {
-      const { requireState } = await import('../oci/state.ts');
-      const { parseSignal, signalContainer } = await import('../oci/processes.ts');
       const root = stateRoot();
       await signalContainer(root, requireState(root, id), parseSignal(signal), options.all ?? false);
     });
@@ -140,7 +140,6 @@ export function addLifecycleCommands(program: Command, dist: string): void {
     .argument('<id>', 'name of the container')
     .option('-f, --force', 'kill it if it runs; no error if there is none')
     .action(async (id: string, options: { readonly force?: true }) => {
-      const { deleteContainer } = await import('../oci/delete.ts');
       const state = deleteContainer(stateRoot(), id, options.force ?? false);
       if (state?.hooks.poststop === undefined) return;
       const { runLateHooks } = await import('../oci/hooks.ts');

@@ -1,8 +1,9 @@
-// The command line: parse, call, print. Each verb's work is loaded only when it is asked for, because `cloister do`
-// spends more time starting Node twice than in anything else.
+// The command line: parse, call, print. Nothing here or in what is imported may look at the caller or the host when it is
+// loaded, for that is when Cloister is built.
 
 import { constants } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { startupSnapshot } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { isLaunchError, LaunchError } from '../oci/launch-error.ts';
 import { callerArguments, print } from './caller.ts';
@@ -25,7 +26,8 @@ const FAILURE_STATUS: Readonly<Record<string, number>> = {
   exec: 255,
 };
 
-function buildProgram(dist: string): Command {
+function buildProgram(): Command {
+  const dist = () => resolve(dirname(process.argv[1] ?? ''));
   const program = new Command('cloister')
     .description('Runs programs in a sandbox whose system calls are answered by a kernel written in TypeScript.')
     .version(VERSION_TEXT, '-v, --version', 'print the version of this program and of the specification')
@@ -79,10 +81,10 @@ function refuseUnknownVerb(program: Command): void {
   }
 }
 
+const program = buildProgram();
+
 async function main(): Promise<void> {
-  const dist = dirname(process.argv[1] ?? '');
   const args = callerArguments();
-  const program = buildProgram(dist);
   program.on('beforeHelp', () => refuseUnknownVerb(program));
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -91,4 +93,6 @@ async function main(): Promise<void> {
   }
 }
 
-void main();
+// What ships is a start-up snapshot with everything above loaded; thawed, it goes on with main.
+if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.setDeserializeMainFunction(() => void main());
+else void main();

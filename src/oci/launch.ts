@@ -2,7 +2,6 @@
 // that calls `launch` becomes the launcher, so that nothing of the outside stays resident in the foreground case.
 
 import { openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../base/spec.ts';
 import { pathOf, textOfBytes } from './bytes.ts';
@@ -145,9 +144,16 @@ export function anonymousFile(dist: string, name: string, json: Buffer): number 
   return fd;
 }
 
+let loaded: DescriptorCalls | null = null;
+
 export function descriptorCalls(dist: string): DescriptorCalls {
-  const addon = createRequire(join(dist, 'cli.js'))('./cloister.node') as { readonly host: DescriptorCalls };
-  return addon.host;
+  if (loaded === null) {
+    const module: { exports: { readonly host?: DescriptorCalls } } = { exports: {} };
+    process.dlopen(module, join(dist, 'cloister.node'));
+    loaded = module.exports.host ?? null;
+    if (loaded === null) throw new Error('cloister.node is not of this build');
+  }
+  return loaded;
 }
 
 /** Descriptors that survive our becoming another program: Node has set close-on-exec on all. */
