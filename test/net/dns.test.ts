@@ -89,6 +89,20 @@ test('a name stands for what it was resolved to', () => {
   );
 });
 
+test('what is near is refused by who names it only, and translators do not hide anybody', () => {
+  const network = (action: 'allow' | 'deny', address: string, bits: number): EgressSpec['rules'][number] => {
+    return { action, text: `${action}=network`, protocol: null, ports: null, networks: [{ address, bits }], names: [] };
+  };
+  const near = { host: '\x7f\0\0\x01', port: 80 };
+  assert.equal(policy({ otherwise: 'deny' }).egress.check(asker, 'tcp', near, true), 0);
+  const { egress } = policy({ otherwise: 'allow', rules: [network('deny', '\x7f\0\0\0', 8)] });
+  assert.equal(egress.check(asker, 'tcp', near, true), -1);
+  assert.equal(egress.check(asker, 'tcp', { host: `\0\x64\xff\x9b${'\0'.repeat(8)}\x7f\0\0\x01`, port: 80 }), -1);
+  const only = policy({ otherwise: 'deny', rules: [network('allow', ADDRESS, 32)] });
+  const translated = { host: `\0\x64\xff\x9b${'\0'.repeat(8)}${ADDRESS}`, port: 80 };
+  assert.equal(only.egress.check(asker, 'tcp', translated), -1, 'who allows the one does not allow the other');
+});
+
 test('every policy has to allow it, and the log is bounded', () => {
   const lines: string[] = [];
   const open: EgressSpec = { otherwise: 'allow', rules: [] };

@@ -15,6 +15,11 @@ import { makeVeth, skipsVeth, type Veth } from '../support/veth.ts';
 
 const PROGRAM = join(import.meta.dirname, 'egress.py');
 const NAMES = ['web.good.test', 'evil.test'];
+/** Names whose answers are meant to deceive. */
+const NEAR = new Map([
+  ['near.good.test', '\x7f\0\0\x01'],
+  ['metadata.good.test', '\xa9\xfe\xa9\xfe'],
+]);
 
 describe('egress policies', { skip: skipsVeth }, () => {
   let veth: Veth;
@@ -28,13 +33,23 @@ describe('egress policies', { skip: skipsVeth }, () => {
     const { name, type } = dnsQuestion(query);
     asked.push(name);
     const address = String.fromCharCode(...veth.outside.split('.').map(Number));
+    const near = NEAR.get(name);
+    if (near && type === 1) return dnsAnswer(query, [{ type: 1, data: near }]);
+    if (name === 'chain.good.test' && type === 1)
+      return dnsAnswer(query, [
+        { type: 5, data: '\x05alias\x04evil\x04test\0' },
+        { owner: 'alias.evil.test', type: 5, data: '\x03end\x04evil\x04test\0' },
+        { owner: 'end.evil.test', type: 1, data: address },
+      ]);
     return dnsAnswer(query, NAMES.includes(name) && type === 1 ? [{ type: 1, data: address }] : []);
   }
 
   before(async () => {
     veth = makeVeth(2);
     server = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, veth.outside);
-    resolver = createSocket('udp4', (query, from) => resolver.send(answer(query), from.port, from.address));
+    resolver = createSocket('udp4', (query, from) => {
+      if (query.length > 12) resolver.send(answer(query), from.port, from.address);
+    });
     resolver.bind(53, veth.outside);
     tcpResolver = createServer((socket) => {
       socket.on('error', () => {});
@@ -86,8 +101,18 @@ describe('egress policies', { skip: skipsVeth }, () => {
     const { lines, log } = await run(`allow=tcp://*.good.test:${port},default=deny`);
     assert.deepEqual(lines, [
       'address before its name 1',
+      'mapped before its name 1',
       "name b'hi'",
       "address after its name b'hi'",
+      'mapped after its name None',
+      "by aliases b'hi'",
+      'a name that leads back 111',
+      'a name that leads to credentials 1',
+      'the machine itself 111',
+      'by a translator 1',
+      'several -1',
+      'a group 1',
+      'sent to a group 1',
       'other port 1',
       'other name -2',
       'udp 1',
@@ -105,15 +130,26 @@ describe('egress policies', { skip: skipsVeth }, () => {
     ]);
     assert.ok(!asked.includes('evil.test'), 'the name itself did not get out');
     assert.match(log, /egress: refused tcp 169\.254\.169\.254:80 to python3 \(\d+\): default=deny/);
+    assert.match(log, /egress: refused igmp 239\.1\.2\.3:0 to python3 \(\d+\): default=deny/);
     assert.match(log, /refused udp [\d.]+\.19:53 .*: names are resolved by the configured servers only/);
   });
 
   test('everything but', async () => {
     const { lines, log } = await run('deny=metadata,deny=evil.test,deny=udp://*:9');
     assert.equal(lines[0], "address before its name b'hi'");
-    assert.equal(lines[4], 'other name -2');
-    assert.equal(lines[5], 'udp 1');
-    assert.equal(lines[13], 'metadata 1');
+    assert.ok(lines.includes('other name -2'));
+    assert.ok(lines.includes('udp 1'));
+    assert.ok(lines.includes('metadata 1'));
+    assert.ok(lines.includes('several -1'));
     assert.match(log, /: deny=metadata$/m);
+  });
+
+  test('several destinations in one call, and what lies in the own namespace', async () => {
+    const { port } = server.address() as AddressInfo;
+    const near = await run(`allow=udp://${veth.outside}:9,deny=10.9.9.9,deny=127.0.0.0/8,deny=[64:ff9b::]/96`);
+    assert.ok(near.lines.includes('several 1'), near.lines.join());
+    assert.ok(near.lines.includes('loopback 1'), 'nobody listens inside, and what listens beside is not to be asked');
+    assert.match(near.log, new RegExp(`refused tcp 127\\.0\\.0\\.1:${port} to python3`));
+    assert.match(near.log, /refused udp 10\.9\.9\.9:9 to python3 \(\d+\): deny=10\.9\.9\.9/);
   });
 });

@@ -13,6 +13,7 @@ import {
   SOL_IP,
   SOL_IPV6,
 } from '../../abi/socket.ts';
+import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
 import type { Message } from '../message.ts';
@@ -119,6 +120,9 @@ export abstract class InetDatagramSocket extends InetSocket {
   }
 
   protected override tellGroup(request: GroupRequest, joins: boolean): number {
+    const task = kernel.current;
+    const refused = joins && task ? this.outside?.check(task, 'igmp', { host: request.group, port: 0 }) : 0;
+    if (refused) return refused;
     const outer = joins ? this.openOuter() : this.outer;
     if (outer === null || typeof outer === 'number') return outer ?? 0;
     const four = request.group.length === 4;

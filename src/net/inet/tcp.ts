@@ -185,7 +185,7 @@ export class TcpSocket extends TcpSettings {
   private connectOutside(task: Task, to: Endpoint): number {
     const { outside } = this;
     const begins = this.state !== OUTSIDE || !task.resumed;
-    const refused = begins && outside?.reaches(to) ? outside.check(task, 'tcp', to) : 0;
+    const refused = begins && outside ? outside.check(task, 'tcp', to) : 0;
     if (refused < 0) return refused;
     const outer = this.openForSending();
     if (typeof outer === 'number') return outer;

@@ -24,6 +24,9 @@ const MOST_PENDING = 64;
 /** Lines of log in a minute: a guest in a loop is told of once. */
 const MOST_LINES = 60;
 
+/** Groups are joined by igmp: by what multicast routers are told, which leaves the sandbox too. */
+export type Protocol = 'tcp' | 'udp' | 'igmp';
+
 /** Who wants out, for the log. */
 export interface Asker {
   readonly group: { readonly pid: number };
@@ -52,14 +55,18 @@ export class Egress {
     this.watchesNames = policies.some(hasNames);
   }
 
-  /** 0, or -EPERM if the policy is against it. */
-  check(asker: Asker, protocol: 'tcp' | 'udp', to: Endpoint): number {
+  /**
+   * 0, or -EPERM if the policy is against it. What is `near`, in the own namespace, is no egress, and only refused by a
+   * rule that names it.
+   */
+  check(asker: Asker, protocol: Protocol, to: Endpoint, near = false): number {
     if (this.watchesNames && to.port === DNS_PORT) {
       if (this.resolvers.has(to.host)) return 0;
       return this.refuse(asker, protocol, to, 'names are resolved by the configured servers only');
     }
     for (const { rules, otherwise } of this.policies) {
       const rule = rules.find((candidate) => this.matches(candidate, protocol, to));
+      if (near && (rule?.networks ?? null) === null) continue;
       if ((rule?.action ?? otherwise) === 'deny') return this.refuse(asker, protocol, to, rule?.text ?? 'default=deny');
     }
     return 0;
@@ -71,7 +78,7 @@ export class Egress {
   }
 
   /** Whether the query in a message may be sent: then it is pending. Else that is logged. */
-  admitQuery(asker: Asker, protocol: 'tcp' | 'udp', to: Endpoint, bytes: Buffer, pending: Pending): boolean {
+  admitQuery(asker: Asker, protocol: Protocol, to: Endpoint, bytes: Buffer, pending: Pending): boolean {
     const query = parseQuery(bytes);
     if (!query) {
       this.refuse(asker, protocol, to, 'not a plain DNS query');
@@ -115,11 +122,14 @@ export class Egress {
     if (this.known.size > MOST_ADDRESSES) this.known.delete(this.known.keys().next().value as string);
   }
 
-  private matches(rule: EgressRule, protocol: 'tcp' | 'udp', { host, port }: Endpoint): boolean {
+  private matches(rule: EgressRule, protocol: Protocol, { host, port }: Endpoint): boolean {
     if (rule.protocol !== null && rule.protocol !== protocol) return false;
     if (rule.ports?.every(([first, last]) => port < first || port > last)) return false;
     if (rule.networks === null && rule.names === null) return true;
     if (rule.networks?.some(({ address, bits }) => contains(address, bits, host))) return true;
+    // A translator would make the IPv4 address of it.
+    const beyond = rule.action === 'deny' && host.startsWith(NAT64) ? host.slice(NAT64.length) : null;
+    if (beyond !== null && rule.networks?.some(({ address, bits }) => contains(address, bits, beyond))) return true;
     return rule.names !== null && rule.names.length > 0 && this.isNamed(host, rule.names);
   }
 
@@ -148,6 +158,8 @@ export class Egress {
   }
 }
 
+/** 64:ff9b::/96 (RFC 6052) */
+const NAT64 = `\0\x64\xff\x9b${'\0'.repeat(8)}`;
 const MAPPED = `${'\0'.repeat(10)}\xff\xff`;
 
 function hasNames({ rules }: EgressSpec): boolean {

@@ -9,7 +9,7 @@
 import type { HostFd } from '../../base/brands.ts';
 import { type Endpoint, isAny, isLoopback, LOOPBACK4, LOOPBACK6 } from '../inet/address.ts';
 import { isMulticast } from '../inet/multicast.ts';
-import { type Asker, DNS_PORT, type Egress } from './egress.ts';
+import { type Asker, DNS_PORT, type Egress, type Protocol } from './egress.ts';
 import type { HostInterfaces } from './host-interfaces.ts';
 
 export class Outside {
@@ -57,7 +57,7 @@ export class Outside {
   }
 
   /** 0, or -EPERM if the egress policy is against it. */
-  check(asker: Asker, protocol: 'tcp' | 'udp', to: Endpoint): number {
-    return this.egress === null ? 0 : this.egress.check(asker, protocol, to);
+  check(asker: Asker, protocol: Protocol, to: Endpoint): number {
+    return this.egress === null ? 0 : this.egress.check(asker, protocol, to, !this.reaches(to));
   }
 }
