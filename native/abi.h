@@ -105,6 +105,12 @@ enum {
   // The signal mask (u64), and 1 while the stub may change it by itself: nothing is pending that it could let through
   H_MASK = 280,
   H_MASK_LENT = 282,
+  // As long as the mask is lent: signals whose action is the default (u64), those that have the restorer below with it
+  // (u64), the restorer (u64), and 1 when the stub has changed one for the other
+  H_PLAIN = 284,
+  H_RESTORED = 286,
+  H_RESTORER = 288,
+  H_ACTIONS_CHANGED = 290,
 };
 
 // H_FLAGS

@@ -111,6 +111,41 @@ static int change_mask(volatile u32 *slot, const u64 *reg, u64 *result) {
   return 1;
 }
 
+#define SA_RESTORER 0x04000000ul
+
+/** The kernel's struct sigaction. */
+struct action {
+  u64 handler, flags, restorer, mask;
+};
+
+/**
+ * rt_sigaction(2) of a signal that does what it does by default: posix_spawn(3) asks for every one and sets it to just
+ * that. C libraries add a restorer, always the same.
+ */
+static int set_default(volatile u32 *slot, const u64 *reg, u64 *result) {
+  u64 number = reg[RDI], from = reg[RSI], to = reg[RDX], restorer = read64(slot, H_RESTORER);
+  u64 plain = read64(slot, H_PLAIN), restored = read64(slot, H_RESTORED);
+  if (!slot[H_MASK_LENT] || reg[R10] != SIGSET_SIZE || number - 1 >= 64) return 0;
+  u64 bit = 1ul << (number - 1);
+  if (!((plain | restored) & bit)) return 0;
+  struct action before = {0, 0, 0, 0}, action = before;
+  if (restored & bit) before.flags = SA_RESTORER, before.restorer = restorer;
+  if (from) {
+    if (bit & MASK_NEVER || copy_user(&action, (void *)from, sizeof action)) return 0;
+    if (action.handler || action.mask) return 0;
+    int is_plain = !action.flags && !action.restorer;
+    if (!is_plain && (action.flags != SA_RESTORER || !action.restorer || (restorer && action.restorer != restorer)))
+      return 0;
+    if (to && copy_user((void *)to, &before, sizeof before)) return 0;
+    write64(slot, H_PLAIN, is_plain ? plain | bit : plain & ~bit);
+    write64(slot, H_RESTORED, is_plain ? restored & ~bit : restored | bit);
+    if (!is_plain) write64(slot, H_RESTORER, action.restorer);
+    slot[H_ACTIONS_CHANGED] = 1;
+  } else if (to && copy_user((void *)to, &before, sizeof before)) return 0;
+  *result = 0;
+  return 1;
+}
+
 /** rseq(2), which is the host's: it has to know where the thread wants to be told. */
 static void register_rseq(volatile u32 *slot, const u64 *reg, u64 *result) {
   u64 address = reg[RDI], length = (u32)reg[RSI], flags = (u32)reg[RDX], signature = (u32)reg[R10];
@@ -152,6 +187,9 @@ static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
     break;
   case SYS_rt_sigprocmask:
     if (!change_mask(slot, reg, result)) return 0;
+    break;
+  case SYS_rt_sigaction:
+    if (!set_default(slot, reg, result)) return 0;
     break;
   case SYS_rseq: register_rseq(slot, reg, result); break;
   default: return 0;

@@ -48,7 +48,7 @@ import { inheritKeys } from './keys/keyrings.ts';
 import { checkTableSize, exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
 import { discardNamespaces, type NamespaceSet } from './namespaces.ts';
-import { showOwnAnswers } from './own-answers.ts';
+import { forgetShown, showOwnAnswers } from './own-answers.ts';
 import { allocateNumbers, enlist, type Numbered, numberIn, PID_MAX, type PidNamespace } from './pid-namespaces.ts';
 import { holdForChild } from './placement.ts';
 import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
@@ -169,6 +169,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   }
   showOwnAnswers(child);
   child.robustList = 0 as UserAddress;
+  forgetShown(child);
   child.rseq = sharesMemory ? NO_RSEQ : parent.rseq;
   if (parent.tracing !== null) traceChild(parent, child, args);
   writeTids(parent, child, args);

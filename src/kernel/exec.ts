@@ -52,6 +52,7 @@ import { commitExecCredentials, type ExecCredentials, execCredentials, parseFile
 import { enterTimeOfChildren } from './enter-namespaces.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
 import { dropOwnKeyrings } from './keys/keyrings.ts';
+import { forgetShown } from './own-answers.ts';
 import { enlist, strike } from './pid-namespaces.ts';
 import { letGo } from './placement.ts';
 import { afterExec, noteExec } from './ptrace/events.ts';
@@ -309,6 +310,7 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   memory.hostPid = blank.hostPid;
   memory.beginAnswer();
   setOwner(blank.slot, task, blank.hostPid);
+  forgetShown(task);
   task.heldOn = blank.heldOn;
   if (task.heldOn >= 0) letGo(task);
   return watchAddressSpace(mm, blank.hostPid);

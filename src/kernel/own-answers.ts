@@ -3,8 +3,9 @@
 // on what a guest does to these words: only its own program reads them.
 
 import { shownId } from '../base/user-namespace.ts';
-import { u32 } from '../platform/arena.ts';
+import { readU64, u32, writeU64 } from '../platform/arena.ts';
 import {
+  H_ACTIONS_CHANGED,
   H_MASK,
   H_MASK_LENT,
   H_OWN,
@@ -15,10 +16,13 @@ import {
   H_OWN_PPID,
   H_OWN_TID,
   H_OWN_UID,
+  H_PLAIN,
+  H_RESTORED,
+  H_RESTORER,
   SLOT_SIZE,
 } from '../platform/layout.ts';
 import { numberIn } from './pid-namespaces.ts';
-import { sanitizeMaskLow } from './signal-state.ts';
+import { type DefaultActions, NO_DEFAULTS, sanitizeMaskLow } from './signal-state.ts';
 import type { Task } from './task.ts';
 
 // ---- the answers: the handlers of the calls give the same ----
@@ -44,13 +48,48 @@ export function lendMask(task: Task): void {
   u32[header + H_MASK] = task.maskLow;
   u32[header + H_MASK + 1] = task.maskHigh;
   task.maskLent = pending.low === 0 && pending.high === 0 && shared.low === 0 && shared.high === 0;
+  // Nobody else may know of other dispositions.
+  const { actions, threads } = task.group;
+  const defaults = actions.users === 1 && threads.size === 1 ? actions.defaults : NO_DEFAULTS;
+  if (task.shownDefaults !== defaults) showDefaults(task, header, defaults);
   u32[header + H_MASK_LENT] = task.maskLent ? 1 : 0;
 }
 
-/** The thread has rung: its mask is ours until it is answered. */
+/** The thread has rung: mask and dispositions are ours until it is answered. */
 export function takeMaskBack(task: Task): void {
-  recallMask(task);
+  const header = (task.memory.slot * SLOT_SIZE) >>> 2;
+  u32[header + H_MASK_LENT] = 0;
   task.maskLent = false;
+  task.maskLow = sanitizeMaskLow(u32[header + H_MASK]);
+  task.maskHigh = u32[header + H_MASK + 1] | 0;
+  if (u32[header + H_ACTIONS_CHANGED] !== 0) takeDefaults(task, header);
+}
+
+/** What is lent along with the mask: which signals have their default action, and may be given it again. */
+function showDefaults(task: Task, header: number, defaults: DefaultActions): void {
+  task.shownDefaults = defaults;
+  u32[header + H_PLAIN] = defaults.plainLow;
+  u32[header + H_PLAIN + 1] = defaults.plainHigh;
+  u32[header + H_RESTORED] = defaults.restoredLow;
+  u32[header + H_RESTORED + 1] = defaults.restoredHigh;
+  writeU64(4 * (header + H_RESTORER), defaults.restorer);
+  u32[header + H_ACTIONS_CHANGED] = 0;
+}
+
+function takeDefaults(task: Task, header: number): void {
+  if (task.shownDefaults === NO_DEFAULTS) return;
+  task.group.actions.adopt({
+    plainLow: u32[header + H_PLAIN],
+    plainHigh: u32[header + H_PLAIN + 1],
+    restoredLow: u32[header + H_RESTORED],
+    restoredHigh: u32[header + H_RESTORED + 1],
+    restorer: readU64(4 * (header + H_RESTORER)),
+  });
+}
+
+/** The slot is another: what it says of the thread is to be written anew. */
+export function forgetShown(task: Task): void {
+  showDefaults(task, (task.memory.slot * SLOT_SIZE) >>> 2, NO_DEFAULTS);
 }
 
 /** Before a signal is sent, or the mask of a running thread is shown: it is as it is now, and does not shrink unseen. */

@@ -91,7 +91,7 @@ export function pushFrame(task: Task, info: SignalInfo, action: SignalAction): v
     task.maskLow |= bitLow(info.signo);
     task.maskHigh |= bitHigh(info.signo);
   }
-  if (action.flags & SA_RESETHAND) action.handler = SIG_DFL;
+  if (action.flags & SA_RESETHAND) task.group.actions.set(info.signo, { ...action, handler: SIG_DFL });
 }
 
 function isOnAltstack(task: Task): boolean {

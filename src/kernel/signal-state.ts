@@ -1,7 +1,7 @@
 // Signal state as data: pending sets with their siginfo, dispositions, and the question whether anything is
 // deliverable. Masks are two 32-bit words: signals 1–32 in the low one, 33–64 in the high one.
 
-import { SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP } from '../abi/signal.ts';
+import { SA_RESTORER, SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP } from '../abi/signal.ts';
 import type { Task } from './task.ts';
 
 /** What siginfo_t carries, by the union's members that are in use for the code. */
@@ -116,44 +116,106 @@ export class PendingSignals {
 }
 
 export interface SignalAction {
-  handler: number;
+  readonly handler: number;
   /** SA_* (the kernel's 64-bit flags fit 32). */
-  flags: number;
-  restorer: number;
-  maskLow: number;
-  maskHigh: number;
+  readonly flags: number;
+  readonly restorer: number;
+  readonly maskLow: number;
+  readonly maskHigh: number;
 }
 
-/** Dispositions of a thread group (or shared by CLONE_SIGHAND). Index is the signal number. */
+const DEFAULT_ACTION: SignalAction = { handler: SIG_DFL, flags: 0, restorer: 0, maskLow: 0, maskHigh: 0 };
+/** Index is the signal number. */
+const ALL_DEFAULT: readonly SignalAction[] = new Array(65).fill(DEFAULT_ACTION);
+
+/** Which signals do what they do by default: as at first, or set so again by a C library, which adds its restorer. */
+export interface DefaultActions {
+  readonly plainLow: number;
+  readonly plainHigh: number;
+  readonly restoredLow: number;
+  readonly restoredHigh: number;
+  readonly restorer: number;
+}
+
+export const NO_DEFAULTS: DefaultActions = {
+  plainLow: 0,
+  plainHigh: 0,
+  restoredLow: 0,
+  restoredHigh: 0,
+  restorer: 0,
+};
+
+/** Dispositions of a thread group (or shared by CLONE_SIGHAND). */
 export class SignalActions {
   users = 1;
-  readonly actions: SignalAction[] = [];
-
-  constructor() {
-    for (let signo = 0; signo <= 64; signo++) {
-      this.actions.push({ handler: SIG_DFL, flags: 0, restorer: 0, maskLow: 0, maskHigh: 0 });
-    }
-  }
+  /** Never changed in place: copies share it. */
+  private actions = ALL_DEFAULT;
+  private known: DefaultActions | null = null;
 
   get(signo: number): SignalAction {
     return this.actions[signo];
   }
 
+  set(signo: number, action: SignalAction): void {
+    this.actions = this.actions.with(signo, action);
+    this.known = null;
+  }
+
   copy(): SignalActions {
     const copy = new SignalActions();
-    for (let signo = 1; signo <= 64; signo++) Object.assign(copy.actions[signo], this.actions[signo]);
+    copy.actions = this.actions;
+    copy.known = this.known;
     return copy;
   }
 
   /** What exec does: handlers become default, ignored signals stay ignored. */
   resetHandlers(): void {
-    for (const action of this.actions) {
-      if (action.handler !== SIG_IGN) action.handler = SIG_DFL;
-      action.flags = 0;
-      action.restorer = 0;
-      action.maskLow = action.maskHigh = 0;
+    this.actions = this.actions.map(({ handler }) =>
+      handler === SIG_IGN ? { ...DEFAULT_ACTION, handler } : DEFAULT_ACTION,
+    );
+    this.known = null;
+  }
+
+  /** The same object until something changes. */
+  get defaults(): DefaultActions {
+    this.known ??= summarize(this.actions);
+    return this.known;
+  }
+
+  /** Takes over what was set to its default again: only signals that are there now, with a restorer or without. */
+  adopt(fresh: DefaultActions): void {
+    const { plainLow, plainHigh, restoredLow, restoredHigh } = this.defaults;
+    const restored = { ...DEFAULT_ACTION, flags: SA_RESTORER, restorer: fresh.restorer };
+    const actions = [...this.actions];
+    for (let signo = 1; signo <= 64; signo++) {
+      if (!has(plainLow | restoredLow, plainHigh | restoredHigh, signo)) continue;
+      if (has(fresh.restoredLow, fresh.restoredHigh, signo)) actions[signo] = restored;
+      else if (has(fresh.plainLow, fresh.plainHigh, signo)) actions[signo] = DEFAULT_ACTION;
+    }
+    this.actions = actions;
+    this.known = null;
+  }
+}
+
+function has(low: number, high: number, signo: number): boolean {
+  return (low & bitLow(signo)) !== 0 || (high & bitHigh(signo)) !== 0;
+}
+
+function summarize(actions: readonly SignalAction[]): DefaultActions {
+  const found = { plainLow: 0, plainHigh: 0, restoredLow: 0, restoredHigh: 0, restorer: 0 };
+  for (let signo = 1; signo <= 64; signo++) {
+    const { handler, flags, restorer, maskLow, maskHigh } = actions[signo];
+    if (handler !== SIG_DFL || maskLow !== 0 || maskHigh !== 0) continue;
+    if (flags === 0 && restorer === 0) {
+      found.plainLow |= bitLow(signo);
+      found.plainHigh |= bitHigh(signo);
+    } else if (flags === SA_RESTORER && restorer !== 0 && (found.restorer === 0 || found.restorer === restorer)) {
+      found.restoredLow |= bitLow(signo);
+      found.restoredHigh |= bitHigh(signo);
+      found.restorer = restorer;
     }
   }
+  return found;
 }
 
 /** Whether a signal is pending for the task that its mask lets through. */

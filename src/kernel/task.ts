@@ -27,7 +27,7 @@ import { makeRunnable } from './run-queue.ts';
 import { Scheduling } from './scheduling.ts';
 import type { Seccomp } from './seccomp.ts';
 import type { ProcessGroup } from './sessions.ts';
-import { PendingSignals, type SignalActions } from './signal-state.ts';
+import { type DefaultActions, NO_DEFAULTS, PendingSignals, type SignalActions } from './signal-state.ts';
 import { Timer } from './timers.ts';
 import { Usage } from './usage.ts';
 
@@ -145,6 +145,8 @@ export class Task implements Waiter {
   hasSavedMask = false;
   /** The stub may have changed the mask since the last answer. */
   maskLent = false;
+  /** What its slot says of dispositions (kernel/own-answers.ts). */
+  shownDefaults: DefaultActions = NO_DEFAULTS;
   altstackBase = 0;
   altstackSize = 0;
   altstackFlags = 0;

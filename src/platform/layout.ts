@@ -97,6 +97,10 @@ export const H_ROBUST_HEAD = 270;
 export const H_RSEQ = 276;
 export const H_MASK = 280;
 export const H_MASK_LENT = 282;
+export const H_PLAIN = 284;
+export const H_RESTORED = 286;
+export const H_RESTORER = 288;
+export const H_ACTIONS_CHANGED = 290;
 
 export const FLAG_PATCHED = 1;
 

@@ -62,13 +62,16 @@ export function rt_sigaction(task: Task, signo: number, fresh: UserAddress, old:
     u32[(to + 28) >>> 2] = action.maskHigh;
   }
   if (fresh === 0) return 0;
-  action.handler = readU64(from);
-  action.flags = u32[(from + 8) >>> 2];
-  action.restorer = readU64(from + 16);
-  action.maskLow = sanitizeMaskLow(u32[(from + 24) >>> 2]);
-  action.maskHigh = u32[(from + 28) >>> 2] | 0;
+  const handler = readU64(from);
+  task.group.actions.set(signo, {
+    handler,
+    flags: u32[(from + 8) >>> 2],
+    restorer: readU64(from + 16),
+    maskLow: sanitizeMaskLow(u32[(from + 24) >>> 2]),
+    maskHigh: u32[(from + 28) >>> 2] | 0,
+  });
   // Setting a signal to be ignored discards what is pending of it.
-  if (action.handler === SIG_IGN || (action.handler === SIG_DFL && ignoredByDefault(signo))) {
+  if (handler === SIG_IGN || (handler === SIG_DFL && ignoredByDefault(signo))) {
     discard(task.group, signo);
   }
   return 0;

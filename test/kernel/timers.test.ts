@@ -114,7 +114,7 @@ test('absolute times are of the timer’s clock, relative ones of none that can 
 
 test('ignored signals do not stop a periodic timer, nor make it spin', () => {
   const task = newTask();
-  task.group.actions.get(SIGALRM).handler = 1;
+  task.group.actions.set(SIGALRM, { handler: 1, flags: 0, restorer: 0, maskLow: 0, maskHigh: 0 });
   setIntervalTimer(task.group, ITIMER_REAL, 1, 1);
   fireTimers(monotonicNow());
   assert.ok(!task.group.pending.has(SIGALRM));

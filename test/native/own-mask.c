@@ -1,5 +1,6 @@
-// The signal mask, which the stub changes by itself: every signal is handled once, none while it is blocked, whoever
-// sends it and whatever the threads do meanwhile; and a mask is what it was across fork, threads, handlers and exec.
+// Signal mask and default actions, which the stub changes by itself: every signal is handled once, none while it is
+// blocked, whoever sends it and whatever the threads do meanwhile; and a mask is what it was across fork, threads,
+// handlers and exec.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -118,6 +119,71 @@ static void results(void) {
   show("after a result that could not be written");
 }
 
+struct action {
+  unsigned long handler, flags, restorer, mask;
+};
+
+static long act(int signal, const struct action *set, struct action *old) {
+  return syscall(SYS_rt_sigaction, signal, set, old, 8);
+}
+
+/** Every signal's action, its restorer only as one that is there. */
+static void show_actions(const char *when) {
+  printf("%s:", when);
+  for (int signal = 1; signal <= 64; signal++) {
+    struct action action = {9, 9, 9, 9};
+    for (int i = 0; i < 20; i++)
+      if (act(signal, NULL, &action)) printf(" none");
+    if (action.handler > 1) action.handler = 2;
+    if (action.handler || action.flags || action.restorer || action.mask)
+      printf(" %d(%lx %lx %d %lx)", signal, action.handler, action.flags, action.restorer != 0, action.mask);
+  }
+  puts("");
+  fflush(stdout);
+}
+
+static void *actions_in_thread(void *argument) {
+  show_actions("in a thread");
+  signal(SIGWINCH, SIG_IGN);
+  signal(SIGURG, SIG_DFL);
+  return argument;
+}
+
+static void actions(void) {
+  show_actions("actions");
+  for (int i = 1; i <= 20; i++) signal(i, SIG_DFL);
+  show_actions("set to their default");
+  struct action plain = {0, 0, 0, 0}, flags = {0, 0x10000000, 0, 0}, other = {0, 0x4000000, 77, 0}, old;
+  printf("%ld", act(3, &plain, NULL));
+  printf(" %ld", act(4, &flags, NULL));
+  printf(" %ld", act(5, &other, &old));
+  printf(" %ld", act(5, &plain, &old));
+  printf(" %ld %d", old.restorer, act(SIGKILL, &plain, NULL) ? errno : 0);
+  printf(" %ld", act(65, NULL, &old));
+  printf(" %ld\n", act(6, (void *)8, NULL));
+  show_actions("changed");
+  signal(SIGINT, SIG_IGN);
+  struct sigaction once = {.sa_handler = count, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGUSR2, &once, NULL);
+  show_actions("ignored and caught");
+  raise(SIGUSR2);
+  fflush(stdout);
+  if (!fork()) {
+    show_actions("in a child");
+    _exit(0);
+  }
+  wait(NULL);
+  pthread_t thread;
+  pthread_create(&thread, NULL, actions_in_thread, NULL);
+  pthread_join(thread, NULL);
+  show_actions("after a thread");
+  signal(SIGCHLD, SIG_DFL);
+  if (!fork()) _exit(3);
+  int status = 0;
+  wait(&status);
+  printf("status %x\n", status);
+}
+
 /** What becomes pending while it is blocked is there, and comes as soon as it may. */
 static void pending(void) {
   sigset_t set = set_of(SIGUSR1), waiting;
@@ -152,6 +218,7 @@ static void timer(void) {
 int main(int argc, char **argv) {
   if (argc > 1) {
     show("executed");
+    show_actions("executed");
     return 0;
   }
   signal(SIGRTMIN, count);
@@ -185,6 +252,7 @@ int main(int argc, char **argv) {
   signal(SIGUSR2, jump_out);
   if (!sigsetjmp(back, 1)) raise(SIGUSR2);
   show("after the jump");
+  actions();
   results();
   sigprocmask(SIG_SETMASK, &set, NULL);
   fflush(stdout);

@@ -452,7 +452,7 @@ export function completeWithFault(task: Task, tracing: Tracing, info: SignalInfo
   }
   const action = task.group.actions.get(signo);
   const masked = (task.maskLow & bitLow(signo)) !== 0 || (task.maskHigh & bitHigh(signo)) !== 0;
-  if (masked || action.handler === SIG_IGN) action.handler = SIG_DFL;
+  if (masked || action.handler === SIG_IGN) task.group.actions.set(signo, { ...action, handler: SIG_DFL });
   task.maskLow &= ~bitLow(signo);
   task.maskHigh &= ~bitHigh(signo);
   tracing.fault = info;
