@@ -35,7 +35,7 @@ static const u8 RAW_CODE[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0x
 static void make_raw(void) {
   const u8 *text = (const u8 *)STUB_TEXT;
   const u8 *found = NULL;
-  for (u64 i = 0; i < 0x4000 && !found; i++)
+  for (u64 i = 0; i < 0x8000 && !found; i++)
     if (!memcmp(text + i, CLONE_CODE, sizeof CLONE_CODE)) found = text + i;
   if (!found) {
     fprintf(stderr, "no syscall instruction found in the stub\n");
