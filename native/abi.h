@@ -74,8 +74,9 @@ enum {
                 // and KIND_FAULT
   H_SPIN = 236, // set by the sentry while it watches this slot: the stub waits for H_DONE before it rings
   H_DONE = 237, // sequence number of the last call that was answered without a ring
+  H_PARK = 238, // sequence number of a call that was taken without a ring and is answered later: a futex of the stub's
+  H_ASLEEP = 239, // set by the stub while it may sleep there
   // of a ring from signal context: where the program's registers lie (struct ucontext), and what is not in there
-  H_CONTEXT = 238, // u64
   H_FS_BASE = 248, // u64
   H_GS_BASE = 250, // u64
   // slot 0 only, at boot
@@ -111,6 +112,7 @@ enum {
   H_RESTORED = 286,
   H_RESTORER = 288,
   H_ACTIONS_CHANGED = 290,
+  H_CONTEXT = 292, // u64, see above
 };
 
 // H_FLAGS

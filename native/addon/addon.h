@@ -20,13 +20,15 @@
 /** Shared with JavaScript as an Int32Array. */
 extern s32 addon_info[16];
 enum {
-  INFO_PID = 0,     // thread that sent the last notification, in our pid namespace
-  INFO_ERROR = 1,   // errno behind a result of -3
-  INFO_SYNC = 2,    // 1: the kernel has SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-  INFO_MOVED = 3,   // immediate replies to threads that rang from another CPU
-  INFO_BURSTS = 4,  // times the tick was armed
-  INFO_SPUN = 5,    // calls taken and answered without a ring
-  INFO_WATCHES = 6, // times the sentry began to watch a slot
+  INFO_PID = 0,      // thread that sent the last notification, in our pid namespace
+  INFO_ERROR = 1,    // errno behind a result of -3
+  INFO_SYNC = 2,     // 1: the kernel has SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+  INFO_MOVED = 3,    // immediate replies to threads that rang from another CPU
+  INFO_BURSTS = 4,   // times the tick was armed
+  INFO_SPUN = 5,     // calls taken and answered without a ring
+  INFO_WATCHES = 6,  // times the sentry began to watch a slot
+  INFO_UNPARKED = 7, // threads that were woken where they had parked
+  INFO_LOSSES = 8,   // times watching was found to bring nothing
 };
 
 /** Shared with JavaScript as a Float64Array: [0] CLOCK_MONOTONIC in ns when next() returned last. */
@@ -83,17 +85,18 @@ extern const struct transport notify_transport, trace_transport;
 // ---- spin.c ----
 /** Whether answering and then spinning is worth a try; `now` in ns. */
 bool spin_worthwhile(s64 now);
-/** The sentry watches the slot from now on; here: its thread sleeps on our CPU and must leave it. */
-void spin_watch(u32 index, bool here);
+/** The sentry watches the slot from now on; its thread sleeps and must wake up on another CPU than ours. */
+void spin_watch(u32 index);
+/** Says once, after the slot was watched, that its thread is where it is because of us and may come back. */
+bool spin_sent_away(u32 index);
 /** Takes the slot off the watch list. */
 void spin_unwatch(u32 index);
 /** Before the sentry sleeps: nobody is watched any more. */
 void spin_stop(void);
-/**
- * The call of a watched slot is withheld: its thread must not wait in memory, on a CPU that another may need to end
- * that wait. Threads that wait for each other gain nothing from being watched.
- */
-void spin_blocked(u32 index);
+/** How often where a thread may run was changed by watching. */
+u32 spin_moves(void);
+/** Whether any slot is watched, and guest threads keep off our CPU. */
+bool spin_on(void);
 /** A guest thread is put on our CPU: whoever spins there would only keep it waiting. */
 void spin_yield(void);
 enum { SPIN_NONE = -1, SPIN_LOOK = -2 };
@@ -102,7 +105,11 @@ enum { SPIN_NONE = -1, SPIN_LOOK = -2 };
  * SPIN_LOOK: something else is to be done, or the deadline has come.
  */
 int spin_wait(const u32 *served, int listener_fd, s64 deadline);
-/** Called on each tick of a burst: whether somebody else wants our CPU. */
+/** A call was taken, in whatever way. */
+void spin_count(void);
+/** A burst begins: so many calls came in the last so many ns. */
+void spin_begin(s64 now, u32 recent_calls, s64 recent_ns);
+/** Called on each tick of a burst: whether watching is worth it, and somebody else wants our CPU. */
 void spin_tick(s64 now);
 void spin_create(void);
 void spin_exports(napi_env env, napi_value exports);

@@ -27,19 +27,31 @@ static u32 served[MAX_SLOTS];  // sequence number of the last call that was take
 static u32 done[MAX_SLOTS];    // sequence number of the last call that was answered without a ring
 static bool spun[MAX_SLOTS];   // it was taken without a ring, and is not answered yet
 static bool wanted[MAX_SLOTS]; // its ring is waited for: the answer brings a descriptor
+static bool parked[MAX_SLOTS]; // it was taken without a ring, and its stub told to sleep until it is answered
 
 s32 doorbell_expected[MAX_SLOTS];
 static bool in_burst; // calls come fast: see "bursts" below
 
 void doorbell_forget(u32 index) {
   spin_unwatch(index);
+  spin_sent_away(index);
   pending[index] = 0;
   doorbell_expected[index] = 0;
-  spun[index] = wanted[index] = false;
+  spun[index] = wanted[index] = parked[index] = false;
   served[index] = done[index] = slot_header(index) ? slot_header(index)[H_SEQ] : 0;
 }
 
 // ---- answers ----
+
+/** A stub that was told to park goes on: to find its answer, or to ring. */
+static void unpark(u32 index) {
+  volatile u32 *slot = slot_header(index);
+  __atomic_store_n(&slot[H_PARK], 0, __ATOMIC_SEQ_CST);
+  stall();
+  if (!__atomic_load_n(&slot[H_ASLEEP], __ATOMIC_SEQ_CST)) return;
+  syscall(SYS_futex, &slot[H_PARK], FUTEX_WAKE, 1, NULL, NULL, 0);
+  addon_info[INFO_UNPARKED]++;
+}
 
 /** The stub waits for this in memory; or it is about to ring, and is then answered at once. */
 static int answer_spun(u32 index) {
@@ -48,6 +60,10 @@ static int answer_spun(u32 index) {
   stall();
   __atomic_store_n(&slot_header(index)[H_DONE], served[index], __ATOMIC_RELEASE);
   addon_info[INFO_SPUN]++;
+  if (parked[index]) {
+    parked[index] = false;
+    unpark(index);
+  }
   return 0;
 }
 
@@ -58,13 +74,24 @@ static int send_answer(u32 index, bool elsewhere) {
   return transport->answer(id, 0, elsewhere);
 }
 
+/** The zygote stays where it was put: its children inherit that. */
+static bool watch_now(u32 index) {
+  if (!in_burst || index == 0 || !spin_worthwhile((s64)addon_clock[0])) return false;
+  spin_watch(index);
+  return true;
+}
+
 static int answer_at_once(u32 index) {
   if (spun[index] && !pending[index]) return answer_spun(index);
-  bool watch = in_burst && spin_worthwhile((s64)addon_clock[0]);
-  bool here = slot_header(index)[H_CPU] == (u32)sched_getcpu();
-  if (watch) spin_watch(index, here);
+  bool watch = watch_now(index);
+  bool here = slot_header(index)[H_CPU] == (u32)sched_getcpu() || spin_sent_away(index);
   // To be watched it must run elsewhere: we shall not sleep.
   return send_answer(index, !here || watch);
+}
+
+static int answer_withheld(u32 index, bool elsewhere) {
+  if (spun[index] && !pending[index]) return answer_spun(index);
+  return send_answer(index, watch_now(index) || spin_on() || elsewhere);
 }
 
 // ---- receiving ----
@@ -92,7 +119,7 @@ static enum verdict judge(const struct ring *ring) {
   }
   // Taken, and not answered yet: from now on it is withheld like any other.
   bool want = wanted[index];
-  spun[index] = wanted[index] = false;
+  spun[index] = wanted[index] = parked[index] = false;
   return want ? RING_WANTED : RING_WITHHELD;
 }
 
@@ -134,6 +161,7 @@ static bool has_tick;
 static int tick_timer;
 static volatile sig_atomic_t ticked;
 static u32 calls_since_tick, fast_calls;
+static s64 fast_since;
 
 static void on_tick(int signal) {
   (void)signal;
@@ -155,7 +183,8 @@ static void create_tick(void) {
   has_tick = !sigaction(TICK_SIGNAL, &action, NULL) && !syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &tick_timer);
 }
 
-static void start_burst(void) {
+static void start_burst(s64 now) {
+  spin_begin(now, BURST_CALLS, now - fast_since);
   in_burst = true;
   ticked = 0;
   calls_since_tick = calls_since_look = 0;
@@ -173,9 +202,11 @@ static void end_burst(void) {
 static int count_call(int slot) {
   s64 now = clock_monotonic();
   calls_since_tick++;
+  spin_count();
   if (!in_burst && has_tick) {
     fast_calls = now - (s64)addon_clock[0] < BURST_DISTANCE ? fast_calls + 1 : 0;
-    if (fast_calls >= BURST_CALLS) start_burst();
+    if (fast_calls == 0) fast_since = now;
+    if (fast_calls >= BURST_CALLS) start_burst(now);
   }
   addon_clock[0] = (double)now;
   return slot;
@@ -237,8 +268,17 @@ static int take_spun(s64 deadline) {
 
 static int taken_last = -1; // slot of the call that was taken without a ring in the last turn
 
+/**
+ * The call is withheld: its stub must not wait in memory, on a CPU that another may need to end that wait. A call of
+ * which the stub rang meanwhile is withheld by that ring.
+ */
+static void park(u32 index) {
+  parked[index] = true;
+  __atomic_store_n(&slot_header(index)[H_PARK], served[index], __ATOMIC_RELEASE);
+}
+
 static int next(s64 timeout) {
-  if (taken_last >= 0 && spun[taken_last] && !wanted[taken_last]) spin_blocked(taken_last);
+  if (taken_last >= 0 && spun[taken_last] && !wanted[taken_last]) park(taken_last);
   taken_last = -1;
   s64 deadline = timeout < 0 ? -1 : timeout == 0 ? 0 : clock_monotonic() + timeout;
   for (;;) {
@@ -343,7 +383,7 @@ static napi_value reply(napi_env env, napi_callback_info info) {
   s64 index = slot_argument(env, &a);
   if (index < 0) return NULL;
   if (napi_get_value_bool(env, a.value[1], &elsewhere) != napi_ok) return number_value(env, -EINVAL);
-  return number_value(env, send_answer(index, elsewhere));
+  return number_value(env, answer_withheld(index, elsewhere));
 }
 
 /**
@@ -376,7 +416,9 @@ static napi_value want(napi_env env, napi_callback_info info) {
   s64 index = slot_argument(env, &a);
   if (index < 0) return NULL;
   wanted[index] = spun[index];
+  parked[index] = false;
   spin_unwatch(index);
+  unpark(index);
   return NULL;
 }
 

@@ -32,7 +32,11 @@ static napi_value hold(napi_env env, napi_callback_info info) {
   int cpu = sched_getcpu();
   if (cpu < 0 || cpu >= 8 * mask_bytes) return number_value(env, -EINVAL);
   spin_yield();
-  if (cpu == held_on) return number_value(env, cpu);
+  // Threads that were watched in between are held no more.
+  static u32 moves_before;
+  u32 moves = spin_moves();
+  if (cpu == held_on && moves == moves_before) return number_value(env, cpu);
+  moves_before = moves;
   unsigned long only[MAX_CPUS / WORD_BITS];
   memset(only, 0, mask_bytes);
   only[cpu / WORD_BITS] = 1ul << cpu % WORD_BITS;

@@ -42,6 +42,20 @@ static void post(struct thread *thread) {
  * that the host has taken the CPU from cannot, and must not be waited for on a CPU that it may need.
  */
 #define SPIN_ROUNDS 2000
+#define FUTEX_WAIT  0
+
+/**
+ * The sentry has taken the call and cannot answer it yet: sleeps until it has, or wants a ring for it. A futex costs
+ * both sides less than the doorbell, and the sentry wakes nobody who has not said that it may sleep.
+ */
+static void park(struct thread *thread) {
+  volatile u32 *slot = thread->slot;
+  u32 sequence = thread->sequence;
+  slot[H_ASLEEP] = 1;
+  stall();
+  while (slot[H_PARK] == sequence) sys(SYS_futex, &slot[H_PARK], FUTEX_WAIT, sequence, 0);
+  slot[H_ASLEEP] = 0;
+}
 
 /**
  * Waits for an answer without the kernel while the sentry watches this slot. False: it does not, or not any
@@ -53,10 +67,12 @@ static int spin_for_answer(struct thread *thread) {
   u32 sequence = thread->sequence;
   for (u32 i = 0; i < SPIN_ROUNDS && slot[H_SPIN]; i++) {
     if (slot[H_DONE] == sequence) return 1;
+    if (slot[H_PARK] == sequence) break;
     stall();
     __asm__ volatile("pause");
   }
   stall();
+  if (slot[H_PARK] == sequence) park(thread);
   return slot[H_DONE] == sequence;
 }
 

@@ -50,7 +50,7 @@ import { enterNewNamespace } from './mount-namespaces.ts';
 import { discardNamespaces, type NamespaceSet } from './namespaces.ts';
 import { forgetShown, showOwnAnswers } from './own-answers.ts';
 import { allocateNumbers, enlist, type Numbered, numberIn, PID_MAX, type PidNamespace } from './pid-namespaces.ts';
-import { holdForChild } from './placement.ts';
+import { holdForChild, letRoam } from './placement.ts';
 import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
 import { stopForVfork } from './ptrace/stops.ts';
 import { keepUnsent, sendWithAnswer } from './sent-descriptor.ts';
@@ -178,7 +178,8 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   if (fresh) sendWithAnswer(parent, slotDescriptor(slot), slotFd(parent.block));
   parent.pendingObject = child;
   // Threads are there to run side by side: the host spreads them as it does its own.
-  if (!(args.flags & CLONE_THREAD)) holdForChild(parent, child);
+  if (args.flags & CLONE_THREAD) letRoam(parent);
+  else holdForChild(parent, child);
   if (!(args.flags & CLONE_VFORK)) {
     complete(parent, seenBy(parent, child));
     keepUnsent(parent);

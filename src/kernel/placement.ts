@@ -29,6 +29,11 @@ export function holdForChild(maker: Task, child: Task): void {
   if (!timer.armed) armTimer(timer, monotonicNow() + HOLD);
 }
 
+/** The task makes a thread with this answer, and may be kept off the sentry's CPU while that spins. */
+export function letRoam(maker: Task): void {
+  native.letRoam(maker.memory.slot);
+}
+
 /** A held task may run anywhere again. */
 export function letGo(task: Task): void {
   task.heldOn = -1;

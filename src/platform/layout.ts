@@ -71,7 +71,8 @@ export const MAX_OUT = 32;
 export const H_REGS = 200;
 export const H_SPIN = 236;
 export const H_DONE = 237;
-export const H_CONTEXT = 238;
+export const H_PARK = 238;
+export const H_ASLEEP = 239;
 export const H_LISTENER = 240;
 export const H_VDSO = 242;
 export const H_MINSIGSTK = 244;
@@ -101,6 +102,7 @@ export const H_PLAIN = 284;
 export const H_RESTORED = 286;
 export const H_RESTORER = 288;
 export const H_ACTIONS_CHANGED = 290;
+export const H_CONTEXT = 292;
 
 export const FLAG_PATCHED = 1;
 

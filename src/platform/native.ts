@@ -82,6 +82,9 @@ export interface NativePlatform {
   /** Whether the sentry may spin for calls at all; it does from the start. */
   setSpin(on: boolean): void;
 
+  /** The slot is not watched any more, and its thread may run anywhere: it is to make another that inherits where. */
+  letRoam(slot: number): void;
+
   /** Adds a descriptor to the native wait, with epoll's events. 0 or -errno (-EPERM: a plain file, always ready). */
   watch(fd: HostFd, events: number, token: number): number;
   modify(fd: HostFd, events: number, token: number): number;

@@ -15,7 +15,7 @@ import { yieldTurn } from '../kernel/turns.ts';
 import { noteTrap } from '../mm/call-sites.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
-import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, H_SPIN, SLOT_SIZE } from '../platform/layout.ts';
+import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, SLOT_SIZE } from '../platform/layout.ts';
 import { HANDLERS } from './index.ts';
 import { callOnHost } from './traced.ts';
 
@@ -115,12 +115,7 @@ function run(task: Task): void {
   kernel.current = null;
   // What the call needs of a filesystem takes more than a turn: it is tried again.
   if (result === WAIT && task.state === SERVING && yieldTurn(task, 0) !== WAIT) result = -EINTR;
-  if (result === ASKED) return;
-  if (result === WAIT) {
-    // Its thread need not go on waiting for an answer in memory.
-    u32[((task.memory.slot * SLOT_SIZE) >>> 2) + H_SPIN] = 0;
-    return;
-  }
+  if (result === ASKED || result === WAIT) return;
   if (tracer) tracer.leave(task, result === ANSWERED ? undefined : result);
   if (result !== ANSWERED) complete(task, result);
 }

@@ -1,6 +1,7 @@
 // A model of how a call is handed over (native/stub/doorbell.c, native/addon/doorbell.c and spin.c), small enough that
 // all its interleavings can be tried: one guest thread and the sentry, each with a store buffer, because on amd64 a
-// store may become visible after a later load. Kernel calls empty the caller's buffer, as their locks do.
+// store may become visible after a later load. Kernel calls empty the caller's buffer, as their locks do, and so do the
+// sentry's sequentially consistent stores.
 
 /** What can be taken out of the protocol, to see that the check would notice. */
 export type Defect =
@@ -9,17 +10,25 @@ export type Defect =
   | 'withheld ring is forgotten' // a ring for a call that was taken in memory and is not answered yet
   | 'watched once, never rung' // the stub believes that the sentry watches it for good
   | 'answer before result' // H_DONE is stored before the result
-  | 'served twice'; // the sentry does not note what it took in memory
+  | 'served twice' // the sentry does not note what it took in memory
+  | 'looks too soon' // the sentry looks whether the guest sleeps before it has said that it need not
+  | 'sleeps unseen' // the guest parks without saying so
+  | 'parked for good'; // the sentry wants a ring, and does not say so to who is parked
 
-/** What the guest asks for: answered at once, only after a wait, or with a descriptor, which takes a ring. */
-export type CallKind = 'plain' | 'waits' | 'rings';
+/**
+ * What the guest asks for: answered at once, only after a wait, with a descriptor that it expects (FLAG_RINGS), or with
+ * one that it does not (want() of the addon).
+ */
+export type CallKind = 'plain' | 'waits' | 'rings' | 'wants';
 
 const SEQ = 0;
 const FLAGS = 1;
 const SPIN = 2;
 const DONE = 3;
 const RESULT = 4;
-const WORDS = 5;
+const PARK = 5;
+const ASLEEP = 6;
+const WORDS = 7;
 
 interface Buffered {
   readonly word: number;
@@ -29,17 +38,29 @@ interface Buffered {
 interface State {
   readonly memory: readonly number[];
   readonly guest: {
-    readonly at: 'post' | 'look' | 'last look' | 'ring' | 'asleep' | 'over';
+    readonly at: 'post' | 'look' | 'last look' | 'park' | 'parking' | 'parked' | 'ring' | 'asleep' | 'over';
     /** Index of the current call; its sequence number is one more. */
     readonly call: number;
     readonly stores: readonly Buffered[];
+    /** Whether a signal may still come while it is parked: one is enough to try, and must not be needed. */
+    readonly signal: boolean;
   };
   readonly sentry: {
-    readonly at: 'idle' | 'serving' | 'withholding' | 'answering';
+    readonly at:
+      | 'idle'
+      | 'serving'
+      | 'withholding'
+      | 'answering'
+      | 'unparking'
+      | 'unparking only'
+      | 'waking'
+      | 'wanting';
     readonly stores: readonly Buffered[];
     readonly served: number;
     readonly done: number;
     readonly spun: boolean;
+    /** The stub was told to park; and it is still to be looked whether it sleeps. */
+    readonly parked: boolean;
     readonly watching: boolean;
     /** The notification it has received and not answered. */
     readonly pending: boolean;
@@ -78,8 +99,17 @@ export class Model {
   start(): State {
     return {
       memory: new Array(WORDS).fill(0),
-      guest: { at: 'post', call: 0, stores: [] },
-      sentry: { at: 'idle', stores: [], served: 0, done: 0, spun: false, watching: false, pending: false },
+      guest: { at: 'post', call: 0, stores: [], signal: true },
+      sentry: {
+        at: 'idle',
+        stores: [],
+        served: 0,
+        done: 0,
+        spun: false,
+        parked: false,
+        watching: false,
+        pending: false,
+      },
       rung: false,
       counts: this.calls.map(() => 0),
     };
@@ -119,9 +149,26 @@ export class Model {
         // Its patience may end in any round.
         go({ at: 'last look' });
         if (load(memory, stores, DONE) === sequence) next.push(this.finish(state));
+        if (load(memory, stores, PARK) === sequence) go({ at: 'park' });
+        break;
+      case 'park': {
+        const said = this.defect === 'sleeps unseen' ? [] : [{ word: ASLEEP, value: 1 }];
+        go({ at: 'parking', stores: [...stores, ...said] });
+        break;
+      }
+      case 'parking': {
+        // FUTEX_WAIT: the host compares once more, and sleeps.
+        const after = drain(memory, stores);
+        if (after[PARK] === sequence) go({ at: 'parked', stores: [] }, { memory: after });
+        else go({ at: 'last look', stores: [{ word: ASLEEP, value: 0 }] }, { memory: after });
+        break;
+      }
+      case 'parked':
+        if (guest.signal) go({ at: 'parking', signal: false });
         break;
       case 'last look':
         if (load(memory, stores, DONE) === sequence) next.push(this.finish(state));
+        else if (load(memory, stores, PARK) === sequence) go({ at: 'park' });
         else if (this.defect === 'watched once, never rung' && guest.call > 0) go({ at: 'look' });
         else go({ at: 'ring' });
         break;
@@ -169,20 +216,55 @@ export class Model {
         break;
       }
       case 'serving': {
-        const call = load(memory, stores, SEQ) - 1;
-        go({ at: this.calls[call] === 'waits' ? 'withholding' : 'answering' });
+        const kind = this.calls[load(memory, stores, SEQ) - 1];
+        go({ at: kind === 'plain' || kind === 'rings' ? 'answering' : 'withholding' });
         break;
       }
       case 'withholding':
+        if (sentry.spun && !sentry.parked) {
+          go({ parked: true, stores: [...stores, { word: PARK, value: sentry.served }] });
+        }
         // What it waits for happens some time.
-        go({ at: 'answering' });
+        if (this.calls[sentry.served - 1] !== 'wants' || sentry.pending) go({ at: 'answering' });
+        else next.push(this.want(state));
         break;
       case 'answering':
         next.push(...this.answer(state));
         break;
+      case 'unparking':
+      case 'unparking only': {
+        const after = drain(memory, [...stores, { word: PARK, value: 0 }]);
+        const wakes = sentry.at === 'unparking';
+        if (wakes && this.defect === 'looks too soon' && load(memory, stores, ASLEEP) === 0)
+          go({ at: 'unparking only' });
+        else go({ at: wakes ? 'waking' : this.afterUnparking(sentry), parked: false, stores: [] }, { memory: after });
+        break;
+      }
+      case 'waking': {
+        const sleeps = load(memory, stores, ASLEEP) === 1 && state.guest.at === 'parked';
+        const guest: Guest = sleeps ? { ...state.guest, at: 'parking' } : state.guest;
+        next.push({ ...state, guest, sentry: { ...sentry, at: this.afterUnparking(sentry) } });
+        break;
+      }
+      case 'wanting':
+        if (sentry.pending) go({ at: 'answering' });
+        break;
     }
-    if (state.rung && (sentry.at === 'idle' || sentry.at === 'withholding')) next.push(this.receive(state));
+    const hears = sentry.at === 'idle' || sentry.at === 'withholding' || sentry.at === 'wanting';
+    if (state.rung && hears) next.push(this.receive(state));
     return next;
+  }
+
+  private afterUnparking({ spun }: Sentry): Sentry['at'] {
+    return spun ? 'wanting' : 'idle';
+  }
+
+  /** want() of the addon: the answer needs a ring. */
+  private want(state: State): State {
+    const { sentry } = state;
+    const stores = [...sentry.stores, { word: SPIN, value: 0 }];
+    const at = this.defect === 'parked for good' ? 'wanting' : 'unparking';
+    return { ...state, sentry: { ...sentry, at, stores, watching: false } };
   }
 
   private serve(state: State, sequence: number): State {
@@ -203,7 +285,7 @@ export class Model {
       return this.serve({ ...heard, sentry: { ...heard.sentry, served: sequence, pending: true } }, sequence);
     }
     if (this.defect === 'withheld ring is forgotten') return heard;
-    return { ...heard, sentry: { ...heard.sentry, pending: true, spun: false } };
+    return { ...heard, sentry: { ...heard.sentry, pending: true, spun: false, parked: false } };
   }
 
   /** answer_at_once() of the addon: in memory, or by the kernel, with or without watching from now on. */
@@ -215,7 +297,7 @@ export class Model {
       const stores = this.defect === 'answer before result' ? [done, result] : [result, done];
       const after: Sentry = {
         ...sentry,
-        at: 'idle',
+        at: sentry.parked ? 'unparking' : 'idle',
         spun: false,
         done: sentry.served,
         stores: [...sentry.stores, ...stores],

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type CallKind, type Defect, explore, Model } from './handoff-model.ts';
 
-const KINDS: readonly CallKind[] = ['plain', 'waits', 'rings'];
+const KINDS: readonly CallKind[] = ['plain', 'waits', 'rings', 'wants'];
 
 /** All sequences of this many calls. */
 function sequences(length: number): CallKind[][] {
@@ -15,7 +15,7 @@ function sequences(length: number): CallKind[][] {
 
 test('every call is served once and answered, whatever the order of events', () => {
   let states = 0;
-  for (const calls of sequences(4)) {
+  for (const calls of sequences(3)) {
     const result = explore(new Model(calls));
     assert.equal(typeof result, 'number', `${calls}: ${result}`);
     states += result as number;
@@ -29,11 +29,14 @@ const DEFECTS: readonly Defect[] = [
   'watched once, never rung',
   'answer before result',
   'served twice',
+  'looks too soon',
+  'sleeps unseen',
+  'parked for good',
 ];
 
 for (const defect of DEFECTS) {
   test(`the model notices: ${defect}`, () => {
-    const results = sequences(3).map((calls) => explore(new Model(calls, defect)));
+    const results = sequences(2).map((calls) => explore(new Model(calls, defect)));
     assert.ok(
       results.some((result) => typeof result === 'string'),
       'nothing was found',

@@ -1,5 +1,5 @@
-// The register storm (storm.c) and patched call sites (sites.c): the same natively and in the sandbox, whichever way
-// calls take.
+// The register storm (storm.c), patched call sites (sites.c) and calls that block (parked.c): the same natively and in the
+// sandbox, whichever way calls take.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -12,6 +12,7 @@ const top = join(import.meta.dirname, '../..');
 let directory: string;
 let storm: string;
 let sites: string;
+let parked: string;
 
 /** The ways of a call: sites patched or all trapping, the sentry spinning or rung for. */
 const WAYS = [[], ['--no-patch'], ['--spin', 'off'], ['--no-patch', '--spin', 'off']];
@@ -26,6 +27,8 @@ before(() => {
   execFileSync('cc', [...flags, join(import.meta.dirname, 'storm.c'), '-o', storm]);
   sites = join(directory, 'sites');
   execFileSync('cc', ['-O2', '-static', '-pthread', join(import.meta.dirname, 'sites.c'), '-o', sites]);
+  parked = join(directory, 'parked');
+  execFileSync('cc', ['-O2', '-static', '-Wall', '-Werror', join(import.meta.dirname, 'parked.c'), '-o', parked]);
 });
 
 after(() => rmSync(directory, { recursive: true }));
@@ -51,9 +54,11 @@ test('no call is lost or answered wrongly when both sides stall at random', () =
   execFileSync('make', [...make, `${built}/stub`, `${built}/cloister.node`], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const args = [join(built, 'cli.js'), 'do', '--bind', `${directory}:${directory}:ro`, '--', sites];
-  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 });
-  assert.equal(stdout, execFileSync(sites, { encoding: 'utf8' }), stderr);
+  for (const program of [sites, parked]) {
+    const args = [join(built, 'cli.js'), 'do', '--bind', `${directory}:${directory}:ro`, '--', program];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 });
+    assert.equal(stdout, execFileSync(program, { encoding: 'utf8' }), stderr);
+  }
 });
 
 for (const way of WAYS) {
@@ -66,6 +71,12 @@ for (const way of WAYS) {
     const expected = execFileSync(sites, { encoding: 'utf8' });
     assert.doesNotMatch(expected, /[1-9]\d* wrong/);
     checkInSandbox(way, sites, expected);
+  });
+
+  test(`who waits for another is woken, ${name}`, () => {
+    const expected = execFileSync(parked, { encoding: 'utf8' });
+    assert.equal(expected, '18000 of 18000\n');
+    checkInSandbox(way, parked, expected);
   });
 }
 

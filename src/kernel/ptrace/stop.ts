@@ -4,8 +4,7 @@
 import { REG_FS_BASE, REG_GS_BASE } from '../../abi/ptrace.ts';
 import { CLD_TRAPPED, SA_NOCLDSTOP, SIG_IGN, SIGCHLD, SIGKILL, SIGTRAP } from '../../abi/signal.ts';
 import { order } from '../../platform/answer.ts';
-import { u32 } from '../../platform/arena.ts';
-import { H_SPIN, ORDER_BASES, ORDER_TRAP_ALL, SLOT_SIZE } from '../../platform/layout.ts';
+import { ORDER_BASES, ORDER_TRAP_ALL } from '../../platform/layout.ts';
 import { killGroup } from '../exit.ts';
 import { numberIn } from '../pid-namespaces.ts';
 import { type SignalInfo, signalInfo } from '../signal-state.ts';
@@ -30,7 +29,6 @@ export function stop(
   tracing.listening = false;
   tracing.injected = 0;
   task.state = TRACED;
-  u32[((task.memory.slot * SLOT_SIZE) >>> 2) + H_SPIN] = 0;
   tellTracer(task, tracing, code & 0x7f);
 }
 
