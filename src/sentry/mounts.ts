@@ -15,7 +15,7 @@ import {
   MS_SYNCHRONOUS,
 } from '../abi/mount.ts';
 import { makeDevice, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT } from '../abi/stat.ts';
-import type { Fd } from '../base/brands.ts';
+import type { Fd, HostFd } from '../base/brands.ts';
 import type { DeviceSpec, MountSpec, RootSpec, SandboxSpec } from '../base/spec.ts';
 import { populateDev } from '../fs/dev/populate.ts';
 import { DevptsSuperblock } from '../fs/devpts/devpts.ts';
@@ -51,7 +51,10 @@ const FLAG_NAMES: Readonly<Record<string, number>> = {
 };
 
 /** The launcher's trees that file systems are made of. */
-export type Trees = Pick<SentryArguments, 'rootfs' | 'binds' | 'listen'>;
+export type Trees = Pick<SentryArguments, 'rootfs' | 'binds' | 'listen'> & {
+  /** They end with their container, which may be before the sandbox does: what a file system has taken it closes. */
+  readonly taken?: Set<HostFd>;
+};
 
 /** What the mounts leave behind for the streams: the first devpts, where a console gets its pts. */
 export interface Mounts {
@@ -79,7 +82,8 @@ function openRoot(trees: Trees, root: RootSpec): Superblock {
   const overlaid = root.overlay !== 'none';
   // Clients copy files into the root of a container (podman cp); no one else's root changes under us.
   const exclusive = trees.listen < 0;
-  const lower = openTree({ fd: trees.rootfs, isDirectory: true }, exclusive, overlaid || root.readonly, root.path);
+  const rootfs = { fd: trees.rootfs, isDirectory: true };
+  const lower = openTree(rootfs, exclusive, overlaid || root.readonly, root.path, trees.taken);
   if (root.overlay === 'none') return lower;
   if (root.overlay === 'memory') {
     const { mode, uid, gid } = lower.root;
@@ -97,15 +101,23 @@ function openRoot(trees: Trees, root: RootSpec): Superblock {
   return new OverlaySuperblock(lower, openTree(bound, true, false, 'the overlay directory'), true);
 }
 
-function openTree(tree: BoundTree, exclusive: boolean, readonly: boolean, what: string): Superblock {
+function openTree(
+  tree: BoundTree,
+  exclusive: boolean,
+  readonly: boolean,
+  what: string,
+  taken?: Set<HostFd>,
+): Superblock {
   const superblock = HostSuperblock.open({
     directory: tree.fd,
     name: tree.isDirectory ? '.' : 'file',
     exclusive,
     readonly,
+    ends: taken !== undefined,
   });
   if (typeof superblock === 'number')
     throw new StartError(`cannot open ${what}: ${errnoName(-superblock)}`, CANNOT_START);
+  taken?.add(tree.fd);
   return superblock;
 }
 
@@ -162,7 +174,7 @@ function makeSuperblock(trees: Trees, spec: SandboxSpec, task: Task, mount: Moun
     case 'bind': {
       const bound = trees.binds.get(mount.source ?? '');
       if (!bound) throw new Error(`the launcher did not bind the source of ${mount.destination}`);
-      const tree = openTree(bound, false, mount.options.includes('ro'), mount.destination);
+      const tree = openTree(bound, false, mount.options.includes('ro'), mount.destination, trees.taken);
       tree.origin = mount.device ?? '';
       return tree;
     }

@@ -60,18 +60,18 @@ export const podContainers = new Map<string, PodContainer>();
 
 /**
  * Makes a container. `descriptors`: standard streams, root file system, binds, what is passed on. Throws StartError; the
- * descriptors are the caller's to close then.
+ * descriptors that are left in the list are the caller's to close then.
  */
 export function joinPod(
   request: ContainerRequest,
-  descriptors: readonly HostFd[],
+  descriptors: HostFd[],
   onEnd: (status: number) => void,
 ): ExecutedProgram {
   const { id, spec, passed } = request;
   if (podContainers.has(id)) throw new StartError(`the pod has a container ${id} already`, 1);
+  const namespaces = namespacesOf(request);
   const trees = treesOf(request, descriptors);
   const mounts = mountRoot(trees, spec);
-  const namespaces = namespacesOf(request);
   const task = makeProcess(spec.process, mounts.root, namespaces);
   if (request.namespaces.network === null) networkOf(task).setLoopback(true);
   try {
@@ -92,6 +92,8 @@ export function joinPod(
     });
   } catch (error) {
     abandonTask(task);
+    const left = descriptors.filter((fd) => !trees.taken.has(fd));
+    descriptors.splice(0, descriptors.length, ...left);
     throw error;
   }
 }
@@ -102,7 +104,7 @@ function treesOf({ binds }: ContainerRequest, descriptors: readonly HostFd[]) {
     bound.set(name, { fd: descriptors[STREAMS + 1 + index], isDirectory });
   }
   // Never the only one who looks at its files.
-  return { rootfs: descriptors[STREAMS], binds: bound, listen: 0 as HostFd };
+  return { rootfs: descriptors[STREAMS], binds: bound, listen: 0 as HostFd, taken: new Set<HostFd>() };
 }
 
 /** Those of the sandbox and of its other containers that it shares, and new ones. Throws StartError. */

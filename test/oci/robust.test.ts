@@ -1,4 +1,5 @@
-// Containers in numbers and under fire: many at a time, many one after the other, and with the command line, the launcher,
+// Containers in numbers and under fire: many at a time, many one after the other (nothing of which may stay: no process,
+// mount, cgroup, file, nor a descriptor of a sandbox that goes on), and with the command line, the launcher,
 // its init or the sentry killed at any moment. Whatever happens, `delete --force` removes everything there was of a
 // container, and no other is harmed. Here in short; `npm run robust` does it at length.
 
@@ -27,6 +28,8 @@ const bundle = join(scratch, 'bundle');
 const root = join(scratch, 'state');
 
 before(() => {
+  mkdirSync(join(scratch, 'tmp'));
+  process.env.TMPDIR = join(scratch, 'tmp');
   mkdirSync(join(bundle, 'rootfs'), { recursive: true });
   makeBusyboxRoot(join(bundle, 'rootfs'));
   writeConfig(['sleep', '1000']);
@@ -39,13 +42,13 @@ after(() => {
   rmSync(scratch, { recursive: true });
 });
 
-function writeConfig(args: readonly string[]): void {
+function writeConfig(args: readonly string[], paths: Readonly<Record<string, string>> = {}): void {
   const config = {
     ociVersion: '1.2.0',
     root: { path: 'rootfs' },
     process: { args, cwd: '/', env: ['PATH=/bin'] },
     mounts: [{ destination: '/proc', type: 'proc' }],
-    linux: { namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type })) },
+    linux: { namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type, path: paths[type] })) },
   };
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
 }
@@ -100,6 +103,18 @@ function remains(): string[] {
   return left;
 }
 
+/** How many descriptors the bystander's launcher, init, sentry and zygote have open, and all files below the scratch. */
+function openAndFiles(): object {
+  const [launcher = 0] = processesOf('boot', `${root}/${BYSTANDER}`);
+  const [init = 0] = childrenOf([launcher]);
+  const pids = [launcher, init, ...childrenOf([init])];
+  assert.ok(pids.length >= 4);
+  return {
+    descriptors: pids.map((pid) => readdirSync(`/proc/${pid}/fd`).length),
+    files: readdirSync(scratch, { recursive: true }).filter((name) => !String(name).startsWith('bundle/rootfs/')),
+  };
+}
+
 function bystanderRuns(): void {
   const { stdout } = spawnSync(CLOISTER, ['--root', root, 'state', BYSTANDER], { encoding: 'utf8' });
   assert.equal((JSON.parse(stdout) as { status: string }).status, 'running');
@@ -118,14 +133,33 @@ test(`${PARALLEL} containers at a time`, async () => {
 
 test(`${LOOPS} containers one after the other`, () => {
   writeConfig(['sleep', '1000']);
+  assert.equal(cloister('exec', BYSTANDER, 'true'), 0);
+  const before = openAndFiles();
   for (let index = 0; index < LOOPS; index++) {
     const id = `${PREFIX}${index}`;
     assert.equal(cloister('create', '-b', bundle, id), 0);
     assert.equal(cloister('start', id), 0);
     assert.equal(cloister('kill', id, 'KILL'), 0);
     assert.equal(cloister('delete', '--force', id), 0);
+    assert.equal(cloister('exec', BYSTANDER, 'true'), 0);
   }
   assert.deepEqual(remains(), []);
+  assert.deepEqual(openAndFiles(), before);
+});
+
+test(`${LOOPS} containers that join a sandbox, one after the other`, { skip: process.geteuid?.() !== 0 }, () => {
+  const { pid } = JSON.parse(readFileSync(join(root, BYSTANDER, 'state.json'), 'utf8')) as { pid: number };
+  writeConfig(['sleep', '1000'], { ipc: `/proc/${pid}/ns/ipc` });
+  const before = openAndFiles();
+  for (let index = 0; index < LOOPS; index++) {
+    const id = `${PREFIX}${index}`;
+    assert.equal(cloister('create', '-b', bundle, id), 0);
+    assert.equal(cloister('start', id), 0);
+    if (index % 2 === 0) assert.equal(cloister('kill', id, 'KILL'), 0);
+    assert.equal(cloister('delete', '--force', id), 0);
+  }
+  assert.deepEqual(remains(), []);
+  assert.deepEqual(openAndFiles(), before);
 });
 
 /** Whom to kill: a process of ours by what is on its command line. */

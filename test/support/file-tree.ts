@@ -48,7 +48,7 @@ export function temporaryDirectory(context: { after(fn: () => void): void }): st
 
 export function hostTree(path: string, readonly = false, exclusive = true): HostSuperblock {
   const directory = openSync(path, 'r') as HostFd;
-  const tree = HostSuperblock.open({ directory, name: '.', exclusive, readonly });
+  const tree = HostSuperblock.open({ directory, name: '.', exclusive, readonly, ends: false });
   if (typeof tree === 'number') throw new Error(`errno ${-tree}`);
   return tree;
 }

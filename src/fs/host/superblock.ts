@@ -27,6 +27,7 @@ import { host } from '../../host/calls.ts';
 import { allocateScratch, markScratch, readU64, releaseScratch, u32 } from '../../platform/arena.ts';
 import { type StatFs, Superblock } from '../../vfs/inode.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
+import { leaveIdle } from './descriptors.ts';
 import { HostInode } from './inode.ts';
 import type { HostNode } from './node.ts';
 
@@ -58,6 +59,8 @@ export interface HostTree {
   /** Nobody else changes the tree while the sandbox runs: names and attributes are cached. */
   readonly exclusive: boolean;
   readonly readonly: boolean;
+  /** It may end before the sandbox does (a container of a pod): the directory's descriptor is closed with it. */
+  readonly ends: boolean;
 }
 
 export class HostSuperblock extends Superblock {
@@ -124,6 +127,19 @@ export class HostSuperblock extends Superblock {
   forget(inode: HostNode): void {
     const known = this.inodes.get(inode.hostDevice);
     if (known?.get(inode.key) === inode) known.delete(inode.key);
+  }
+
+  override shutDown(): void {
+    if (!this.tree.ends) return;
+    for (const known of this.inodes.values()) {
+      for (const inode of known.values()) {
+        leaveIdle(inode);
+        inode.closeDescriptors();
+      }
+    }
+    this.inodes.clear();
+    host.close(this.anchor);
+    host.close(this.tree.directory);
   }
 
   override sync(): number {
