@@ -1,7 +1,7 @@
 // The life of containers from end to end: create, start, state, exec, kill, delete, as clients call them.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
@@ -369,9 +369,14 @@ test('hooks mount below the root by the namespaces that they are shown', {
 
 test('whoever makes a container and dies leaves nothing that delete --force does not remove', async () => {
   writeConfig(['sleep', '100'], { hooks: { prestart: [{ path: '/bin/sleep', args: ['sleep', '100'] }] } });
-  const script = `timeout -s KILL 1 ${CLOISTER} --root ${root} create -b ${bundle} torn`;
-  spawnSync('sh', ['-c', script], { stdio: 'ignore' });
-  const { pid } = JSON.parse(readFileSync(join(root, 'torn/state.json'), 'utf8')) as State;
+  const maker = spawn(CLOISTER, ['--root', root, 'create', '-b', bundle, 'torn'], { stdio: 'ignore' });
+  let pid = 0;
+  for (let tries = 0; tries < 500 && pid === 0; tries++) {
+    await sleep(20);
+    const file = join(root, 'torn/state.json');
+    if (existsSync(file)) ({ pid } = JSON.parse(readFileSync(file, 'utf8')) as State);
+  }
+  maker.kill('SIGKILL');
   assert.ok(pid > 0);
   for (let tries = 0; tries < 200 && existsSync(`/proc/${pid}`); tries++) await sleep(20);
   assert.equal(state('torn').status, 'stopped');
