@@ -129,6 +129,9 @@ function annotatedEgress({ annotations = {} }: OciConfig): EgressSpec[] {
   if (annotation === undefined) return [];
   // A file is named by who may read it: not by what a client passes on.
   if (annotation.startsWith('@')) refuse(`annotations.${EGRESS_ANNOTATION}`, 'must be the policy itself');
+  // podman cuts annotations at their commas: what follows the first comes as annotations of its own.
+  const lost = ['allow', 'deny', 'default'].find((name) => annotations[name] !== undefined);
+  if (lost !== undefined) refuse(`annotations.${EGRESS_ANNOTATION}`, `was cut before "${lost}=": put ; for the commas`);
   return parseEgress([annotation]);
 }
 

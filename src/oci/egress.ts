@@ -5,7 +5,7 @@
 //
 // A rule is an action and a destination: a network, an address, a name (`*.example.com` for all below it), a preset or
 // `*`, with a protocol before it and ports behind it if they matter. IPv6 stands in brackets when ports follow. The first
-// rule that matches decides.
+// rule that matches decides. Semicolons are as good as commas: podman would cut an annotation at these.
 
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -95,7 +95,7 @@ function parseJson(text: string, what: string): Part {
 function parseText(text: string): Part {
   const rules: EgressRule[] = [];
   let otherwise: Part['otherwise'];
-  for (const part of text.split(',').filter(Boolean)) {
+  for (const part of text.split(/[,;]/).filter(Boolean)) {
     const [, word, target = ''] = /^(allow|deny|default)=(.+)$/.exec(part) ?? [];
     if (word === undefined) bad(part, 'expected allow=…, deny=… or default=…');
     if (word !== 'default') rules.push(parseRule(part, word as EgressRule['action'], target));

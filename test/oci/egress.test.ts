@@ -8,6 +8,7 @@ import { parseEgress } from '../../src/oci/egress.ts';
 test('rules on the command line', () => {
   const [policy] = parseEgress(['allow=tcp://*.Example.com:443,deny=metadata', 'allow=[fd00::]/8:53-60,default=deny']);
   assert.equal(policy?.otherwise, 'deny');
+  assert.deepEqual(parseEgress(['allow=tcp://a.test;default=deny']), parseEgress(['allow=tcp://a.test,default=deny']));
   const [name, preset, network] = policy?.rules ?? [];
   assert.deepEqual(name, {
     action: 'allow',
