@@ -26,14 +26,20 @@ import { PingSocket } from './inet/ping.ts';
 import { RawSocket } from './inet/raw.ts';
 import { TcpSocket } from './inet/tcp.ts';
 import { UdpSocket } from './inet/udp.ts';
-import { NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NetlinkSocket } from './netlink/socket.ts';
+import {
+  NETLINK_GENERIC,
+  NETLINK_KOBJECT_UEVENT,
+  NETLINK_ROUTE,
+  NETLINK_SOCK_DIAG,
+  NetlinkSocket,
+} from './netlink/socket.ts';
 import { type Network, networkOf } from './network.ts';
 import type { Socket } from './socket.ts';
 import { UnixPacketSocket } from './unix/packet.ts';
 import type { UnixSocket } from './unix/socket.ts';
 import { UnixStream } from './unix/stream.ts';
 
-const NETLINK = [NETLINK_ROUTE, NETLINK_KOBJECT_UEVENT, NETLINK_GENERIC];
+const NETLINK = [NETLINK_ROUTE, NETLINK_SOCK_DIAG, NETLINK_KOBJECT_UEVENT, NETLINK_GENERIC];
 /** Protocols have lower numbers (include/uapi/linux/in.h: the last is that of MPTCP). */
 const IPPROTO_MAX = 263;
 

@@ -3,8 +3,17 @@
 // show these.
 
 import { AF_INET, AF_INET6, AF_UNSPEC } from '../abi/socket.ts';
+import { kernel } from '../kernel/kernel.ts';
 import { isLoopback } from './inet/address.ts';
-import { RTM_GETADDR, RTM_GETLINK, RTM_GETNEIGH, RTM_GETROUTE, u16Bytes, u32Bytes } from './netlink/messages.ts';
+import {
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_GETNEIGH,
+  RTM_GETROUTE,
+  RTM_GETRULE,
+  u16Bytes,
+  u32Bytes,
+} from './netlink/messages.ts';
 import type { Network } from './network.ts';
 import type { RouteObject } from './outside/host-interfaces.ts';
 
@@ -12,6 +21,7 @@ export const LOOPBACK_NAME = 'lo';
 export const LOOPBACK_INDEX = 1;
 const LOOPBACK_QUEUE = 1000;
 const ARPHRD_LOOPBACK = 772;
+const STATS64_SIZE = 200;
 const ETHERNET_NONE = '\0'.repeat(6);
 
 export const IFF_UP = 1;
@@ -46,7 +56,23 @@ export const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 export const RTA_TABLE = 15;
 const RT_SCOPE_HOST = 254;
+const RTA_CACHEINFO = 12;
+const RTA_CACHEINFO_SIZE = 32;
+const RTA_UID = 25;
+const RT_TABLE_DEFAULT = 253;
+const RT_TABLE_MAIN = 254;
 const RT_TABLE_LOCAL = 255;
+const RTCF_LOCAL = 0x80000000;
+const FRA_PRIORITY = 6;
+const FRA_TABLE = 15;
+const FRA_SUPPRESS_PREFIXLEN = 14;
+const FR_ACT_TO_TBL = 1;
+/** Priorities and tables of the rules that every network begins with; the last one is IPv4's alone. */
+const RULES = [
+  [0, RT_TABLE_LOCAL],
+  [32766, RT_TABLE_MAIN],
+  [32767, RT_TABLE_DEFAULT],
+];
 const RTN_LOCAL = 2;
 const RTM_F_CLONED = 0x200;
 const IF_OPER_DOWN = '\x02';
@@ -73,6 +99,23 @@ export function routes(network: Network, family: number): RouteObject[] {
   return outside?.whole ? all : all.filter(({ attributes }) => number(attributes, RTA_OIF) !== LOOPBACK_INDEX);
 }
 
+/** struct fib_rule_hdr, of a family (AF_UNSPEC: of both). */
+export function rules(network: Network, family: number): RouteObject[] {
+  if (network.outside) return network.outside.interfaces.list(RTM_GETRULE, family);
+  return [AF_INET, AF_INET6].flatMap((one) => {
+    if (family !== AF_UNSPEC && family !== one) return [];
+    return RULES.slice(0, one === AF_INET ? 3 : 2).map(([priority = 0, table = 0]) => {
+      const head = `${String.fromCharCode(one, 0, 0, 0, table, 0, 0, FR_ACT_TO_TBL)}\0\0\0\0`;
+      const attributes = new Map([
+        [FRA_TABLE, u32Bytes(table)],
+        [FRA_SUPPRESS_PREFIXLEN, u32Bytes(-1)],
+      ]);
+      if (priority !== 0) attributes.set(FRA_PRIORITY, u32Bytes(priority));
+      return { head, attributes };
+    });
+  });
+}
+
 /** struct ndmsg. */
 export function neighbours(network: Network, family: number): RouteObject[] {
   return joined(network, () => [], RTM_GETNEIGH, family, 4);
@@ -84,12 +127,15 @@ export function routeTo(network: Network, family: number, address: string): Rout
   if (outside?.whole || !isLoopback(address)) return outside?.interfaces.routeTo(family, address) ?? [];
   if (!network.loopbackUp) return [];
   const head =
-    String.fromCharCode(family, address.length * 8, 0, 0, RT_TABLE_LOCAL, 0, 0, RTN_LOCAL) + u32Bytes(RTM_F_CLONED);
+    String.fromCharCode(family, address.length * 8, 0, 0, RT_TABLE_MAIN, 0, 0, RTN_LOCAL) +
+    u32Bytes(RTM_F_CLONED | RTCF_LOCAL);
   const attributes = new Map([
-    [RTA_TABLE, u32Bytes(RT_TABLE_LOCAL)],
+    [RTA_TABLE, u32Bytes(RT_TABLE_MAIN)],
     [RTA_DST, address],
     [RTA_OIF, u32Bytes(LOOPBACK_INDEX)],
     [RTA_PREFSRC, address],
+    [RTA_UID, u32Bytes(kernel.current?.credentials.uid ?? 0)],
+    [RTA_CACHEINFO, '\0'.repeat(RTA_CACHEINFO_SIZE)],
   ]);
   return [{ head, attributes }];
 }
@@ -122,6 +168,8 @@ function loopbackLink(network: Network): RouteObject[] {
     [IFLA_QDISC, up ? 'noqueue\0' : 'noop\0'],
     [IFLA_ADDRESS, ETHERNET_NONE],
     [IFLA_BROADCAST, ETHERNET_NONE],
+    // No packets are made, so none are counted.
+    [IFLA_STATS64, '\0'.repeat(STATS64_SIZE)],
   ]);
   return [{ head, attributes }];
 }

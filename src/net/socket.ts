@@ -128,7 +128,7 @@ export abstract class Socket extends OpenFile {
   private priority = 0;
   private mark = 0;
   private switches = 0;
-  private readonly cookie = ++lastCookie;
+  readonly cookie = ++lastCookie;
 
   constructor(family: number, type: number, protocol: number, owner: Credentials | null, network: Network) {
     const inode = new AnonymousInode(S_IFSOCK | 0o777, owner);
@@ -144,6 +144,13 @@ export abstract class Socket extends OpenFile {
   /** Bytes go through without borders between messages. */
   abstract get streaming(): boolean;
   abstract get listening(): boolean;
+  /** Connections that wait to be accepted, and how many may. */
+  get backlogLength(): number {
+    return 0;
+  }
+  get backlogLimit(): number {
+    return 0;
+  }
   /** Bytes that can be received now (FIONREAD): of the next datagram, or of the stream. */
   abstract get readableBytes(): number;
   /** Upper bound of what the next `receive` lays down, in bytes. */

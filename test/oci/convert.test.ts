@@ -186,7 +186,10 @@ test('what is not supported is refused where it matters, and warned about where 
 
 test('a policy in the annotations', () => {
   const { sandbox } = convert({ annotations: { 'dev.cloister.egress': 'allow=10.0.0.0/8;default=deny' } });
-  assert.deepEqual([sandbox.spec.network.egress[0]?.otherwise, sandbox.spec.network.egress[0]?.rules.length], ['deny', 1]);
+  assert.deepEqual(
+    [sandbox.spec.network.egress[0]?.otherwise, sandbox.spec.network.egress[0]?.rules.length],
+    ['deny', 1],
+  );
   const cut = { 'dev.cloister.egress': 'allow=10.0.0.0/8', default: 'deny' };
   refuses({ annotations: cut }, /was cut before "default="/);
   refuses({ annotations: { 'dev.cloister.egress': '@/etc/passwd' } }, /must be the policy itself/);

@@ -5,7 +5,7 @@ import type { Network } from '../../net/network.ts';
 import type { Tree } from '../virtual/directory.ts';
 import { addressRows6, deviceRows, neighbourRows, routeRows, routeRows6 } from './interfaces.ts';
 import { groupRows, groupRows6 } from './multicast-groups.ts';
-import { rawRows, tcpRows, udpRows, unixRows } from './sockets.ts';
+import { protocolCounters, rawRows, socketCounts, socketCounts6, tcpRows, udpRows, unixRows } from './sockets.ts';
 import { text } from './system.ts';
 
 const TCP =
@@ -39,6 +39,9 @@ export const netFiles = (network: Network): Tree => ({
   raw: text(() => RAW + rawRows(network, AF_INET)),
   raw6: text(() => UDP6 + rawRows(network, AF_INET6)),
   route: text(() => ROUTE + routeRows(network)),
+  snmp: text(() => protocolCounters(network)),
+  sockstat: text(() => socketCounts(network)),
+  sockstat6: text(() => socketCounts6(network)),
   tcp: text(() => TCP + tcpRows(network, AF_INET)),
   tcp6: text(() => TCP6 + tcpRows(network, AF_INET6)),
   udp: text(() => UDP + udpRows(network, AF_INET)),

@@ -1,29 +1,16 @@
-// Rows of /proc/net/tcp, udp, unix and their like: the sockets that some task has a descriptor for. (Those that only
-// wait in a listener's backlog are nobody's yet and do not show.)
+// Rows of /proc/net/tcp, udp, unix and their like, and how many sockets there are.
 
-import {
-  AF_INET,
-  type AF_INET6,
-  AF_UNIX,
-  SOCK_DGRAM,
-  SOCK_RAW,
-  SOCK_STREAM,
-  SOL_TCP,
-  TCP_INFO,
-} from '../../abi/socket.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../../abi/socket.ts';
 import { ROOT } from '../../base/credentials.ts';
 import { shownId } from '../../base/user-namespace.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { type Endpoint, parseEndpoint } from '../../net/inet/address.ts';
 import { InetSocket } from '../../net/inet/socket.ts';
 import type { Network } from '../../net/network.ts';
-import { Socket } from '../../net/socket.ts';
+import { openSockets, TCP_CLOSE, TCP_ESTABLISHED, tcpState } from '../../net/open-sockets.ts';
+import type { Socket } from '../../net/socket.ts';
 import { UnixSocket } from '../../net/unix/socket.ts';
-import { allocateScratch, markScratch, releaseScratch, u8 } from '../../platform/arena.ts';
 
-const TCP_INFO_SIZE = 256;
-const TCP_ESTABLISHED = 1;
-const TCP_CLOSE = 7;
 /** Width of a row of /proc/net/tcp without its newline. */
 const TCP_WIDTH = 149;
 const TCP_TAIL = ' 100 0 0 10 0';
@@ -32,18 +19,6 @@ const UDP_WIDTH = 127;
 const NO_ADDRESS = '0'.repeat(16);
 /** Families in a sockaddr_un come before its path. */
 const PATH_START = 2;
-
-/** The sockets of a network by family and type, each once. */
-function openSockets(network: Network, family: number, type: number | null): Socket[] {
-  const found = new Set<Socket>();
-  for (const files of new Set([...kernel.tasks.values()].map((task) => task.files))) {
-    for (const file of files.files) {
-      if (!(file instanceof Socket) || file.network !== network) continue;
-      if (file.family === family && (type === null || file.type === type)) found.add(file);
-    }
-  }
-  return [...found];
-}
 
 function hex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0');
@@ -59,15 +34,6 @@ function shown(name: string | number, family: number): string {
   let text = '';
   for (let i = 0; i < length; i += 4) for (let b = 3; b >= 0; b--) text += hex(whole.charCodeAt(i + b), 2);
   return `${text}:${hex(port, 4)}`;
-}
-
-/** State of a TCP socket by the numbers of the tables. */
-function tcpState(socket: Socket): number {
-  const mark = markScratch();
-  const at = allocateScratch(TCP_INFO_SIZE);
-  const state = at >= 0 && socket.getProtocolOption(SOL_TCP, TCP_INFO, at, TCP_INFO_SIZE) > 0 ? u8[at] : TCP_CLOSE;
-  releaseScratch(mark);
-  return state;
 }
 
 function inetRow(socket: Socket, index: number, state: number): string {
@@ -121,4 +87,64 @@ export function unixRows(network: Network): string {
     text += `${NO_ADDRESS}: ${fields} ${ino}${path === '' ? '' : ` ${path.replaceAll('\0', '@')}`}\n`;
   }
   return text;
+}
+
+/** How many sockets of a family and type have a port. */
+function count(network: Network, family: number, type: number): number {
+  return openSockets(network, family, type).filter((socket) => socket instanceof InetSocket && socket.localPort !== 0)
+    .length;
+}
+
+/** /proc/net/sockstat */
+export function socketCounts(network: Network): string {
+  const families = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
+  const all = families.reduce((sum, family) => sum + openSockets(network, family, null).length, 0);
+  const streams =
+    openSockets(network, AF_INET, SOCK_STREAM).length + openSockets(network, AF_INET6, SOCK_STREAM).length;
+  return (
+    `sockets: used ${all}\nTCP: inuse ${count(network, AF_INET, SOCK_STREAM)} orphan 0 tw 0 alloc ${streams} mem 0\n` +
+    `UDP: inuse ${count(network, AF_INET, SOCK_DGRAM)} mem 0\nUDPLITE: inuse 0\n` +
+    `RAW: inuse ${count(network, AF_INET, SOCK_RAW)}\nFRAG: inuse 0 memory 0\n`
+  );
+}
+
+/** /proc/net/sockstat6 */
+export function socketCounts6(network: Network): string {
+  const [tcp, udp, raw] = [SOCK_STREAM, SOCK_DGRAM, SOCK_RAW].map((type) => count(network, AF_INET6, type));
+  return `TCP6: inuse ${tcp}\nUDP6: inuse ${udp}\nUDPLITE6: inuse 0\nRAW6: inuse ${raw}\nFRAG6: inuse 0 memory 0\n`;
+}
+
+const IP_COUNTERS =
+  'Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs FragFails FragCreates OutTransmits';
+const ICMP_COUNTERS =
+  'InMsgs InErrors InCsumErrors InDestUnreachs InTimeExcds InParmProbs InSrcQuenchs InRedirects InEchos InEchoReps InTimestamps InTimestampReps InAddrMasks InAddrMaskReps OutMsgs OutErrors OutRateLimitGlobal OutRateLimitHost OutDestUnreachs OutTimeExcds OutParmProbs OutSrcQuenchs OutRedirects OutEchos OutEchoReps OutTimestamps OutTimestampReps OutAddrMasks OutAddrMaskReps';
+const TCP_COUNTERS =
+  'RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors';
+const UDP_COUNTERS =
+  'InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors';
+
+/** /proc/net/snmp: settings and the number of connections. No packets are made here, so there are none to count. */
+export function protocolCounters(network: Network): string {
+  const connected = [AF_INET, AF_INET6].flatMap((family) => openSockets(network, family, SOCK_STREAM));
+  const known = new Map([
+    ['Forwarding', 2], // not
+    ['DefaultTTL', 64],
+    ['RtoAlgorithm', 1],
+    ['RtoMin', 200],
+    ['RtoMax', 120000],
+    ['MaxConn', -1],
+    ['CurrEstab', connected.filter((socket) => tcpState(socket) === TCP_ESTABLISHED).length],
+  ]);
+  return [
+    ['Ip', IP_COUNTERS],
+    ['Icmp', ICMP_COUNTERS],
+    ['Tcp', TCP_COUNTERS],
+    ['Udp', UDP_COUNTERS],
+    ['UdpLite', UDP_COUNTERS],
+  ]
+    .map(([name = '', counters = '']) => {
+      const values = counters.split(' ').map((counter) => known.get(counter) ?? 0);
+      return `${name}: ${counters}\n${name}: ${values.join(' ')}\n`;
+    })
+    .join('');
 }

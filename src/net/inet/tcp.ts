@@ -117,6 +117,12 @@ export class TcpSocket extends TcpSettings {
   get listening(): boolean {
     return this.state === LISTENING;
   }
+  override get backlogLength(): number {
+    return this.backlog.length;
+  }
+  override get backlogLimit(): number {
+    return this.maxBacklog;
+  }
   get readableBytes(): number {
     if (this.state === OUTSIDE) return this.outer?.readableBytes ?? 0;
     return this.arrivedBytes;

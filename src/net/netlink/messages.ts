@@ -9,6 +9,8 @@ export const NLM_F_REQUEST = 1;
 export const NLM_F_MULTI = 2;
 export const NLM_F_ACK = 4;
 export const NLM_F_DUMP = 0x300;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
 export const RTM_NEWLINK = 16;
 export const RTM_GETLINK = 18;
 export const RTM_SETLINK = 19;
@@ -17,6 +19,7 @@ export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
 export const RTM_GETROUTE = 26;
 export const RTM_GETNEIGH = 30;
+export const RTM_GETRULE = 34;
 export const RTM_GETNSID = 90;
 export const NETNSA_NSID = 1;
 
@@ -50,15 +53,20 @@ export function objectBody({ head, attributes }: RouteObject): string {
 /** Without the flags of nested attributes. */
 const ATTRIBUTE_TYPE = 0x3fff;
 
-/** The bytes of an attribute among those that begin at `from`. */
-export function attributeOf(request: Buffer, from: number, type: number): string | null {
+/** The attributes that begin at `from`, of several of one type the first; those behind a bad one are none. */
+export function attributesOf(request: Buffer, from: number): Map<number, string> {
+  const found = new Map<number, string>();
   for (let offset = from; offset + 4 <= request.length; ) {
     const length = request.readUInt16LE(offset);
-    if (length < 4 || offset + length > request.length) return null;
-    if ((request.readUInt16LE(offset + 2) & ATTRIBUTE_TYPE) === type) {
-      return request.toString('latin1', offset + 4, offset + length);
-    }
+    if (length < 4 || offset + length > request.length) break;
+    const type = request.readUInt16LE(offset + 2) & ATTRIBUTE_TYPE;
+    if (!found.has(type)) found.set(type, request.toString('latin1', offset + 4, offset + length));
     offset += (length + 3) & ~3;
   }
-  return null;
+  return found;
+}
+
+/** The bytes of an attribute among those that begin at `from`. */
+export function attributeOf(request: Buffer, from: number, type: number): string | null {
+  return attributesOf(request, from).get(type) ?? null;
 }

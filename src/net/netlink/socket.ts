@@ -1,6 +1,6 @@
 // AF_NETLINK sockets (netlink(7)): requests are answered at once into the socket's own receive queue. Of NETLINK_ROUTE
 // (rtnetlink(7)) what there is can be listed (links.ts), but nothing changed save the loopback's being up, and nothing
-// is announced. NETLINK_GENERIC has no families (generic.ts); on NETLINK_KOBJECT_UEVENT nothing ever comes or goes.
+// is announced. NETLINK_SOCK_DIAG lists sockets (diag.ts); NETLINK_GENERIC has no families (generic.ts); on NETLINK_KOBJECT_UEVENT nothing ever comes or goes.
 
 import { CAP_NET_ADMIN } from '../../abi/capability.ts';
 import {
@@ -38,7 +38,9 @@ import {
   IFA_LOCAL,
   IFF_UP,
   IFLA_IFNAME,
+  IFLA_MTU,
   LOOPBACK_INDEX,
+  LOOPBACK_NAME,
   linkOf,
   links,
   loopbackFlags,
@@ -46,17 +48,22 @@ import {
   RTA_DST,
   routes,
   routeTo,
+  rules,
 } from '../links.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
 import type { RouteObject } from '../outside/host-interfaces.ts';
 import { Socket } from '../socket.ts';
+import { askSockets } from './diag.ts';
 import { askController, GENL_ID_CTRL } from './generic.ts';
 import {
   attributeOf,
+  attributesOf,
   NETNSA_NSID,
   NLM_F_ACK,
+  NLM_F_CREATE,
   NLM_F_DUMP,
+  NLM_F_EXCL,
   NLM_F_MULTI,
   NLM_F_REQUEST,
   NLMSG_DONE,
@@ -70,6 +77,7 @@ import {
   RTM_GETNEIGH,
   RTM_GETNSID,
   RTM_GETROUTE,
+  RTM_GETRULE,
   RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_SETLINK,
@@ -82,6 +90,7 @@ const LONGEST = 32768;
 const LONGEST_ANSWER = 3776;
 const MAX_QUEUED = 64;
 export const NETLINK_ROUTE = 0;
+export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_KOBJECT_UEVENT = 15;
 export const NETLINK_GENERIC = 16;
 /** Each protocol has port numbers of its own. */
@@ -246,7 +255,11 @@ export class NetlinkSocket extends Socket {
     const family = request.length > NLMSG_HEADER ? request[NLMSG_HEADER] : 0;
     const dump = (flags & NLM_F_DUMP) !== 0;
     const generic = this.protocol === NETLINK_GENERIC;
-    const bodies = generic ? askController(type, dump, request) : this.lookUp(type, family, dump, request);
+    const bodies = generic
+      ? askController(type, dump, request)
+      : this.protocol === NETLINK_SOCK_DIAG
+        ? askSockets(this.network, type, dump, request)
+        : this.lookUp(type, family, flags, request);
     if (typeof bodies === 'number') {
       this.acknowledge(request, sequence, bodies);
       return;
@@ -269,14 +282,16 @@ export class NetlinkSocket extends Socket {
   }
 
   /** What a request asks for, or -errno. */
-  private lookUp(type: number, family: number, dump: boolean, request: Buffer): RouteObject[] | number {
+  private lookUp(type: number, family: number, flags: number, request: Buffer): RouteObject[] | number {
+    const dump = (flags & NLM_F_DUMP) !== 0;
     // Events are the kernel's to tell.
     if (this.protocol === NETLINK_KOBJECT_UEVENT) return -EPERM;
     if (type === RTM_GETLINK) return dump ? links(this.network) : this.findLink(request);
     if (dump && type === RTM_GETADDR) return addresses(this.network, family);
     if (type === RTM_GETROUTE) return dump ? routes(this.network, family) : this.findRoute(family, request);
     if (dump && type === RTM_GETNEIGH) return neighbours(this.network, family);
-    if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.changeLink(request);
+    if (dump && type === RTM_GETRULE) return rules(this.network, family);
+    if (type === RTM_NEWLINK || type === RTM_SETLINK) return this.changeLink(request, (flags & NLM_F_CREATE) !== 0);
     // Networks have no numbers for each other.
     if (type === RTM_GETNSID) return [{ head: '\0\0\0\0', attributes: new Map([[NETNSA_NSID, u32Bytes(-1)]]) }];
     if (type === RTM_NEWADDR || type === RTM_DELADDR) return this.changeAddress(request, type === RTM_NEWADDR);
@@ -304,17 +319,30 @@ export class NetlinkSocket extends Socket {
     return found.length > 0 ? found : -ENETUNREACH;
   }
 
-  /** As "ip link set lo up" asks; of the loopback nothing else can be changed. */
-  private changeLink(request: Buffer): RouteObject[] | number {
+  /** As "ip link set lo up mtu 1500" asks; of the loopback nothing else can be changed, and no interface made. */
+  private changeLink(request: Buffer, creates: boolean): RouteObject[] | number {
     const task = kernel.current;
-    if (!task || !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
+    const { network } = this;
+    if (!task || !capableIn(network.namespace.owner, task.credentials, CAP_NET_ADMIN)) return -EPERM;
     if (request.length < NLMSG_HEADER + 16) return -EINVAL;
-    if (request.readInt32LE(NLMSG_HEADER + 4) !== LOOPBACK_INDEX) return -ENODEV;
+    const index = request.readInt32LE(NLMSG_HEADER + 4);
+    const attributes = attributesOf(request, NLMSG_HEADER + 16);
+    const name = (attributes.get(IFLA_IFNAME) ?? '').replace(/\0.*$/s, '');
+    if (index === 0 && name !== LOOPBACK_NAME) return creates ? -EOPNOTSUPP : -ENODEV;
+    if (index !== LOOPBACK_INDEX && index !== 0) return -ENODEV;
+    if (creates && request.readUInt16LE(6) & NLM_F_EXCL) return -EEXIST;
     const flags = request.readUInt32LE(NLMSG_HEADER + 8);
     const change = request.readUInt32LE(NLMSG_HEADER + 12);
-    if (request.length !== NLMSG_HEADER + 16 || (flags ^ loopbackFlags(this.network)) & change & ~IFF_UP)
-      return -EOPNOTSUPP;
-    if (change & IFF_UP) this.network.setLoopback((flags & IFF_UP) !== 0);
+    const others = [...attributes.keys()].some((type) => type !== IFLA_MTU && type !== IFLA_IFNAME);
+    if (others || (name !== '' && name !== LOOPBACK_NAME)) return -EOPNOTSUPP;
+    if ((flags ^ loopbackFlags(network)) & change & ~IFF_UP) return -EOPNOTSUPP;
+    const mtu = attributes.get(IFLA_MTU);
+    if (mtu !== undefined) {
+      const wanted = mtu.length < 4 ? -1 : Buffer.from(mtu, 'latin1').readInt32LE(0);
+      if (wanted < 0) return -EINVAL;
+      network.loopbackMtu = wanted;
+    }
+    if (change & IFF_UP) network.setLoopback((flags & IFF_UP) !== 0);
     return [];
   }
 

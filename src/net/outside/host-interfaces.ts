@@ -19,6 +19,7 @@ import {
   RTM_GETLINK,
   RTM_GETNEIGH,
   RTM_GETROUTE,
+  RTM_GETRULE,
 } from '../netlink/messages.ts';
 
 /** One object of rtnetlink: its fixed part, and attributes by number. */
@@ -42,6 +43,8 @@ const LAYOUTS: ReadonlyMap<number, Layout> = new Map([
   [RTM_GETADDR, { head: 8, attributes: [1, 2, 3, 4, 5, 6, 8, 11] }],
   // struct rtmsg; destination, source, interfaces, gateway, priority, preferred source, metrics, cache, table, preference.
   [RTM_GETROUTE, { head: 12, attributes: [1, 2, 3, 4, 5, 6, 7, 8, 12, 15, 20] }],
+  // struct fib_rule_hdr; destination, source, interface, goto, priority, mark, mask, table, output interface.
+  [RTM_GETRULE, { head: 12, attributes: [1, 2, 3, 4, 6, 10, 13, 14, 15, 16, 17] }],
   // struct ndmsg; destination, link address, cache, probes.
   [RTM_GETNEIGH, { head: 12, attributes: [1, 2, 3, 4] }],
 ]);

@@ -59,6 +59,12 @@ export abstract class UnixSocket extends Socket {
   get listening(): boolean {
     return this.state === LISTENING;
   }
+  override get backlogLength(): number {
+    return this.backlog.length;
+  }
+  override get backlogLimit(): number {
+    return this.maxBacklog;
+  }
 
   override get peerCredentials(): PeerCredentials {
     return this.credentials;
