@@ -25,6 +25,11 @@ typedef long s64;
 #define SLOT_SIZE   0x20000ul        // 128 KiB
 #define MAX_SLOTS   4096
 
+// Where files are mapped for reads of much at once: a window for each of the first threads' blocks.
+#define WINDOWS_ADDR 0x7e0040000000ul
+#define WINDOW_SIZE  0x4000000ul // 64 MiB
+#define MAX_WINDOWS  32
+
 #define TRAMPOLINES_ADDR 0x7e0000040000ul // private: one trampoline of 32 bytes per patched site
 // The jump table of patched sites. It lies low, because the upper half of its entries' addresses must read 0f 05,
 // which is the syscall instruction that a patched site keeps.
@@ -166,4 +171,6 @@ enum order {
   ORDER_CALL = 13,     // nr, a0..a5: like ORDER_SYSCALL, but an interrupt ends it with EINTR
   ORDER_BASES = 14,    // the bases of fs and gs, and whether gs stays as it is; gs 0: this thread's block
   ORDER_WATCH = 15,    // index below WATCHES, address, length, enum watch_kind: what single steps look for in the stub
+  ORDER_READ = 16, // user address, address in the thread's window, length: rax = length. If not all can be copied the
+                   // stub rings KIND_ORDERS, and the sentry reads by itself
 };

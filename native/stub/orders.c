@@ -177,6 +177,7 @@ static long carry_out(struct thread *thread, struct ucontext *context, volatile 
   case ORDER_CALL: return make_call(order);
   case ORDER_BASES: set_bases(thread, order[1], order[2], order[3] != 0); return 0;
   case ORDER_WATCH: set_watch(thread, order); return 0;
+  case ORDER_READ: context->reg[RAX] = read_window(order); return 0;
   case ORDER_EXIT: leave_for_good(slot, SYS_exit);
   case ORDER_EXIT_GROUP: leave_for_good(slot, SYS_exit_group);
   }
@@ -200,13 +201,14 @@ static enum orders_end obey_once(struct thread *thread, struct ucontext *context
   // put_futex must not take an answer of EINTR for a native futex wait that was cut short right here.
   if (context->reg[RAX] == (u64)-EINTR && context->reg[RCX] == context->reg[RIP]) context->reg[RCX] = 0;
   if (count > MAX_ORDERS) count = MAX_ORDERS;
-  int called = 0;
+  int called = 0, short_read = 0;
   for (u32 i = 0; i < count; i++) {
     volatile u64 *order = (volatile u64 *)((u8 *)slot + SLOT_ORDERS) + 8 * i;
     u64 code = order[0];
     int child = 0;
     long result = carry_out(thread, context, order, &child);
     if (child) return ORDERS_CHILD;
+    short_read |= code == ORDER_READ && context->reg[RAX] != order[3];
     order[0] = result;
     int is_result = i == 0 && (act & ACT_ORDER_RETURN);
     if (is_result) context->reg[RAX] = result;
@@ -222,7 +224,7 @@ static enum orders_end obey_once(struct thread *thread, struct ucontext *context
     write64(slot, H_ARGS + 2, result);
     return ORDERS_ASK;
   }
-  if (!(act & ACT_ASK_AGAIN)) return ORDERS_DONE;
+  if (!(act & ACT_ASK_AGAIN) && !short_read) return ORDERS_DONE;
   // The question to come is as good as the report that the interrupt asked for; the flag would end the next call too.
   if (called) thread->interrupted = 0;
   slot[H_KIND] = KIND_ORDERS;

@@ -37,6 +37,29 @@ static void promote_patched(struct thread *thread, u32 reason) {
 }
 
 /** The whole of a patched call. The program's registers are in thread->reg; rax is its result. */
+/**
+ * An answer that is ORDER_READ and nothing else needs no registers in memory. False: not all could be copied, and the
+ * sentry has given another answer.
+ */
+static int read_patched(struct thread *thread) {
+  volatile u32 *slot = thread->slot;
+  volatile u64 *order = (volatile u64 *)((u8 *)slot + SLOT_ORDERS);
+  u64 copied = read_window(order);
+  if (copied == order[3]) {
+    thread->reg[RAX] = copied;
+    return 1;
+  }
+  slot[H_KIND] = KIND_ORDERS;
+  slot[H_NIN] = 0;
+  ring(thread);
+  return 0;
+}
+
+static int is_read(volatile u32 *slot) {
+  return slot[H_NORD] == 1 && !slot[H_ACT] && !slot[H_NOUT] &&
+         *(volatile u64 *)((u8 *)slot + SLOT_ORDERS) == ORDER_READ;
+}
+
 USED void patched_call(void) {
   struct thread *thread = self();
   volatile u32 *slot = thread->slot;
@@ -50,6 +73,7 @@ USED void patched_call(void) {
   marshal(slot, nr, thread->reg);
   slot[H_FLAGS] = FLAG_PATCHED;
   ring_call(thread);
+  if (is_read(slot) && read_patched(thread)) return;
   if (slot[H_NORD] || (slot[H_ACT] & ~ACT_SET_RETURN)) promote_patched(thread, PROMOTED_ANSWER);
   s64 result = read64(slot, H_RET);
   u32 act = slot[H_ACT];

@@ -21,7 +21,7 @@ import { RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
-import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
+import { ANSWERED, block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
@@ -31,6 +31,7 @@ import { allocateScratch, IO_CHUNK, readU64 } from '../platform/arena.ts';
 import { dropSetId } from '../vfs/attributes.ts';
 import { askPermission, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
+import { DIRECT_LEAST, readDirectly } from './direct-read.ts';
 
 /** Most bytes one call moves, as on Linux. */
 export const RW_MAX = 0x7ffff000;
@@ -108,7 +109,10 @@ export function readLoaded(task: Task, file: OpenFile, offset: number, again = f
   const start = startOf(task, own ? file.position : Math.max(offset, 0));
   const allowed = askPermission(task, file, FAN_ACCESS_PERM);
   if (allowed !== 0) return allowed;
-  const n = total <= IO_CHUNK ? readOnce(task, file, start) : readInTurns(task, file, start);
+  if (total >= DIRECT_LEAST && count === 1 && readDirectly(task, file, bases[0], total, start, own)) return ANSWERED;
+  // What does not fit the slot is written to the guest at once: a fault must be known before the position moves.
+  const once = total < (file.seekable ? DIRECT_LEAST : IO_CHUNK);
+  const n = once ? readOnce(task, file, start) : readInTurns(task, file, start);
   if (n === -EAGAIN) return wait(task, file, POLLIN, 0, again);
   if (n > 0) {
     if (own) file.position = start + n;
@@ -179,7 +183,7 @@ function readPieces(task: Task, file: OpenFile, offset: number, before: number, 
 
 /** Where a transfer began, also when others have moved the file's position since. */
 function startOf(task: Task, position: number): number {
-  if (!task.resumed || task.progress === 0) task.transferStart = position;
+  if (!task.resumed || (task.progress === 0 && task.directRead === 0)) task.transferStart = position;
   return task.transferStart;
 }
 

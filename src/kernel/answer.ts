@@ -142,7 +142,8 @@ function send(task: Task, act: number, result: number): void {
 function considerPatch(task: Task, act: number): void {
   const next = task.trappedAt;
   task.trappedAt = 0;
-  if (act !== ACT_SET_RETURN || orderCount(task.memory.slot) > 0 || !task.mm.sites) return;
+  if (!task.mm.sites) return;
+  if (task.directRead === 0 && (act !== ACT_SET_RETURN || orderCount(task.memory.slot) > 0)) return;
   const place = task.mm.sites.countTrap(next);
   if (place >= 0) order(task.memory.slot, ORDER_PATCH, next, place);
 }

@@ -204,6 +204,9 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, { identi
   if (!sharesMemory) {
     child.installedFile = parent.installedFile;
     child.installedHostFd = parent.installedHostFd;
+    child.installedData = parent.installedData;
+    child.installedMapped = parent.installedMapped;
+    child.window.copy(parent.window);
   }
   child.memory.hostPid = mm.hostPid;
   mm.tasks.add(child);

@@ -51,6 +51,7 @@ import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
 import { enterTimeOfChildren } from './enter-namespaces.ts';
 import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
+import { forgetDescriptor } from './installed-file.ts';
 import { dropOwnKeyrings } from './keys/keyrings.ts';
 import { forgetShown } from './own-answers.ts';
 import { enlist, strike } from './pid-namespaces.ts';
@@ -304,7 +305,8 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   mm.slots.add(blank.slot);
   task.mm = mm;
   task.block = 0;
-  task.installedFile = null;
+  forgetDescriptor(task);
+  task.window.forget();
   task.hostTid = blank.hostPid;
   memory.slot = blank.slot;
   memory.hostPid = blank.hostPid;

@@ -110,6 +110,11 @@ export function traceAll(): void {
   allTraced = true;
 }
 
+/** Whether somebody looks at all calls of a task and at what comes of them. */
+export function seesEveryCall(task: Task): boolean {
+  return allTraced || task.everyCall || task.tracing !== null;
+}
+
 /**
  * The switch of one task: while `task.everyCall` is set (a tracer that stops it at calls), or filters judge its calls,
  * the sentry gets them all. Call it after a change of one of these, of the task's ids, its parent or its credentials.

@@ -13,6 +13,7 @@ import { readU64, u32, writeU64 } from '../platform/arena.ts';
 import { H_ROBUST, H_RSEQ, SLOT_SIZE } from '../platform/layout.ts';
 import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
+import type { Inode } from '../vfs/inode.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 import { type Cgroup, rootCgroup } from './cgroups.ts';
 import type { IntervalTimers } from './interval-timers.ts';
@@ -23,6 +24,7 @@ import { initialNamespaces, leaveNamespaces, type Namespaces, useNamespaces } fr
 import type { Numbered, PidNamespace } from './pid-namespaces.ts';
 import type { PosixTimer } from './posix-timers.ts';
 import type { Tracing } from './ptrace/tracing.ts';
+import { ReadWindow } from './read-window.ts';
 import { makeRunnable } from './run-queue.ts';
 import { Scheduling } from './scheduling.ts';
 import type { Seccomp } from './seccomp.ts';
@@ -174,9 +176,17 @@ export class Task implements Waiter {
   tracing: Tracing | null = null;
   /** Whom it traces, threads included that have ended and were not waited for; null for nobody. */
   tracees: Set<Task> | null = null;
-  /** The file whose host descriptor is installed for this thread's mmap, to be used again by its next mapping. */
+  /** The file whose host descriptor is installed for this thread, to be used again by its next mapping or read. */
   installedFile: OpenFile | null = null;
+  /** Whose data the descriptor stands for: a file of an overlay gets others when it is written to. */
+  installedData: Inode | null = null;
+  /** It was mapped, too. */
+  installedMapped = false;
   installedHostFd = -1;
+  /** What its stub has mapped to read from by itself. */
+  readonly window = new ReadWindow();
+  /** Bytes of a read that the stub makes so, while it may still say that it could not; 0 otherwise. */
+  directRead = 0;
   /** Every call must reach the sentry, also those that the stub could answer; showOwnAnswers() makes it so. */
   everyCall = false;
   /** set_mempolicy(2); null is the default. */

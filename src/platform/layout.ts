@@ -12,6 +12,10 @@ export const BLOCKS_ADDR = 0x7e0000080000;
 export const BLOCK_SIZE = 0x10000;
 export const MAX_BLOCKS = 4096;
 
+export const WINDOWS_ADDR = 0x7e0040000000;
+export const WINDOW_SIZE = 0x4000000;
+export const MAX_WINDOWS = 32;
+
 export const TRAMPOLINES_ADDR = 0x7e0000040000;
 export const JUMP_TABLE_ADDR = 0x050f0000;
 export const MAX_SITES = 4096;
@@ -136,6 +140,7 @@ export const ORDER_TRAP_ALL = 12;
 export const ORDER_CALL = 13;
 export const ORDER_BASES = 14;
 export const ORDER_WATCH = 15;
+export const ORDER_READ = 16;
 export const WATCHES = 4;
 export const WATCH_NONE = 0;
 export const WATCH_EXECUTE = 1;

@@ -117,8 +117,13 @@ function serveReport(task: Task, kind: number): void {
       beginAnswer(task);
       if (task.pendingObject instanceof Task) return vforkOrdersDone(task);
       if (isPreparedExec(task.pendingObject)) return execStackMapped(task);
+      if (task.directRead > 0) return continueCall(task);
       return killGroup(task.group, SIGSEGV, task);
     case KIND_ORDER_FAIL:
+      if (task.directRead > 0) {
+        task.window.refuse();
+        return continueCall(task);
+      }
       // A clone that the host refused, or a program whose mappings failed past the point of no return.
       return cloneFailed(task);
     case KIND_SIGNAL_FAIL:

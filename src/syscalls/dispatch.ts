@@ -73,6 +73,7 @@ function serve(task: Task): void {
   task.resumed = false;
   task.progress = 0;
   task.pendingObject = null;
+  task.directRead = 0;
   task.deadline = Number.POSITIVE_INFINITY;
   if (nr < kernel.callCounts.length) kernel.callCounts[nr]++;
   if (task.trappedAt !== 0 && ++kernel.traps) noteTrap(task.mm.sites, task.rip, nr);

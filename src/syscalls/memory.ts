@@ -52,6 +52,7 @@ import type { Fd, HostFd } from '../base/brands.ts';
 import { ASKED } from '../kernel/block.ts';
 import { TEXT } from '../kernel/exec.ts';
 import { askHost, callHost, hostAnswer, outOfBounds, PAGE_SIZE, USER_LIMIT } from '../kernel/host-memory.ts';
+import { forgetDescriptor, installDescriptor } from '../kernel/installed-file.ts';
 import { mayLock } from '../kernel/locked-memory.ts';
 import { keepUnsent, sendWithAnswer } from '../kernel/sent-descriptor.ts';
 import type { Task } from '../kernel/task.ts';
@@ -146,10 +147,9 @@ function mapFile(
   const hostFd = file.mapping(protection, flags);
   if (hostFd < 0) return hostFd;
   const { mm } = task;
-  if (task.installedFile !== file || task.installedHostFd !== hostFd) {
-    task.installedFile = file;
-    task.installedHostFd = hostFd;
-    sendWithAnswer(task, hostFd, mappingFd(task.block));
+  installDescriptor(task, file, hostFd as HostFd);
+  if (!task.installedMapped) {
+    task.installedMapped = true;
     noteMapping(mm, hostFd as HostFd, file.path);
   }
   if (flags & MAP_FIXED && protection === TEXT && !shared)
@@ -228,7 +228,7 @@ export function remap_file_pages(task: Task, address: number, size: number, prot
   const hostFd = file.mapping(permissions.protection, MAP_SHARED);
   if (hostFd >= 0) {
     task.progress = MAPPING;
-    task.installedFile = null;
+    forgetDescriptor(task);
     sendWithAnswer(task, hostFd, mappingFd(task.block));
     const flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
     askHost(task, SYS_MMAP, start, length, permissions.protection, flags, mappingFd(task.block), page * PAGE_SIZE);

@@ -39,6 +39,7 @@ import { sysctlNumber } from '../fs/proc/sysctl.ts';
 import { host } from '../host/calls.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED } from '../kernel/block.ts';
+import { forgetDescriptor } from '../kernel/installed-file.ts';
 import type { IpcTable } from '../kernel/ipc/ids.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC, nowSeconds } from '../kernel/ipc/ids.ts';
 import { allSegments, objectsOf } from '../kernel/ipc/objects.ts';
@@ -92,8 +93,7 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
   const protection = PROT_READ | (readonly ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
   const fixed = start === 0 ? 0 : flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
   segment.attachedTo(task.mm, task.group.identity);
-  task.installedFile = null;
-  task.installedHostFd = segment.backing;
+  forgetDescriptor(task);
   sendWithAnswer(task, segment.backing, mappingFd(task.block));
   order(
     task.memory.slot,

@@ -288,6 +288,14 @@ export abstract class Inode {
   mapData(_protection: number, _mayWrite: boolean): HostFd | number {
     return -ENODEV;
   }
+  /** A host descriptor, open for reading only, that stands for the data while the file is open; or -errno. */
+  readSource(): HostFd | number {
+    return -ENODEV;
+  }
+  /** The inode whose data it has: an overlay's layer. */
+  get dataInode(): Inode {
+    return this;
+  }
   /** It was read through a mount that keeps times of access: `strict` always, else only as relatime has it. */
   touchAccess(_strict: boolean): void {}
 

@@ -115,6 +115,14 @@ export abstract class OpenFile {
   mapping(_protection: number, _flags: number): HostFd | number {
     return -ENODEV;
   }
+  /** How far the guest's process itself may read from `readSource`; 0: not at all. */
+  get sourceExtent(): number {
+    return 0;
+  }
+  /** A host descriptor for it to read from, as if it had been read here; or -errno. */
+  readSource(): HostFd | number {
+    return -ENODEV;
+  }
   /** ftruncate(2) on a file that is open for writing. */
   truncate(_length: number): number {
     return -EINVAL;

@@ -68,6 +68,16 @@ export class RegularFile extends OpenFile {
     return this.inode.mapData(protection, shared && (this.flags & O_ACCMODE) === O_RDWR);
   }
 
+  override get sourceExtent(): number {
+    return this.inode.refresh() < 0 ? 0 : this.inode.size;
+  }
+
+  override readSource(): HostFd | number {
+    const fd = this.inode.readSource();
+    if (fd >= 0 && !(this.flags & O_NOATIME)) noteAccess(this.path.mount, this.inode);
+    return fd;
+  }
+
   override truncate(length: number): number {
     return this.writable ? this.inode.setattr({ size: length }) : -EINVAL;
   }

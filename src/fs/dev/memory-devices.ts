@@ -62,7 +62,6 @@ export class ZeroFile extends MemoryDevice {
   override mapping(_protection: number, flags: number): HostFd | number {
     const shared = (flags & MAP_SHARED) !== 0;
     if (this.backing >= 0 && !shared && !this.backingShared) return this.backing;
-    this.release();
     const fd = host.memfd_create('zero', MFD_CLOEXEC) as HostFd;
     if (fd < 0) return fd;
     const r = host.ftruncate(fd, ZERO_EXTENT);
@@ -74,9 +73,19 @@ export class ZeroFile extends MemoryDevice {
     const mapped = shared && this.writable ? fd : (reopenReadonly(fd) as HostFd);
     if (mapped !== fd) host.close(fd);
     if (mapped < 0) return mapped;
+    // Not before: with the number of the last one it would be taken for that.
+    this.release();
     this.backing = mapped;
     this.backingShared = shared;
     return mapped;
+  }
+
+  override get sourceExtent(): number {
+    return ZERO_EXTENT;
+  }
+
+  override readSource(): HostFd | number {
+    return this.mapping(0, 0);
   }
 
   override release(): void {

@@ -88,6 +88,13 @@ export abstract class HostData extends HostNode {
     return write || this.readFd < 0 ? this.writeFd : this.readFd;
   }
 
+  override readSource(): HostFd | number {
+    // Elsewhere somebody else's file may have the name by now.
+    if (this.readFd < 0 && this.superblock.tree.exclusive)
+      this.readFd = Math.max(NONE, this.openAt(O_RDONLY)) as HostFd;
+    return this.readFd >= 0 ? this.readFd : -ENODEV;
+  }
+
   override syncData(dataOnly: boolean): number {
     const fd = this.isDirectory ? this.descriptor() : this.anyFd();
     if (fd < 0) return 0;

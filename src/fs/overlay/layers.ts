@@ -380,6 +380,14 @@ export abstract class OverlayLayers extends Inode {
     return this.data.mapData(protection, mayWrite);
   }
 
+  override get dataInode(): Inode {
+    return this.data.dataInode;
+  }
+
+  override readSource(): HostFd | number {
+    return this.data.readSource();
+  }
+
   override syncData(dataOnly: boolean): number {
     return this.upper ? this.upper.syncData(dataOnly) : 0;
   }

@@ -1,7 +1,7 @@
 // Data of a tmpfs file: a growable buffer while it is small and only read and written, a memfd of the host from the
 // moment it is mapped, large, or has holes. A memfd stays one until the file goes.
 
-import { EBUSY, EFBIG, ENOMEM, ENOSPC, ENXIO } from '../../abi/errno.ts';
+import { EBUSY, EFBIG, ENODEV, ENOMEM, ENOSPC, ENXIO } from '../../abi/errno.ts';
 import {
   F_ADD_SEALS,
   FALLOC_FL_KEEP_SIZE,
@@ -128,6 +128,11 @@ export class Storage {
     const reopened = reopenReadonly(fd);
     if (reopened >= 0) this.readonlyFd = reopened as HostFd;
     return reopened;
+  }
+
+  /** A descriptor to read from, if the data are in a memfd; else -ENODEV. Nobody maps it, so the pages end with the file. */
+  readSource(): HostFd | number {
+    return this.fd < 0 ? -ENODEV : this.readonlyDescriptor();
   }
 
   /** Bytes of memory in use, in whole pages. */

@@ -441,6 +441,10 @@ export class TmpfsInode extends Inode {
     return this.storage.lend(mayWrite);
   }
 
+  override readSource(): HostFd | number {
+    return (this.storage as Storage).readSource();
+  }
+
   /** Has the host refuse writes, as the last word on what is mapped; false while it is mapped for writing. */
   sealWrites(): boolean {
     return (this.storage as Storage).sealWrites();
