@@ -15,12 +15,13 @@ import { DevptsSuperblock } from './devpts/devpts.ts';
 import { overlayFromOptions, validOverlayOption } from './overlay/from-options.ts';
 import { ProcSuperblock } from './proc/proc.ts';
 import { CgroupSuperblock } from './sys/cgroup.ts';
+import { cgroupV1, validV1Option } from './sys/cgroup-v1.ts';
 import { SysSuperblock } from './sys/sys.ts';
 import { parseTmpfsOptions, type TmpfsOptions, validTmpfsOptions } from './tmpfs/options.ts';
 import { TmpfsSuperblock } from './tmpfs/tmpfs.ts';
 import { FixedDirectory } from './virtual/directory.ts';
 
-const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup2', 'overlay'];
+const TYPES = ['tmpfs', 'mqueue', 'ramfs', 'proc', 'sysfs', 'devpts', 'cgroup', 'cgroup2', 'overlay'];
 
 /** 0, or -ENODEV if there is no such type. */
 export function knownFilesystem(type: string): number {
@@ -61,6 +62,7 @@ function isEmptyDirectory(inode: Inode | null | undefined): boolean {
 /** Whether an option makes sense for the type by itself: 0 or -errno. */
 export function checkOption(type: string, option: string): number {
   if (type === 'overlay') return validOverlayOption(option) ? 0 : -EINVAL;
+  if (type === 'cgroup') return validV1Option(option) ? 0 : -EINVAL;
   const made = makeFilesystem(type, [option]);
   return typeof made === 'number' ? made : 0;
 }
@@ -69,6 +71,8 @@ export function checkOption(type: string, option: string): number {
 function rulerOf({ credentials, namespaces, pidNamespace }: Task, type: string): UserNamespace {
   if (type === 'proc') return pidNamespace.owner;
   if (type === 'sysfs') return namespaces.net.owner;
+  // A hierarchy takes its controllers from everyone else.
+  if (type === 'cgroup') return initialUser;
   return type === 'mqueue' ? namespaces.ipc.owner : credentials.user;
 }
 
@@ -90,6 +94,8 @@ function make(type: string, options: readonly string[], task: Task | null): Supe
       return new DevptsSuperblock(options);
     case 'overlay':
       return task ? overlayFromOptions(task, options) : -ENODEV;
+    case 'cgroup':
+      return cgroupV1(options);
     case 'cgroup2':
       return new CgroupSuperblock(task?.namespaces.cgroup.root);
     default:

@@ -1,20 +1,54 @@
-// Control groups (cgroups(7), version 2) inside the sandbox: a tree by which programs group processes, count and bound
-// their tasks, and end them together. The sandbox as a whole is in a cgroup of the host, which bounds memory and CPU.
+// Control groups (cgroups(7)) inside the sandbox: trees by which programs group processes, count and bound their tasks, and
+// end them together. One tree is version 2's; those of version 1 are hierarchies that programs mount, each with its
+// controllers. The sandbox as a whole is in a cgroup of the host, which bounds memory and CPU.
 
 import type { ThreadGroup } from './task.ts';
+
+/** A tree of version 1. */
+export interface Hierarchy {
+  readonly id: number;
+  /** `name=`, or empty. */
+  readonly name: string;
+  readonly controllers: readonly string[];
+  readonly root: Cgroup;
+}
 
 export class Cgroup {
   readonly parent: Cgroup | null;
   readonly name: string;
+  /** The tree of version 1 that it is in; null for version 2's. */
+  readonly hierarchy: Hierarchy | null;
   readonly children = new Map<string, Cgroup>();
   /** Controllers that its children have (cgroup.subtree_control). */
   readonly enabled = new Set<string>();
   pidsMax = Number.POSITIVE_INFINITY;
+  /** CPU time of processes that are gone, in ns; of cgroups below that are gone, too. */
+  readonly spent = { user: 0, system: 0 };
   removed = false;
 
-  constructor(parent: Cgroup | null, name: string) {
+  constructor(parent: Cgroup | null, name: string, hierarchy: Hierarchy | null = parent?.hierarchy ?? null) {
     this.parent = parent;
     this.name = name;
+    this.hierarchy = hierarchy;
+  }
+
+  /** Whether a process is in it, and not below. */
+  has(group: ThreadGroup): boolean {
+    return cgroupOf(group, this.hierarchy) === this;
+  }
+
+  /** Whether a process is in it or below. */
+  holds(group: ThreadGroup): boolean {
+    return cgroupOf(group, this.hierarchy).isWithin(this);
+  }
+
+  /** Moves a process here. */
+  take(group: ThreadGroup): void {
+    if (this.hierarchy === null) group.cgroup = this;
+    else {
+      group.otherCgroups ??= new Map();
+      group.otherCgroups.set(this.hierarchy, this);
+    }
   }
 
   /** Whether it is the other or lies below it. */
@@ -36,6 +70,12 @@ export class Cgroup {
     return `${up}${path}` || '/';
   }
 
+  /** Somebody who spent that here is gone. */
+  note(user: number, system: number): void {
+    this.spent.user += user;
+    this.spent.system += system;
+  }
+
   get descendants(): number {
     let count = 0;
     for (const child of this.children.values()) count += 1 + child.descendants;
@@ -45,6 +85,25 @@ export class Cgroup {
 
 /** The one that the sandbox starts in. */
 export const rootCgroup = new Cgroup(null, '');
+
+/** The hierarchies of version 1 that are mounted, by their numbers. */
+export const hierarchies = new Map<number, Hierarchy>();
+
+/** Which cgroup of a tree a process is in. */
+export function cgroupOf(group: ThreadGroup, hierarchy: Hierarchy | null): Cgroup {
+  if (hierarchy === null) return group.cgroup;
+  return group.otherCgroups?.get(hierarchy) ?? hierarchy.root;
+}
+
+/** Begins a hierarchy with these controllers, which no other has. */
+export function makeHierarchy(name: string, controllers: readonly string[]): Hierarchy {
+  let id = 1;
+  while (hierarchies.has(id)) id++;
+  const hierarchy = { id, name, controllers, root: null as unknown as Cgroup };
+  hierarchy.root = new Cgroup(null, '', hierarchy);
+  hierarchies.set(id, hierarchy);
+  return hierarchy;
+}
 
 /** Whether any cgroup bounds its tasks: next to never. */
 let bounded = 0;
@@ -58,7 +117,7 @@ export function boundTasks(cgroup: Cgroup, most: number): void {
 /** How many tasks processes of a cgroup, and of those below it, have. */
 export function countTasks(cgroup: Cgroup, groups: Iterable<ThreadGroup>): number {
   let count = 0;
-  for (const group of groups) if (group.cgroup.isWithin(cgroup)) count += group.threads.size;
+  for (const group of groups) if (cgroup.holds(group)) count += group.threads.size;
   return count;
 }
 
@@ -66,8 +125,10 @@ export function countTasks(cgroup: Cgroup, groups: Iterable<ThreadGroup>): numbe
 export function exceedsCgroupLimit(group: ThreadGroup, groups: Iterable<ThreadGroup>): boolean {
   if (bounded === 0) return false;
   const all = [...groups];
-  for (let at: Cgroup | null = group.cgroup; at; at = at.parent) {
-    if (at.pidsMax !== Infinity && countTasks(at, all) >= at.pidsMax) return true;
+  for (const hierarchy of [null, ...hierarchies.values()]) {
+    for (let at: Cgroup | null = cgroupOf(group, hierarchy); at; at = at.parent) {
+      if (at.pidsMax !== Infinity && countTasks(at, all) >= at.pidsMax) return true;
+    }
   }
   return false;
 }

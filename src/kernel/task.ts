@@ -15,7 +15,7 @@ import type { FsContext } from '../vfs/dentry.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
 import type { Inode } from '../vfs/inode.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
-import { type Cgroup, rootCgroup } from './cgroups.ts';
+import { type Cgroup, type Hierarchy, rootCgroup } from './cgroups.ts';
 import type { IntervalTimers } from './interval-timers.ts';
 import type { Key } from './keys/key.ts';
 import type { ThreadKeys } from './keys/keyrings.ts';
@@ -319,6 +319,8 @@ export class ThreadGroup {
   deviceRules: readonly DeviceRule[] | null = null;
   parentDeathSignal = 0;
   cgroup: Cgroup = rootCgroup;
+  /** Where it is in hierarchies of version 1, unless at their root. */
+  otherCgroups: Map<Hierarchy, Cgroup> | null = null;
   /** The process's keyring, as `thread` of the same. */
   readonly keys: { thread: Key | null } = { thread: null };
   /** What it has used in host processes that it left, by exec or by its end. */
@@ -348,6 +350,7 @@ export class ThreadGroup {
     this.oomScoreAdjust = from.oomScoreAdjust;
     this.deviceRules = from.deviceRules;
     this.cgroup = from.cgroup;
+    this.otherCgroups = from.otherCgroups && new Map(from.otherCgroups);
   }
 
   /** What the kernel knows it by. */

@@ -1,4 +1,5 @@
-// Cgroups that programs make: who is in them, how many they may be, ending them together, and what namespaces show.
+// Cgroups that programs make: who is in them, how many they may be, ending them together, and what namespaces show; those
+// of version 1 beside them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -32,4 +33,41 @@ test('cgroups', () => {
     ...['populated 0', 'frozen 0', 'nr_descendants 2', 'delegated', 'gone', ''],
   ];
   assert.deepEqual(stdout.split('\n'), expected, stderr);
+});
+
+const VERSION_1 = `
+mkdir /tmp/pids /tmp/mem /tmp/name /tmp/two /tmp/again; cd /tmp
+mount -t cgroup -o pids none pids; mount -t cgroup -o memory,cpu,cpuacct none mem; mount -t cgroup -o none,name=mine none name
+mount -t cgroup2 none two; mount -t cgroup -o memory none again 2>/dev/null || echo taken
+mount -t cgroup -o devices none again 2>/dev/null || echo unknown
+cat two/cgroup.controllers; findmnt -no FSTYPE,FS-OPTIONS /tmp/mem; cat /proc/cgroups; stat -f -c %t pids
+mkdir pids/a name/b mem/c mem/c/d
+sleep 100 & p=$!
+for to in pids/a name/b mem/c/d; do echo $p >$to/cgroup.procs; done
+cat /proc/$p/cgroup; grep -cx $p pids/a/tasks; rmdir name/b 2>/dev/null || echo busy
+echo 2 >pids/a/pids.max; sh -c 'echo 0 >pids/a/tasks; (:) 2>/dev/null; echo never' 2>/dev/null || echo full; cat pids/a/pids.current
+[ "$(cat mem/c/memory.usage_in_bytes)" -gt 50000 ] && [ "$(cat mem/memory.usage_in_bytes)" -gt "$(cat mem/c/memory.usage_in_bytes)" ] && echo counts
+[ "$(cat two/memory.current)" -gt 100000 ] && grep -c '^anon [1-9]' two/memory.stat
+sh -c 'echo $$ >mem/c/tasks; i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; [ $(cat mem/c/cpuacct.usage) -gt 10000000 ] && echo spent; :'
+[ $(cat mem/c/cpuacct.usage) -gt 10000000 ] && [ $(cat mem/cpuacct.usage) -gt $(cat mem/c/cpuacct.usage) ] && echo remembered
+cat mem/c/memory.limit_in_bytes mem/memory.limit_in_bytes mem/cpu.cfs_quota_us
+echo 1000000 2>/dev/null >mem/c/memory.limit_in_bytes || echo 'not bounded'
+mkdir second; mount -t cgroup -o name=mine none second; ls -d second/b
+kill $p; wait $p; umount second; rmdir name/b pids/a mem/c/d mem/c; umount name pids mem; cat /proc/self/cgroup two/cgroup.controllers
+unshare -Ur mount -t cgroup -o pids none pids 2>/dev/null || echo forbidden
+`;
+
+test('hierarchies of version 1', () => {
+  const { stdout, stderr } = cloister(['do', '--', 'sh', '-c', VERSION_1]);
+  assert.deepEqual(
+    stdout.split('\n'),
+    [
+      ...['taken', 'unknown', '', 'cgroup rw,cpu,cpuacct,memory', '#subsys_name\thierarchy\tnum_cgroups\tenabled'],
+      ...['cpu\t2\t1\t1', 'cpuacct\t2\t1\t1', 'memory\t2\t1\t1', 'pids\t1\t1\t1', '27e0eb'],
+      ...['3:name=mine:/b', '2:cpu,cpuacct,memory:/c/d', '1:pids:/a', '0::/', '1', 'busy', 'full', '1', 'counts', '1'],
+      ...['spent', 'remembered', '9223372036854771712', '9223372036854771712', '-1', 'not bounded', 'second/b'],
+      ...['0::/', 'cpu memory pids', 'forbidden', ''],
+    ],
+    stderr,
+  );
 });

@@ -5,7 +5,7 @@ import { EACCES, EINVAL, EPERM, ESRCH } from '../../abi/errno.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { capable } from '../../base/credentials.ts';
-import { rootCgroup } from '../../kernel/cgroups.ts';
+import { cgroupOf, rootCgroup } from '../../kernel/cgroups.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import { DEAD, ID_UNSET, RUNNING, type Task } from '../../kernel/task.ts';
@@ -15,6 +15,7 @@ import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../p
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { Superblock } from '../../vfs/inode.ts';
 import { listMounts, type MountInfo } from '../../vfs/mount-info.ts';
+import { v1Lines } from '../sys/cgroup-v1.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
 import { mapsText, smapsRollupText, smapsText } from './maps.ts';
@@ -258,7 +259,11 @@ function pendingCall(task: Task): string {
 /** Files that a process and each of its threads have. */
 const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   auxv: closed(livingMaps((task) => Buffer.from(task.mm.auxv).toString('latin1'))),
-  cgroup: open((task) => `0::${task.group.cgroup.pathFrom(kernel.current?.namespaces.cgroup.root ?? rootCgroup)}\n`),
+  cgroup: open(({ group }) => {
+    const root = kernel.current?.namespaces.cgroup.root ?? rootCgroup;
+    const others = v1Lines((hierarchy) => cgroupOf(group, hierarchy).pathFrom(hierarchy.root));
+    return `${others}0::${group.cgroup.pathFrom(root)}\n`;
+  }),
   cmdline: open(commandLine),
   comm: { ...open((task) => `${task.name}\n`), mode: 0o644, write: writeName },
   environ: closed(livingMaps((task) => memoryText(task, task.mm.envStart, task.mm.envEnd))),

@@ -19,6 +19,7 @@ import { RUNNING, SERVING } from '../../kernel/task.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, markScratch, readU64, releaseScratch, u32 } from '../../platform/arena.ts';
 import { hostProcLines, readHostProc } from '../../platform/host-proc.ts';
+import { controllersText } from '../sys/cgroup-v1.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { heldLocks } from './locks.ts';
@@ -156,6 +157,7 @@ export const FILESYSTEMS: readonly string[] = [
   'ramfs',
   'sockfs',
   'mqueue',
+  'cgroup',
   'cgroup2',
 ];
 
@@ -172,7 +174,7 @@ Block devices:
 
 /** Files of the root of /proc. */
 export const SYSTEM_FILES: Tree = {
-  cgroups: text(() => '#subsys_name\thierarchy\tnum_cgroups\tenabled\n'),
+  cgroups: text(controllersText),
   cmdline: text(() => '\n'),
   consoles: text(() => ''),
   cpuinfo: text(cpuInfo),

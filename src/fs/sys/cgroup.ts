@@ -1,17 +1,19 @@
 // The cgroup2 filesystem: the sandbox's tree of cgroups (kernel/cgroups.ts). Its root shows the limits that programs size
 // themselves by; what those bound is counted in the host's cgroup and shows there. Cgroups that programs make group
-// processes, tell their CPU time, bound their number (pids) and end them together.
+// processes, tell their CPU time and memory, bound their number (pids) and end them together. Version 1: cgroup-v1.ts.
 
 import { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.ts';
 import { SIGKILL } from '../../abi/signal.ts';
 import { CGROUP2_SUPER_MAGIC } from '../../abi/stat.ts';
-import type { Pid } from '../../base/brands.ts';
-import { boundTasks, Cgroup, countTasks, rootCgroup } from '../../kernel/cgroups.ts';
+import type { HostPid, Pid } from '../../base/brands.ts';
+import { boundTasks, Cgroup, cgroupOf, countTasks, hierarchies, rootCgroup } from '../../kernel/cgroups.ts';
 import { killGroup } from '../../kernel/exit.ts';
+import { reapHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, type Numbered, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { ThreadGroup } from '../../kernel/task.ts';
 import { groupUsage, Usage } from '../../kernel/usage.ts';
+import { hostProcLines } from '../../platform/host-proc.ts';
 import type { AttributeChange, DirectorySink, Inode } from '../../vfs/inode.ts';
 import { entryType, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedFile, type TextSource } from '../virtual/inode.ts';
@@ -24,10 +26,13 @@ const MICROSECOND = 1000;
 
 /** What bounds a cgroup's children can be given; memory and CPU time are bounded for the sandbox as a whole. */
 const CONTROLLERS = ['pids'];
+/** Those that a hierarchy of version 1 has are not here. */
+const isTaken = (name: string): boolean =>
+  [...hierarchies.values()].some(({ controllers }) => controllers.includes(name));
 /** Those that the sandbox's own has: programs look here for whether memory is bounded at all. */
 const LISTED = ['cpu', 'memory', 'pids'];
 
-function numbers(things: Iterable<Numbered>): string {
+export function numbers(things: Iterable<Numbered>): string {
   const namespace = kernel.current?.pidNamespace ?? initialPids;
   return [...things]
     .map((thing) => numberIn(namespace, thing) as number)
@@ -37,16 +42,18 @@ function numbers(things: Iterable<Numbered>): string {
     .join('');
 }
 
-function membersOf(cgroup: Cgroup): ThreadGroup[] {
-  return [...kernel.groups.values()].filter((group) => group.cgroup === cgroup && group.status < 0);
+export function membersOf(cgroup: Cgroup, below = false): ThreadGroup[] {
+  const counts = (group: ThreadGroup): boolean => group.status < 0 && (below ? cgroup.holds(group) : cgroup.has(group));
+  return [...kernel.groups.values()].filter(counts);
 }
 
 function isPopulated(cgroup: Cgroup): boolean {
-  for (const group of kernel.groups.values()) if (group.status < 0 && group.cgroup.isWithin(cgroup)) return true;
+  for (const group of kernel.groups.values()) if (group.status < 0 && cgroup.holds(group)) return true;
   return false;
 }
 
-const limitText = (value: number | null): string => (value === null || value === Infinity ? 'max' : String(value));
+export const limitText = (value: number | null): string =>
+  value === null || value === Infinity ? 'max' : String(value);
 
 /** The number of tasks that a pids.max or a cgroup.max.* says, or -EINVAL. */
 function readLimit(text: string): number {
@@ -56,7 +63,7 @@ function readLimit(text: string): number {
 }
 
 /** cgroup.procs: moves a process here, 0 being the writer's own. */
-function moveHere(cgroup: Cgroup, text: string): number {
+export function moveHere(cgroup: Cgroup, text: string): number {
   const caller = kernel.current;
   const word = text.trim();
   if (!caller || !/^\d{1,9}$/.test(word)) return -EINVAL;
@@ -64,7 +71,7 @@ function moveHere(cgroup: Cgroup, text: string): number {
   if (cgroup.enabled.size > 0 && cgroup.parent) return -EBUSY;
   const group = word === '0' ? caller.group : caller.pidNamespace.groups.get(Number(word) as Pid);
   if (!group || group.status >= 0) return -ESRCH;
-  group.cgroup = cgroup;
+  cgroup.take(group);
   return 0;
 }
 
@@ -75,6 +82,7 @@ function control(cgroup: Cgroup, text: string): number {
     if (!/^[+-][a-z]+$/.test(word)) return -EINVAL;
     const name = word.slice(1);
     if (!LISTED.includes(name)) return -EINVAL;
+    if (isTaken(name)) return -ENOENT;
     if (!CONTROLLERS.includes(name) && word[0] === '+') return -EOPNOTSUPP;
     if (word[0] === '+' && cgroup.parent && !cgroup.parent.enabled.has(word.slice(1))) return -ENOENT;
     if (word[0] === '+' && cgroup.parent && membersOf(cgroup).length > 0) return -EBUSY;
@@ -93,20 +101,72 @@ function kill(cgroup: Cgroup, text: string): number {
   if (text.trim() !== '1') return -EINVAL;
   const caller = kernel.current;
   for (const group of [...kernel.groups.values()]) {
-    if (group.status < 0 && group.cgroup.isWithin(cgroup))
-      killGroup(group, SIGKILL, caller?.group === group ? caller : null);
+    if (group.status < 0 && cgroup.holds(group)) killGroup(group, SIGKILL, caller?.group === group ? caller : null);
   }
   return 0;
 }
 
-function cpuStatistics(cgroup: Cgroup): string {
+/** What the processes of a cgroup have used, those that are gone among them. */
+export function usageOf(cgroup: Cgroup): Usage {
   const sum = new Usage();
-  for (const group of kernel.groups.values()) if (group.cgroup.isWithin(cgroup)) groupUsage(group, sum);
+  const one = new Usage();
+  addSpent(cgroup, sum);
+  for (const group of kernel.groups.values()) {
+    if (!cgroup.holds(group)) continue;
+    groupUsage(group, one);
+    sum.add(one);
+  }
+  return sum;
+}
+
+function addSpent({ spent, children }: Cgroup, sum: Usage): void {
+  sum.userTime += spent.user;
+  sum.systemTime += spent.system;
+  for (const child of children.values()) addSpent(child, sum);
+}
+
+reapHooks.push((group) => {
+  const { userTime, systemTime } = group.pastUsage;
+  group.cgroup.note(userTime, systemTime);
+  for (const hierarchy of hierarchies.values()) cgroupOf(group, hierarchy).note(userTime, systemTime);
+});
+
+/** Memory that processes of a cgroup have now, in bytes, as the host counts it: what they share counts for each. */
+export function memoryOf(cgroup: Cgroup): Readonly<Record<'anon' | 'file' | 'shmem', number>> {
+  const sum = { anon: 0, file: 0, shmem: 0 };
+  const spaces = new Set<HostPid>();
+  for (const group of membersOf(cgroup, true)) for (const { mm } of group.threads) spaces.add(mm.hostPid);
+  for (const pid of spaces) {
+    for (const line of hostProcLines(`${pid}/status`)) {
+      const bytes = Number.parseInt(line.slice(line.indexOf(':') + 1), 10) * 1024;
+      if (line.startsWith('RssAnon:')) sum.anon += bytes;
+      else if (line.startsWith('RssFile:')) sum.file += bytes;
+      else if (line.startsWith('RssShmem:')) sum.shmem += bytes;
+    }
+  }
+  return sum;
+}
+
+function memoryStatistics(cgroup: Cgroup): string {
+  const { anon, file, shmem } = memoryOf(cgroup);
+  return `anon ${anon}\nfile ${file + shmem}\nshmem ${shmem}\n`;
+}
+
+function memoryInAll(cgroup: Cgroup): number {
+  const { anon, file, shmem } = memoryOf(cgroup);
+  return anon + file + shmem;
+}
+
+function cpuStatistics(cgroup: Cgroup): string {
+  const sum = usageOf(cgroup);
   const [user, system] = [sum.userTime, sum.systemTime].map((time) => Math.floor(time / MICROSECOND));
   return `usage_usec ${user + system}\nuser_usec ${user}\nsystem_usec ${system}\n`;
 }
 
-function file(read: (cgroup: Cgroup) => string, write?: (cgroup: Cgroup, text: string) => number): TextSource<Cgroup> {
+export function file(
+  read: (cgroup: Cgroup) => string,
+  write?: (cgroup: Cgroup, text: string) => number,
+): TextSource<Cgroup> {
   const gone = (cgroup: Cgroup): number => (cgroup.removed ? -ENODEV : 0);
   return {
     mode: write ? 0o644 : 0o444,
@@ -118,7 +178,9 @@ function file(read: (cgroup: Cgroup) => string, write?: (cgroup: Cgroup, text: s
 
 /** What every cgroup has. */
 const COMMON: Readonly<Record<string, TextSource<Cgroup>>> = {
-  'cgroup.controllers': file(({ parent }) => `${parent ? [...parent.enabled].join(' ') : LISTED.join(' ')}\n`),
+  'cgroup.controllers': file(
+    ({ parent }) => `${(parent ? [...parent.enabled] : LISTED.filter((name) => !isTaken(name))).join(' ')}\n`,
+  ),
   'cgroup.max.depth': file(() => 'max\n'),
   'cgroup.max.descendants': file(() => 'max\n'),
   'cgroup.procs': file((cgroup) => numbers(membersOf(cgroup)), moveHere),
@@ -133,6 +195,8 @@ const COMMON: Readonly<Record<string, TextSource<Cgroup>>> = {
 /** What the sandbox's own has: the limits that it was given. */
 const ROOT: Readonly<Record<string, TextSource<Cgroup>>> = {
   'cpu.max': file(() => `${limitText(kernel.limits.cpuQuota)} ${kernel.limits.cpuPeriod}\n`),
+  'memory.current': file((cgroup) => `${memoryInAll(cgroup)}\n`),
+  'memory.stat': file(memoryStatistics),
   'memory.max': file(() => `${limitText(kernel.limits.memory)}\n`),
   'pids.current': file(() => `${kernel.tasks.size}\n`),
   'pids.max': file(() => `${limitText(kernel.limits.pids)}\n`),
@@ -142,8 +206,8 @@ const BELOW: Readonly<Record<string, TextSource<Cgroup>>> = {
   'cgroup.kill': { ...file(() => '', kill), mode: 0o200 },
 };
 
-/** Those that are there while the parent has the controller enabled. */
-const PIDS: Readonly<Record<string, TextSource<Cgroup>>> = {
+/** Those of the controller of tasks. */
+export const PIDS: Readonly<Record<string, TextSource<Cgroup>>> = {
   'pids.current': file((cgroup) => `${countTasks(cgroup, kernel.groups.values())}\n`),
   'pids.max': file(
     (cgroup) => `${limitText(cgroup.pidsMax)}\n`,
@@ -167,9 +231,7 @@ export class CgroupDirectory extends VirtualDirectory {
   constructor(superblock: CgroupSuperblock, ino: number, cgroup: Cgroup) {
     super(superblock, ino, 0o755);
     this.cgroup = cgroup;
-    this.addFiles(COMMON);
-    this.addFiles(cgroup.parent ? BELOW : ROOT);
-    if (cgroup.parent) this.addFiles(PIDS);
+    for (const sources of superblock.filesOf(cgroup)) this.addFiles(sources);
   }
 
   private addFiles(sources: Readonly<Record<string, TextSource<Cgroup>>>): void {
@@ -184,7 +246,9 @@ export class CgroupDirectory extends VirtualDirectory {
   }
 
   private has(name: string): boolean {
-    return !(name in PIDS) || !this.cgroup.parent || this.cgroup.parent.enabled.has('pids');
+    const { parent, hierarchy } = this.cgroup;
+    // In version 2 they are there while the parent has the controller enabled.
+    return hierarchy !== null || !(name in PIDS) || !parent || parent.enabled.has('pids');
   }
 
   override lookup(name: string): Inode | number {
@@ -223,8 +287,9 @@ export class CgroupDirectory extends VirtualDirectory {
     if (!(target instanceof CgroupDirectory)) return -EPERM;
     if (cgroup.children.size > 0 || isPopulated(cgroup)) return -EBUSY;
     // Who has ended and was not waited for yet goes on being counted above.
-    for (const group of kernel.groups.values()) if (group.cgroup === cgroup) group.cgroup = this.cgroup;
+    for (const group of kernel.groups.values()) if (cgroup.has(group)) this.cgroup.take(group);
     cgroup.removed = true;
+    this.cgroup.note(cgroup.spent.user, cgroup.spent.system);
     boundTasks(cgroup, Infinity);
     this.cgroup.children.delete(name);
     this.nlink--;
@@ -254,7 +319,7 @@ function takeOwner(inode: Inode, { mode, uid, gid }: AttributeChange): number | 
 }
 
 export class CgroupSuperblock extends VirtualSuperblock {
-  readonly typeName = 'cgroup2';
+  readonly typeName: string = 'cgroup2';
   readonly root: Inode;
   private readonly directories = new WeakMap<Cgroup, CgroupDirectory>();
 
@@ -265,6 +330,11 @@ export class CgroupSuperblock extends VirtualSuperblock {
     this.magic = CGROUP2_SUPER_MAGIC;
     this.root = new CgroupDirectory(this, ROOT_INO, root);
     this.directories.set(root, this.root as CgroupDirectory);
+  }
+
+  /** The files that a cgroup may have. */
+  filesOf(cgroup: Cgroup): Readonly<Record<string, TextSource<Cgroup>>>[] {
+    return cgroup.parent ? [COMMON, BELOW, PIDS] : [COMMON, ROOT];
   }
 
   directoryOf(cgroup: Cgroup): CgroupDirectory {
