@@ -4,20 +4,22 @@
 
 import { initialNamespaces, type NetworkNamespace } from '../kernel/namespaces.ts';
 import type { Task } from '../kernel/task.ts';
-import { PortTable } from './inet/ports.ts';
+import { DEFAULT_RANGE, type PortRange, PortTable } from './inet/ports.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
 import type { Outside } from './outside/outside.ts';
 import type { UnixSocket } from './unix/socket.ts';
 
 export class Network {
   readonly namespace: NetworkNamespace;
-  readonly tcp = new PortTable();
-  readonly udp = new PortTable();
-  readonly udpLite = new PortTable();
+  /** Ports that sockets get who ask for any. */
+  readonly portRange: PortRange = { ...DEFAULT_RANGE };
+  readonly tcp = new PortTable(this.portRange);
+  readonly udp = new PortTable(this.portRange);
+  readonly udpLite = new PortTable(this.portRange);
   /** Raw sockets, by protocol. */
-  readonly raw = new PortTable();
+  readonly raw = new PortTable(DEFAULT_RANGE);
   /** Ping sockets, by the identifier of their echo requests. */
-  readonly ping = new PortTable();
+  readonly ping = new PortTable(DEFAULT_RANGE);
   /** Multicast groups that sockets have joined on the loopback, and how many. */
   readonly groups = new Map<string, number>();
   /** net.ipv4.ip_unprivileged_port_start: lower ports take CAP_NET_BIND_SERVICE. */

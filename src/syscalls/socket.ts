@@ -3,7 +3,7 @@
 import { EAGAIN, EBADF, ECONNABORTED, EINPROGRESS, EINVAL, ENOTSOCK, ERANGE } from '../abi/errno.ts';
 import { O_PATH } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT } from '../abi/poll.ts';
-import { SO_PEERGROUPS, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_TYPE_MASK, SOL_SOCKET } from '../abi/socket.ts';
+import { SO_PEERGROUPS, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_TYPE_MASK, SOL_SOCKET } from '../abi/socket.ts';
 import type { Fd, UserAddress } from '../base/brands.ts';
 import { WAIT } from '../kernel/block.ts';
 import { installFile, uninstallFile } from '../kernel/descriptors.ts';
@@ -66,7 +66,8 @@ export function connect(task: Task, sockfd: Fd, addr: UserAddress, addrlen: numb
   const address = readAddress(task, addr, addrlen);
   if (typeof address === 'number') return address;
   const result = file.connect(task, address);
-  if ((result !== -EAGAIN && result !== -EINPROGRESS) || file.nonblocking) return result;
+  // Datagrams have no connections to wait for: that no port is free is told at once.
+  if ((result !== -EAGAIN && result !== -EINPROGRESS) || file.nonblocking || file.type === SOCK_DGRAM) return result;
   const waiting = waitForSocket(task, file, POLLOUT, file.sendTimeout);
   // A connection that is under way when the time is over goes on; one that was not begun is not.
   return waiting === WAIT || waiting !== -EAGAIN ? waiting : result;

@@ -18,6 +18,15 @@ interface Setting {
 }
 
 const SETTINGS: Readonly<Record<string, Setting>> = {
+  ip_local_port_range: {
+    read: ({ portRange: { first, last } }) => `${first}\t${last}`,
+    write: ({ portRange }, [first, last, ...more]) => {
+      if (more.length > 0 || !(first >= 1 && first <= last && last <= LAST_PORT)) return -EINVAL;
+      portRange.first = first;
+      portRange.last = last;
+      return 0;
+    },
+  },
   ip_unprivileged_port_start: {
     read: (network) => String(network.unprivilegedPortStart),
     write: (network, [first, ...more]) => {

@@ -365,7 +365,6 @@ const NET: Tree = {
       icmp_echo_ignore_all: 0,
       ip_default_ttl: 64,
       ip_forward: 0,
-      ip_local_port_range: '32768\t60999',
       ip_local_reserved_ports: '',
       ip_nonlocal_bind: 0,
       tcp_abort_on_overflow: 0,

@@ -1,24 +1,33 @@
 // Ports of one protocol: who is bound to which, what may be bound beside it (SO_REUSEADDR, SO_REUSEPORT), and who is
 // meant by a destination.
 
-import { EADDRINUSE, EADDRNOTAVAIL } from '../../abi/errno.ts';
+import { EADDRINUSE } from '../../abi/errno.ts';
 import { SO_REUSEADDR, SO_REUSEPORT } from '../../abi/socket.ts';
 import { LOOPBACK_INDEX } from '../links.ts';
 import { isAny, isLoopback } from './address.ts';
 import type { InetSocket } from './socket.ts';
 
-/** net.ipv4.ip_local_port_range */
-const FIRST_EPHEMERAL = 32768;
-const LAST_EPHEMERAL = 60999;
+/** Ports that are given out: net.ipv4.ip_local_port_range. */
+export interface PortRange {
+  first: number;
+  last: number;
+}
+
+export const DEFAULT_RANGE: Readonly<PortRange> = { first: 32768, last: 60999 };
 
 export class PortTable {
   private readonly bound = new Map<number, Set<InetSocket>>();
-  private next = FIRST_EPHEMERAL;
+  private readonly range: Readonly<PortRange>;
+  private next = 0;
 
-  /** Binds a socket to its `local` host and a port (0: a free one). The port, or -EADDRINUSE, -EADDRNOTAVAIL. */
+  constructor(range: Readonly<PortRange>) {
+    this.range = range;
+  }
+
+  /** Binds a socket to its `local` host and a port (0: a free one). The port, or -EADDRINUSE. */
   bind(socket: InetSocket, host: string, port: number): number {
     const chosen = port === 0 ? this.freePort() : port;
-    if (chosen < 0) return port === 0 ? chosen : -EADDRINUSE;
+    if (chosen < 0) return chosen;
     if (port !== 0 && this.conflicts(socket, host, port)) return -EADDRINUSE;
     this.enter(socket, chosen);
     return chosen;
@@ -72,13 +81,15 @@ export class PortTable {
     for (const socket of this.bound.get(port) ?? []) if (hears(socket, host)) yield socket;
   }
 
-  private freePort(): number {
-    for (let tries = FIRST_EPHEMERAL; tries <= LAST_EPHEMERAL; tries++) {
-      const port = this.next;
-      this.next = port === LAST_EPHEMERAL ? FIRST_EPHEMERAL : port + 1;
+  /** A port of the range that nobody has, or -EADDRINUSE. */
+  freePort(): number {
+    const { first, last } = this.range;
+    for (let tries = first; tries <= last; tries++) {
+      const port = this.next >= first && this.next <= last ? this.next : first;
+      this.next = port + 1;
       if (!this.bound.has(port)) return port;
     }
-    return -EADDRNOTAVAIL;
+    return -EADDRINUSE;
   }
 }
 

@@ -86,7 +86,7 @@ import {
   portOf,
 } from './address.ts';
 import { type GroupRequest, isMembership, isMulticast, Memberships, type TellHost } from './multicast.ts';
-import type { PortTable } from './ports.ts';
+import { DEFAULT_RANGE, type PortTable } from './ports.ts';
 
 const IFNAMSIZ = 16;
 /** How often a port that is free inside and outside is looked for. */
@@ -268,18 +268,26 @@ export abstract class InetSocket extends Socket {
     for (let tries = 0; tries < BIND_TRIES; tries++) {
       const outer = this.openOuter();
       if (typeof outer === 'number') return outer;
-      const name = formatEndpoint(wanted, this.family);
+      const chosen = port === 0 ? this.portFromRange : port;
+      const name = formatEndpoint({ ...wanted, port: chosen }, this.family);
       let failed = outer.bind(name);
       // bind(2) has asked for the capability already.
       const channel = this.outside?.ports ?? -1;
       if (failed === -EACCES && channel >= 0) failed = outer.bindThrough(channel as HostFd, name);
-      if (failed === 0) failed = this.bindTo(host, port === 0 ? portOf(outer.name('own')) : port);
+      if (failed === 0) failed = this.bindTo(host, chosen === 0 ? portOf(outer.name('own')) : chosen);
       if (failed === 0) return 0;
       this.closeOuter();
       // A port that the host gives out may be taken by somebody who is bound to the loopback.
       if (port !== 0) return failed;
     }
     return -EADDRINUSE;
+  }
+
+  /** A free port of a range that somebody has set; 0: the host chooses of its own. */
+  private get portFromRange(): number {
+    const { first, last } = this.network.portRange;
+    if (first === DEFAULT_RANGE.first && last === DEFAULT_RANGE.last) return 0;
+    return Math.max(0, this.table.freePort());
   }
 
   /** Binds to any port where bind(2) was not called. 0 or -errno. */

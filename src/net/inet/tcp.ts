@@ -5,6 +5,7 @@
 
 import {
   EADDRINUSE,
+  EADDRNOTAVAIL,
   EAGAIN,
   EALREADY,
   ECONNABORTED,
@@ -172,8 +173,7 @@ export class TcpSocket extends TcpSettings {
     }
     this.closeOuter();
     const source = this.sourceFor(target);
-    const failed = this.localPort === 0 ? this.bindTo(source, 0) : 0;
-    if (failed < 0) return failed;
+    if (this.localPort === 0 && this.bindTo(source, 0) < 0) return -EADDRNOTAVAIL;
     this.localHost = source;
     this.remote = target;
     this.shut = 0;

@@ -122,8 +122,7 @@ export class UdpSocket extends InetDatagramSocket {
     if (this.liesOutside(target)) return this.connectOutside(target);
     // From now on it hears one peer only, who is inside.
     this.closeOuter();
-    const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
-    if (failed < 0) return failed;
+    if (this.localPort === 0 && this.bindTo(this.localHost, 0) < 0) return -EAGAIN;
     if (isAny(this.localHost)) {
       this.localHost = this.sourceFor(target);
       this.hostByConnect = true;
