@@ -174,20 +174,49 @@ static void unix_pp(long n) {
   close(pair[0]), close(pair[1]);
 }
 
-static void tcp_pp(long n) {
-  int one = 1, listening = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  must(bind(listening, (void *)&address, sizeof address), "bind");
-  must(listen(listening, 1), "listen");
-  must(getsockname(listening, (void *)&address, &length), "getsockname");
+/** A socket that listens on an address of the loopback interface, which goes to *address. */
+static int listen_somewhere(struct sockaddr_in *address) {
+  int listening = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
+  socklen_t length = sizeof *address;
+  *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  must(bind(listening, (void *)address, length), "bind");
+  must(listen(listening, 128), "listen");
+  must(getsockname(listening, (void *)address, &length), "getsockname");
+  return listening;
+}
+
+static int connect_to(const struct sockaddr_in *address) {
   int client = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
-  must(connect(client, (void *)&address, sizeof address), "connect");
+  must(connect(client, (const void *)address, sizeof *address), "connect");
+  return client;
+}
+
+static void tcp_pp(long n) {
+  struct sockaddr_in address;
+  int one = 1, listening = listen_somewhere(&address), client = connect_to(&address);
   int server = must(accept(listening, NULL, NULL), "accept");
   setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   play_with_child(client, client, server, server, n);
   close(client), close(server), close(listening);
+}
+
+/** Connections that a server accepts and closes, and a client opens, sees the end of, and closes. */
+static void connect_close(long n) {
+  struct sockaddr_in address;
+  int listening = listen_somewhere(&address);
+  pid_t child = must(fork(), "fork");
+  if (!child) {
+    for (char byte; n--;) {
+      int client = connect_to(&address);
+      must_be(read(client, &byte, 1) == 0, "read");
+      close(client);
+    }
+    _exit(0);
+  }
+  while (n--) close(must(accept(listening, NULL, NULL), "accept"));
+  must(waitpid(child, NULL, 0), "waitpid");
+  close(listening);
 }
 
 /** A message of 64 bytes to ourselves, and back. */
@@ -350,6 +379,7 @@ static const struct operation {
     {"unix_pp", unix_pp, 10000, NULL},
     {"futex_pp", futex_pp, 10000, NULL},
     {"tcp_pp", tcp_pp, 10000, NULL},
+    {"connect", connect_close, 10000, NULL},
     {"yield", yield, 100000, NULL},
     {"fork", call_fork, 500, NULL},
     {"forkexec", forkexec, 200, NULL},

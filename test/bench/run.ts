@@ -52,10 +52,11 @@ const OPERATIONS: readonly (readonly [name: string, what: string, goal: Goal, op
   ['creatunlink', 'creat + close + unlink', {}],
   ['devnull64', 'write to /dev/null', {}],
   ['yield', 'sched_yield', {}],
-  ['pipe_pp', 'pipe ping-pong', { most: 35 }],
-  ['unix_pp', 'Unix socket ping-pong', {}],
+  ['pipe_pp', 'pipe ping-pong', { most: 20 }],
+  ['unix_pp', 'Unix socket ping-pong', { most: 20 }],
   ['futex_pp', 'futex ping-pong', {}],
-  ['tcp_pp', 'TCP ping-pong', {}],
+  ['tcp_pp', 'TCP ping-pong', { most: 25 }],
+  ['connect', 'connection made, accepted and closed', { most: 100 }],
   ['fork', 'fork + exit + wait', { ratio: 3 }],
   ['forkexec', 'fork + exec + exit + wait, static', { ratio: 3 }],
   ['thread', 'thread create + join', {}],
@@ -84,7 +85,7 @@ const WORK: readonly (readonly [name: string, what: string, goal: Goal])[] = [
   ['python', 'python3 importing much', {}],
   ['redis', 'redis: 50,000 GETs, 50 clients', { ratio: 1 / 0.35 }],
   ['connections', '5,000 connections, accepted and closed', {}],
-  ['iperf3', 'iperf3: 2 GB', {}],
+  ['iperf3', 'iperf3: 2 GB', { most: 2000 }],
 ];
 
 interface Sample {
@@ -222,6 +223,44 @@ async function measureIdle(): Promise<Figure[]> {
   ];
 }
 
+// ---- idle connections ----
+
+const CONNECTIONS = 10_000;
+/** Opens $1 connections to itself, says so to the fifo $2, and keeps them. */
+const HOLDER = `
+import resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+server = socket.create_server(("127.0.0.1", 0))
+held = [(socket.create_connection(server.getsockname()), server.accept()[0]) for _ in range(int(sys.argv[1]))]
+print(flush=True, file=open(sys.argv[2], "w"))
+time.sleep(60)`;
+
+/** KiB of heap that the sentry has at its end, when a process still holds so many connections. */
+function heapWith(connections: number, directory: string): number {
+  const script = 'mkfifo "$1/ready" && { python3 -c "$2" "$3" "$1/ready" & } && read -r line <"$1/ready"';
+  const command = ['sh', '-c', script, 'sh', directory, HOLDER, String(connections)];
+  const { stderr } = spawnSync(CLOISTER, ['do', '--stats', '--', ...command], {
+    encoding: 'latin1',
+    timeout: COMMAND_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  });
+  rmSync(join(directory, 'ready'), { force: true });
+  return Number(/(\d+) KiB of heap/.exec(stderr)?.[1] ?? Number.NaN);
+}
+
+/** What a connection within the sandbox costs the sentry, both ends together. */
+function measureConnections(directory: string): Figure {
+  const more = heapWith(CONNECTIONS, directory) - heapWith(0, directory);
+  return {
+    name: 'idle-connections',
+    what: 'heap of an idle connection, both ends',
+    unit: 'KB',
+    native: null,
+    sandbox: Number.isNaN(more) ? null : (more * 1.024) / CONNECTIONS,
+    goal: { most: 4 },
+  };
+}
+
 // ---- the report ----
 
 /** Whether the goal is reached; null where there is none. */
@@ -306,6 +345,7 @@ async function main(): Promise<void> {
       const [native, sandbox] = compareWork(Math.ceil(rounds / 2), join(directory, 'work'), name);
       report({ name, what, unit: 'ms', native, sandbox, goal });
     }
+    if (wanted('idle-connections')) report(measureConnections(directory));
     if (wanted('idle')) for (const figure of await measureIdle()) report(figure);
   } finally {
     rmSync(directory, { recursive: true });

@@ -15,8 +15,20 @@ export interface PortRange {
 
 export const DEFAULT_RANGE: Readonly<PortRange> = { first: 32768, last: 60999 };
 
+/** Who has a port. Accepted halves of connections have it too, and may be many, but hear no more of anybody else. */
+class PortUsers {
+  readonly owners = new Set<InetSocket>();
+  readonly accepted = new Set<InetSocket>();
+
+  *[Symbol.iterator](): Generator<InetSocket> {
+    yield* this.owners;
+    yield* this.accepted;
+  }
+}
+
 export class PortTable {
-  private readonly bound = new Map<number, Set<InetSocket>>();
+  /** Most ports belong to one client, which stands there itself. */
+  private readonly bound = new Map<number, InetSocket | PortUsers>();
   private readonly range: Readonly<PortRange>;
   private next = 0;
 
@@ -33,21 +45,49 @@ export class PortTable {
     return chosen;
   }
 
-  /** Notes a socket under a port without asking: the accepted half of a connection. */
+  /** Notes a socket under a port without asking. */
   enter(socket: InetSocket, port: number): void {
-    const sockets = this.bound.get(port) ?? new Set();
-    sockets.add(socket);
-    this.bound.set(port, sockets);
+    if (this.bound.has(port)) this.users(port).owners.add(socket);
+    else this.bound.set(port, socket);
+  }
+
+  /** Notes the accepted half of a connection under its port. */
+  enterAccepted(socket: InetSocket, port: number): void {
+    this.users(port).accepted.add(socket);
+  }
+
+  private users(port: number): PortUsers {
+    const before = this.bound.get(port);
+    if (before instanceof PortUsers) return before;
+    const users = new PortUsers();
+    if (before) users.owners.add(before);
+    this.bound.set(port, users);
+    return users;
   }
 
   release(socket: InetSocket, port: number): void {
-    const sockets = this.bound.get(port);
-    if (sockets?.delete(socket) && sockets.size === 0) this.bound.delete(port);
+    const users = this.bound.get(port);
+    if (users === socket) this.bound.delete(port);
+    if (!(users instanceof PortUsers)) return;
+    if (!users.accepted.delete(socket)) users.owners.delete(socket);
+    if (users.accepted.size + users.owners.size === 0) this.bound.delete(port);
+  }
+
+  /** Those under a port who hear what is sent to it. */
+  private owners(port: number): Iterable<InetSocket> {
+    const users = this.bound.get(port);
+    if (users === undefined) return [];
+    return users instanceof PortUsers ? users.owners : [users];
+  }
+
+  private all(port: number): Iterable<InetSocket> {
+    const users = this.bound.get(port);
+    return users instanceof PortUsers ? users : this.owners(port);
   }
 
   /** Whether another socket stands in the way of this one having host and port. */
   conflicts(socket: InetSocket, host: string, port: number): boolean {
-    for (const other of this.bound.get(port) ?? []) {
+    for (const other of this.all(port)) {
       if (other === socket || !overlaps(socket, host, other)) continue;
       const samePort = socket.hasSwitch(SO_REUSEPORT) && other.hasSwitch(SO_REUSEPORT);
       const sameAddress = socket.hasSwitch(SO_REUSEADDR) && other.hasSwitch(SO_REUSEADDR);
@@ -63,7 +103,7 @@ export class PortTable {
     let best: InetSocket | null = null;
     let bestScore = 0;
     let equals = 0;
-    for (const socket of this.bound.get(port) ?? []) {
+    for (const socket of this.owners(port)) {
       if (!hears(socket, host)) continue;
       const score =
         accepts(socket) + (isAny(socket.localHost) ? 0 : 2) + (socket.localHost.length === host.length ? 1 : 0);
@@ -78,7 +118,7 @@ export class PortTable {
 
   /** All sockets under a port that hear what is sent to the host. */
   *allAt(host: string, port: number): Generator<InetSocket> {
-    for (const socket of this.bound.get(port) ?? []) if (hears(socket, host)) yield socket;
+    for (const socket of this.owners(port)) if (hears(socket, host)) yield socket;
   }
 
   /** A port of the range that nobody has, or -EADDRINUSE. */

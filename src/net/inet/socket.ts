@@ -152,8 +152,8 @@ export abstract class InetSocket extends Socket {
   protected memberships: Memberships | null = null;
   /** The interface it is bound to (SO_BINDTODEVICE), 0 for none. */
   device = 0;
-  /** Numbers that were set, by level and name. */
-  private readonly numbers = new Map<number, number>();
+  /** Numbers that were set, by level and name; null while there are none. */
+  private numbers: Map<number, number> | null = null;
 
   constructor(family: number, type: number, protocol: number, task: Task, network: Network) {
     super(family, type, protocol, task.credentials, network);
@@ -250,7 +250,7 @@ export abstract class InetSocket extends Socket {
     if (typeof made === 'number') return made;
     this.outer = made;
     if (this.family === AF_INET6) made.setNumber(SOL_IPV6, IPV6_V6ONLY, Number(this.v6only));
-    for (const [key, value] of this.numbers) this.forwardNumber(Math.floor(key / 65536), key % 65536, value);
+    for (const [key, value] of this.numbers ?? []) this.forwardNumber(Math.floor(key / 65536), key % 65536, value);
     for (const name of FORWARDED) this.forwardOption(name, true);
     if (this.device !== 0) made.setNumber(SOL_SOCKET, SO_BINDTOIFINDEX, this.device);
     this.memberships?.tellAgain((request, joins) => this.tellGroup(request, joins));
@@ -411,15 +411,16 @@ export abstract class InetSocket extends Socket {
 
   /** No option was ever set. */
   get hasDefaults(): boolean {
-    return this.numbers.size === 0;
+    return this.numbers === null;
   }
 
   /** What a number option is now. */
   numberOf(level: number, name: number, otherwise: number): number {
-    return this.numbers.get(level * 65536 + name) ?? otherwise;
+    return this.numbers?.get(level * 65536 + name) ?? otherwise;
   }
 
   protected setNumber(level: number, name: number, value: number): number {
+    this.numbers ??= new Map();
     this.numbers.set(level * 65536 + name, value);
     this.forwardNumber(level, name, value);
     return 0;

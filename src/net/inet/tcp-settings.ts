@@ -38,6 +38,7 @@ export abstract class TcpSettings extends TcpStream {
     this.lingers = listener.lingers;
     this.lingerSeconds = listener.lingerSeconds;
     this.copySwitches(listener);
+    if (listener.hasDefaults) return;
     for (const [name, [, , otherwise]] of TCP_NUMBERS) {
       if (LISTENERS.includes(name)) continue;
       const value = listener.numberOf(SOL_TCP, name, otherwise);

@@ -68,7 +68,8 @@ export abstract class TcpStream extends InetSocket implements TimerTarget {
   private urgentByte = -1;
   /** Bytes at the end of the ring that the sender holds back for more to come. */
   private held = 0;
-  private readonly holdTimer = new Timer(this);
+  /** Ends the holding back; made when it is needed first. */
+  private holdTimer: Timer | null = null;
 
   protected get arrivedBytes(): number {
     return this.ring.length - this.held;
@@ -151,6 +152,7 @@ export abstract class TcpStream extends InetSocket implements TimerTarget {
   protected hold(n: number): void {
     const waiting = this.held + n;
     this.held = waiting % LOOPBACK_SEGMENT;
+    this.holdTimer ??= new Timer(this);
     if (!this.holdTimer.armed) armTimer(this.holdTimer, monotonicNow() + HOLD);
     if (this.held < waiting) this.queue.wake(READABLE);
   }
@@ -158,8 +160,12 @@ export abstract class TcpStream extends InetSocket implements TimerTarget {
   /** Everything that has come may be received. */
   showAll(): void {
     this.held = 0;
-    if (this.holdTimer.armed) cancelTimer(this.holdTimer);
+    this.stopHolding();
     if (!this.queue.empty) this.queue.wake(READABLE);
+  }
+
+  private stopHolding(): void {
+    if (this.holdTimer?.armed) cancelTimer(this.holdTimer);
   }
 
   /** Nothing has followed in time. */
@@ -197,7 +203,7 @@ export abstract class TcpStream extends InetSocket implements TimerTarget {
     this.state = CLOSED;
     this.error = error;
     this.held = 0;
-    cancelTimer(this.holdTimer);
+    this.stopHolding();
     this.peer = null;
     this.remote = null;
     this.shut = RECEIVE_SHUT | SEND_SHUT;
@@ -258,6 +264,6 @@ export abstract class TcpStream extends InetSocket implements TimerTarget {
   /** Forgets what has arrived. */
   protected clearStream(): void {
     this.ring.clear();
-    cancelTimer(this.holdTimer);
+    this.stopHolding();
   }
 }

@@ -62,6 +62,7 @@ import {
   LOOPBACK6,
   parseEndpoint,
 } from './address.ts';
+import { Incoming } from './incoming.ts';
 import type { PortTable } from './ports.ts';
 import type { InetSocket } from './socket.ts';
 import { TcpSettings } from './tcp-settings.ts';
@@ -88,18 +89,14 @@ const RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 export class TcpSocket extends TcpSettings {
   /** A non-blocking connect whose outcome the program has not asked for yet. */
   private outcomeDue = false;
-  private readonly backlog: TcpSocket[] = [];
+  /** As long as it listens, and afterwards. */
+  private incoming: Incoming<TcpSocket> | null = null;
   /** Connections from inside and outside are accepted in turn. */
   private acceptsOuter = false;
   /** Its connection is one of DNS, and an egress policy goes by names. */
   private names: DnsStream | null = null;
-  private maxBacklog = 0;
-  /** Connections that wait for their first bytes to be accepted (TCP_DEFER_ACCEPT). */
-  private readonly deferred = new Map<TcpSocket, Timer>();
   /** The listener that defers this one. */
   private deferredBy: TcpSocket | null = null;
-  /** Sockets that are CONNECTING to this one. */
-  private readonly waiting = new Set<TcpSocket>();
   /** The one it is CONNECTING to. */
   private awaited: TcpSocket | null = null;
 
@@ -119,10 +116,10 @@ export class TcpSocket extends TcpSettings {
     return this.state === LISTENING;
   }
   override get backlogLength(): number {
-    return this.backlog.length;
+    return this.incoming?.ready.length ?? 0;
   }
   override get backlogLimit(): number {
-    return this.maxBacklog;
+    return this.incoming?.most ?? 0;
   }
   get readableBytes(): number {
     if (this.state === OUTSIDE) return this.outer?.readableBytes ?? 0;
@@ -148,7 +145,8 @@ export class TcpSocket extends TcpSettings {
     const refused = this.outer ? this.outer.listen(backlog) : 0;
     if (refused < 0) return refused;
     this.state = LISTENING;
-    this.maxBacklog = backlog < 0 ? SOMAXCONN : Math.min(backlog, SOMAXCONN);
+    this.incoming ??= new Incoming();
+    this.incoming.most = backlog < 0 ? SOMAXCONN : Math.min(backlog, SOMAXCONN);
     this.admitWaiting();
     return 0;
   }
@@ -234,11 +232,11 @@ export class TcpSocket extends TcpSettings {
   accept(): Socket | number {
     if (this.state !== LISTENING) return -EINVAL;
     this.acceptsOuter = !this.acceptsOuter;
-    if (this.outer && (this.acceptsOuter || this.backlog.length === 0)) {
+    if (this.outer && (this.acceptsOuter || this.backlogLength === 0)) {
       const half = this.acceptOuter();
-      if (half !== -EAGAIN || this.backlog.length === 0) return half;
+      if (half !== -EAGAIN || this.backlogLength === 0) return half;
     }
-    const half = this.backlog.shift();
+    const half = this.incoming?.ready.shift();
     if (!half) return -EAGAIN;
     this.admitWaiting();
     return half;
@@ -269,9 +267,9 @@ export class TcpSocket extends TcpSettings {
       this.error = 0;
       return -ECONNREFUSED;
     }
-    if (listener.isFull) {
+    if (listener.incoming?.isFull) {
       this.state = CONNECTING;
-      listener.waiting.add(this);
+      listener.incoming.waiting.add(this);
       this.awaited = listener;
       return -EAGAIN;
     }
@@ -300,7 +298,7 @@ export class TcpSocket extends TcpSettings {
     half.inherit(this);
     half.localHost = target.host;
     half.localPort = target.port;
-    this.table.enter(half, target.port);
+    this.table.enterAccepted(half, target.port);
     half.remote = { host: client.localHost, port: client.localPort };
     half.peer = client;
     client.peer = half;
@@ -309,32 +307,29 @@ export class TcpSocket extends TcpSettings {
     const seconds = this.numberOf(SOL_TCP, TCP_DEFER_ACCEPT, 0);
     if (seconds > 0) this.defer(half, seconds);
     else {
-      this.backlog.push(half);
+      this.incoming?.ready.push(half);
       this.queue.wake(READABLE);
     }
     client.queue.wake(WRITABLE);
-  }
-
-  private get isFull(): boolean {
-    return this.backlog.length + this.deferred.size > this.maxBacklog;
   }
 
   /** Lets a connection wait for its first bytes, for some seconds at most. */
   private defer(half: TcpSocket, seconds: number): void {
     const timer = new Timer({ expire: () => this.undefer(half) });
     armTimer(timer, monotonicNow() + seconds * SECOND);
-    this.deferred.set(half, timer);
+    this.incoming?.deferred.set(half, timer);
     half.deferredBy = this;
   }
 
   /** A connection that waited may be accepted. */
   private undefer(half: TcpSocket): void {
-    const timer = this.deferred.get(half);
-    if (!timer) return;
+    const { incoming } = this;
+    const timer = incoming?.deferred.get(half);
+    if (!incoming || !timer) return;
     cancelTimer(timer);
-    this.deferred.delete(half);
+    incoming.deferred.delete(half);
     half.deferredBy = null;
-    this.backlog.push(half);
+    incoming.ready.push(half);
     this.queue.wake(READABLE);
   }
 
@@ -345,9 +340,11 @@ export class TcpSocket extends TcpSettings {
 
   /** There is room in the backlog again: those who wait come in. */
   private admitWaiting(): void {
-    for (const client of this.waiting) {
-      if (this.isFull) return;
-      this.waiting.delete(client);
+    const { incoming } = this;
+    if (!incoming || incoming.waiting.size === 0) return;
+    for (const client of incoming.waiting) {
+      if (incoming.isFull) return;
+      incoming.waiting.delete(client);
       if (client.state === CONNECTING && client.remote) this.admit(client, client.remote);
     }
   }
@@ -355,20 +352,25 @@ export class TcpSocket extends TcpSettings {
   private stopListening(): void {
     this.state = CLOSED;
     this.closeOuter();
-    for (const half of [...this.deferred.keys()]) this.undefer(half);
-    for (const half of this.backlog.splice(0)) {
+    const { incoming } = this;
+    if (incoming) this.turnAway(incoming);
+    this.stateChanged();
+  }
+
+  private turnAway(incoming: Incoming<TcpSocket>): void {
+    for (const half of [...incoming.deferred.keys()]) this.undefer(half);
+    for (const half of incoming.ready.splice(0)) {
       half.lingers = true;
       half.lingerSeconds = 0;
       drop(half);
     }
-    for (const client of this.waiting) if (client.state === CONNECTING) client.fail(ECONNREFUSED);
-    this.waiting.clear();
-    this.stateChanged();
+    for (const client of incoming.waiting) if (client.state === CONNECTING) client.fail(ECONNREFUSED);
+    incoming.waiting.clear();
   }
 
   /** Gives a connect up that is still waiting. */
   private stopWaiting(): void {
-    this.awaited?.waiting.delete(this);
+    this.awaited?.incoming?.waiting.delete(this);
     this.awaited = null;
   }
 
@@ -457,7 +459,7 @@ export class TcpSocket extends TcpSettings {
     if (this.state === OUTSIDE) return this.outer?.poll() ?? POLLERR;
     const events = this.error !== 0 ? POLLERR : 0;
     if (this.state === LISTENING) {
-      if (this.backlog.length > 0) return events | READABLE;
+      if (this.backlogLength > 0) return events | READABLE;
       return events | (this.outer ? this.outer.poll() & READABLE : 0);
     }
     return events | this.pollStream();
