@@ -171,6 +171,6 @@ enum order {
   ORDER_CALL = 13,     // nr, a0..a5: like ORDER_SYSCALL, but an interrupt ends it with EINTR
   ORDER_BASES = 14,    // the bases of fs and gs, and whether gs stays as it is; gs 0: this thread's block
   ORDER_WATCH = 15,    // index below WATCHES, address, length, enum watch_kind: what single steps look for in the stub
-  ORDER_READ = 16, // user address, address in the thread's window, length: rax = length. If not all can be copied the
-                   // stub rings KIND_ORDERS, and the sentry reads by itself
+  ORDER_READ = 16, // user address, address in the thread's window or 0 for zeros, length: rax = length. If not all can
+                   // be copied the stub rings KIND_ORDERS, and the sentry reads by itself
 };

@@ -254,6 +254,22 @@ int take_proc(void) {
   return tree;
 }
 
+int take_memory(void) {
+  int context = syscall(SYS_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */);
+  if (context < 0) return -1;
+  // How much there may be is for the sentry to say. Pages as large as what is written, but none beyond the end of a
+  // file.
+  static const char *const options[][2] = {
+      {"huge", "within_size"}, {"size", "0"}, {"nr_inodes", "0"}, {"mode", "0700"}};
+  int tree = -1, failures = 0;
+  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+    failures += syscall(SYS_fsconfig, context, CONFIG_STRING, options[i][0], options[i][1], 0) != 0;
+  if (!failures && !syscall(SYS_fsconfig, context, CONFIG_CREATE, NULL, NULL, 0))
+    tree = syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, ATTR_NOSUID | ATTR_NODEV);
+  close(context);
+  return tree;
+}
+
 const char *const MACHINE_FILE[MACHINE_FILES] = {"cpuinfo", "meminfo", "stat", "vmstat"};
 
 void take_machine_files(struct state *state) {

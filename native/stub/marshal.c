@@ -246,6 +246,6 @@ static s64 copy_results(volatile u32 *slot) {
 
 /** ORDER_READ: from a file that the sentry has had us map straight to the program's buffer. How much was copied. */
 static u64 read_window(volatile u64 *order) {
-  u64 length = order[3];
-  return length - copy_user((void *)order[1], (void *)order[2], length);
+  u64 source = order[2], length = order[3];
+  return length - (source ? copy_user((void *)order[1], (void *)source, length) : zero_user((void *)order[1], length));
 }

@@ -43,6 +43,11 @@ export function readDirectly(
   }
   if (task.resumed || task.block >= MAX_WINDOWS || seesEveryCall(task) || hasDeliverableSignal(task)) return false;
   const { window } = task;
+  if (file.readsZeros) {
+    if (outOfBounds(address, total)) return false;
+    order(task.memory.slot, ORDER_READ, address, 0, total);
+    return answer(task, file, start, total, own);
+  }
   const extent = file.sourceExtent;
   const length = Math.min(total, extent - start);
   if (!(length >= DIRECT_LEAST) || outOfBounds(address, length) || window.refused === file) return false;
@@ -57,6 +62,10 @@ export function readDirectly(
     order(task.memory.slot, ORDER_SYSCALL, SYS_MMAP, base, size, PROT_READ, flags, mappingFd(task.block), window.start);
   }
   order(task.memory.slot, ORDER_READ, address, base + (start - window.start), length);
+  return answer(task, file, start, length, own);
+}
+
+function answer(task: Task, file: OpenFile, start: number, length: number, own: boolean): true {
   task.directRead = length;
   if (own) file.position = start + length;
   notifyFile(file, IN_ACCESS);

@@ -197,7 +197,7 @@ export function writeLoaded(task: Task, file: OpenFile, offset: number, again = 
   const start = startOf(task, own ? file.position : Math.max(offset, 0));
   const room = checkRegular(task, file, start);
   if (room < 0) return room;
-  const n = writePieces(task, file, start, Math.min(total, room), again);
+  const n = file.ignoresData ? total : writePieces(task, file, start, Math.min(total, room), again);
   if (n > 0) {
     if (own) file.position = file.flags & O_APPEND ? file.inode.size : start + n;
     notifyFile(file, IN_MODIFY);

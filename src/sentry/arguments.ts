@@ -13,6 +13,8 @@ export interface SentryArguments {
   binds: Map<string, BoundTree>;
   /** procfs of the sandbox's pid namespace, or -1 when it could not be mounted. */
   proc: HostFd;
+  /** A tmpfs for files in memory, or -1 when it could not be mounted. */
+  memory: HostFd;
   /** Files of the host's procfs that tell of the machine, by name. */
   machine: Map<string, HostFd>;
   slot0: HostFd;
@@ -43,6 +45,7 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     rootfs: none,
     binds: new Map(),
     proc: none,
+    memory: none,
     machine: new Map(),
     slot0: none,
     zygotePid: 0 as HostPid,
@@ -76,6 +79,9 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--proc-fd':
       result.proc = fd;
+      break;
+    case '--memory-fd':
+      result.memory = fd;
       break;
     case '--machine-fd':
       result.machine.set(value.slice(0, colon), fd);

@@ -115,6 +115,14 @@ export abstract class OpenFile {
   mapping(_protection: number, _flags: number): HostFd | number {
     return -ENODEV;
   }
+  /** Nobody looks at what is written: it need not be there, even. */
+  get ignoresData(): boolean {
+    return false;
+  }
+  /** Whatever is read is zeros. */
+  get readsZeros(): boolean {
+    return false;
+  }
   /** How far the guest's process itself may read from `readSource`; 0: not at all. */
   get sourceExtent(): number {
     return 0;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -97,6 +98,9 @@ static void changes(void) {
   ftruncate(writer, 3 * MIB);
   lseek(fd, MIB, SEEK_SET);
   printf("a hole: %zd, ends with %d\n", read(fd, buffer, 2 * MIB), buffer[2 * MIB - 1]);
+  struct stat status;
+  fstat(fd, &status);
+  printf("which stays one: %d\n", status.st_blocks < 2 * MIB / 512);
   unlink("f");
   show("without a name", fd, 0, pread(fd, buffer, MIB, 0));
   int other = open("f", O_CREAT | O_RDWR, 0600);
@@ -175,8 +179,9 @@ static void devices(void) {
   printf("a second mapping: '%s'\n", two);
   read(zero, buffer, MIB);
   printf("and a read: '%s'\n", (char *)buffer);
-  int null = open("/dev/null", O_RDONLY);
+  int null = open("/dev/null", O_RDWR);
   printf("null: %zd\n", read(null, buffer, MIB));
+  printf("written from nowhere: %zd %zd\n", write(null, (void *)8, MIB), write(zero, (void *)8, 5));
 }
 
 int main(int argc, char **argv) {

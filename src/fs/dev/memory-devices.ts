@@ -29,6 +29,10 @@ class MemoryDevice extends OpenFile {
 }
 
 export class NullFile extends MemoryDevice {
+  override get ignoresData(): boolean {
+    return true;
+  }
+
   override read(_at: number, _length: number, _offset: number): number {
     return 0;
   }
@@ -80,12 +84,12 @@ export class ZeroFile extends MemoryDevice {
     return mapped;
   }
 
-  override get sourceExtent(): number {
-    return ZERO_EXTENT;
+  override get ignoresData(): boolean {
+    return true;
   }
 
-  override readSource(): HostFd | number {
-    return this.mapping(0, 0);
+  override get readsZeros(): boolean {
+    return true;
   }
 
   override release(): void {

@@ -29,7 +29,7 @@ let superblock: TmpfsSuperblock | null = null;
 
 /** The filesystem of all memfds. */
 function memfdSuperblock(): TmpfsSuperblock {
-  superblock ??= new TmpfsSuperblock({ size: Infinity, inodes: Infinity, mode: 0o1777, uid: 0, gid: 0 });
+  superblock ??= new TmpfsSuperblock({ size: Infinity, inodes: Infinity, mode: 0o1777, uid: 0, gid: 0 }, 'tmpfs', true);
   return superblock;
 }
 

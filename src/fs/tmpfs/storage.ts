@@ -15,6 +15,7 @@ import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import { allocateScratch, buffer, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
 import { reopenReadonly } from '../../platform/host-proc.ts';
+import { createMemoryFile } from '../../platform/memory-file.ts';
 import { giveBack } from './give-back.ts';
 
 const LARGE = 64 << 10;
@@ -37,6 +38,7 @@ function leavesHole(size: number, offset: number): boolean {
 
 export class Storage {
   size = 0;
+  private readonly sealable: boolean;
   /** The host's memfd, or -1 while the data are in `bytes`. */
   private fd = -1 as HostFd;
   /** The same memfd opened again for reading only, once a mapping needs it; or -1. */
@@ -46,6 +48,10 @@ export class Storage {
   private sparse = false;
   /** A guest may have it mapped. */
   private lent = false;
+
+  constructor(sealable: boolean) {
+    this.sealable = sealable;
+  }
 
   read(at: number, length: number, offset: number): number {
     const n = Math.min(length, this.size - offset);
@@ -61,7 +67,7 @@ export class Storage {
     const end = offset + length;
     if (end > SIZE_MAX) return -EFBIG;
     if (offset > this.size) this.sparse = true;
-    if (this.fd < 0 && (end > LARGE || leavesHole(this.size, offset))) this.toMemfd();
+    if (this.fd < 0 && (end > LARGE || leavesHole(this.size, offset))) this.toMemfd(!this.sparse);
     if (this.fd >= 0) {
       const n = host.pwrite64(this.fd, at, length, offset);
       if (n > 0) this.size = Math.max(this.size, offset + n);
@@ -130,9 +136,12 @@ export class Storage {
     return reopened;
   }
 
-  /** A descriptor to read from, if the data are in a memfd; else -ENODEV. Nobody maps it, so the pages end with the file. */
+  /**
+   * A descriptor to read from, if the data are in a memfd; else -ENODEV. Whoever reads a hole by a mapping fills it. No
+   * program maps it, so the pages end with the file.
+   */
   readSource(): HostFd | number {
-    return this.fd < 0 ? -ENODEV : this.readonlyDescriptor();
+    return this.fd < 0 || this.sparse ? -ENODEV : this.readonlyDescriptor();
   }
 
   /** Bytes of memory in use, in whole pages. */
@@ -180,10 +189,14 @@ export class Storage {
     this.bytes = bytes;
   }
 
-  /** Moves the data to a memfd. 0, or -errno when there is none to be had: then they stay where they are. */
-  private toMemfd(): number {
+  /**
+   * Moves the data to a memfd, or to a file of large pages if it is `dense`: holes that somebody maps would be filled with
+   * them. 0, or -errno when there is none to be had: then they stay where they are.
+   */
+  private toMemfd(dense = false): number {
     if (memfds >= MEMFDS_MAX) return -ENOMEM;
-    const fd = host.memfd_create('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING) as HostFd;
+    let fd = (dense && !this.sealable ? createMemoryFile() : -1) as HostFd;
+    if (fd < 0) fd = host.memfd_create('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING) as HostFd;
     if (fd < 0) return fd;
     const r = this.fill(fd);
     if (r < 0) {

@@ -68,12 +68,15 @@ export class TmpfsSuperblock extends Superblock {
   readonly typeName: string;
   readonly root: TmpfsInode;
   readonly limits: TmpfsOptions;
+  /** Its files take seals: those of memfd_create(2). */
+  readonly sealable: boolean;
   bytesUsed = 0;
   inodesUsed = 0;
   private lastIno = 0;
 
-  constructor(options: TmpfsOptions, typeName = 'tmpfs') {
+  constructor(options: TmpfsOptions, typeName = 'tmpfs', sealable = false) {
     super();
+    this.sealable = sealable;
     this.typeName = typeName;
     this.source = typeName;
     this.magic = TMPFS_MAGIC;
@@ -163,7 +166,7 @@ export class TmpfsInode extends Inode {
       this.nlink = 2;
       this.entries = new Map();
     } else if ((mode & S_IFMT) === S_IFREG) {
-      this.storage = new Storage();
+      this.storage = new Storage(superblock.sealable);
     }
   }
 
