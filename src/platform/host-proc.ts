@@ -81,6 +81,48 @@ export function openHostMemory(hostPid: number): HostFd {
   return host.openat2(directory, `${hostPid}/mem`, O_RDWR, 0, resolve) as HostFd;
 }
 
+/** Files that are read piece by piece at a time: each keeps a descriptor. */
+const READERS_MOST = 64;
+let readers = 0;
+
+/** A host procfs file that is read as far as somebody wants it. */
+export class HostProcReader {
+  private fd: HostFd;
+  private position = 0;
+  private rest = '';
+
+  private constructor(fd: HostFd) {
+    this.fd = fd;
+    readers++;
+  }
+
+  /** Null when it cannot be opened, or too many are. */
+  static open(path: string): HostProcReader | null {
+    const fd = readers < READERS_MOST ? openProc(path) : -ENOENT;
+    return fd < 0 ? null : new HostProcReader(fd as HostFd);
+  }
+
+  /** The lines of the next piece, or null at the end. */
+  lines(): string[] | null {
+    const mark = markScratch();
+    const at = this.fd < 0 ? this.fd : allocateScratch(CHUNK);
+    const n = at < 0 ? 0 : host.pread64(this.fd, at, CHUNK, this.position);
+    const lines = n > 0 ? (this.rest + readBytes(at, n)).split('\n') : null;
+    releaseScratch(mark);
+    if (!lines) this.close();
+    this.position += Math.max(n, 0);
+    this.rest = lines?.pop() ?? '';
+    return lines;
+  }
+
+  close(): void {
+    if (this.fd < 0) return;
+    host.close(this.fd);
+    this.fd = -1 as HostFd;
+    readers--;
+  }
+}
+
 /** The lines of a host procfs file; none when it cannot be read. */
 export function hostProcLines(path: string): string[] {
   const text = readHostProc(path);

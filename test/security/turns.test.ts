@@ -57,3 +57,13 @@ for (const upper of ['memory', 'a directory']) {
     assert.equal(statSync(join(files, 'a')).size, size);
   });
 }
+
+test('maps and smaps of a process with tens of thousands of mappings', () => {
+  const many = compile('many-maps', directory);
+  const expected = '/proc/self/maps: all, the same in small pieces\n/proc/self/smaps: all, the same in small pieces\n';
+  const args = ['do', '--stats', '--bind', `${directory}:${directory}:ro`, '--', many];
+  const { stdout, stderr, status } = spawnSync(CLOISTER, args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, expected);
+  checkTurns(stderr);
+});

@@ -5,9 +5,10 @@
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import type { AddressSpace } from '../../mm/address-space.ts';
 import type { CallSites } from '../../mm/call-sites.ts';
-import { hostProcLines } from '../../platform/host-proc.ts';
+import { HostProcReader, hostProcLines } from '../../platform/host-proc.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { linkName } from '../../vfs/path-name.ts';
+import type { TextStream } from '../virtual/inode.ts';
 
 /** The stub's 4 GiB: every address that starts with these digits. */
 const STUB_PREFIX = '7e00';
@@ -134,6 +135,65 @@ function knownMaps(mm: AddressSpace, root: Path): string {
   const device = `${hex2(deviceMajor(inode.device))}:${hex2(deviceMinor(inode.device))}`;
   const fields = `${from.toString(16).padStart(8, '0')}-${to.toString(16).padStart(8, '0')} r-xp 00000000 ${device} ${inode.ino} `;
   return `${header(fields, linkName(mm.executable, root))}\n`;
+}
+
+/** /proc/PID/maps or smaps as far as somebody reads it: a process may have tens of thousands of mappings. */
+export class MapsStream implements TextStream {
+  private readonly reader: HostProcReader;
+  private readonly mm: AddressSpace;
+  private readonly root: Path;
+  /** The mapping whose lines are being read, and the one before, with which it may have to be joined. */
+  private current: Entry | null = null;
+  private held: Entry | null = null;
+  private before = '';
+
+  private constructor(reader: HostProcReader, mm: AddressSpace, root: Path) {
+    this.reader = reader;
+    this.mm = mm;
+    this.root = root;
+  }
+
+  static open(file: 'maps' | 'smaps', mm: AddressSpace, root: Path): MapsStream | null {
+    const reader = HostProcReader.open(`${mm.hostPid}/${file}`);
+    return reader && new MapsStream(reader, mm, root);
+  }
+
+  next(): string | null {
+    const lines = this.reader.lines();
+    let text = '';
+    for (const line of lines ?? []) {
+      if (isNumberLine(line)) this.current?.numbers.push(line);
+      else {
+        text += this.advance();
+        this.current = entry(line);
+      }
+    }
+    if (lines) return text;
+    text = this.advance() + this.advance();
+    return text === '' ? null : text;
+  }
+
+  /** The current mapping is complete: the text of the one before, unless they are one. */
+  private advance(): string {
+    const { held, current, mm } = this;
+    const joins = held && current && mm.sites?.ordered.length && wasCut(this.before, current.header, mm.sites);
+    this.before = current?.header ?? '';
+    this.current = null;
+    this.held = joins ? join(held, current) : current;
+    if (joins || !held) return '';
+    const shown = guestMapLine(held.header, mm, this.root);
+    return shown === null ? '' : `${[shown, ...held.numbers].join('\n')}\n`;
+  }
+
+  close(): void {
+    this.reader.close();
+  }
+}
+
+/** Lines of numbers begin with a word, mappings with an address. */
+function isNumberLine(line: string): boolean {
+  const first = line.charCodeAt(0);
+  return first >= 65 && first <= 90;
 }
 
 /** The text of /proc/PID/smaps: each mapping's line, followed by the host's numbers for it. */

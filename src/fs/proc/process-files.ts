@@ -18,7 +18,7 @@ import { listMounts, type MountInfo } from '../../vfs/mount-info.ts';
 import { v1Lines } from '../sys/cgroup-v1.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
-import { mapsText, smapsRollupText, smapsText } from './maps.ts';
+import { MapsStream, mapsText, smapsRollupText, smapsText } from './maps.ts';
 import type { ProcSuperblock } from './proc.ts';
 import { mapsIoctl } from './procmap-query.ts';
 import { statmText, statText, statusText } from './status.ts';
@@ -249,6 +249,13 @@ function livingMaps(read: (task: Task) => string): Reader {
   };
 }
 
+function mapsStream(file: 'maps' | 'smaps'): (task: Task) => MapsStream | null {
+  return (task) => {
+    const living = isGone(task) ? null : alive(task);
+    return living && MapsStream.open(file, living.mm, readerRoot(living));
+  };
+}
+
 /** The call that a thread waits in: number, arguments, stack and instruction pointer; a running one has none. */
 function pendingCall(task: Task): string {
   if (task.state === DEAD || task.state === RUNNING) return 'running\n';
@@ -275,6 +282,7 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
       livingMaps((task) => mapsText(task.mm, readerRoot(task))),
       0o444,
     ),
+    stream: mapsStream('maps'),
     ioctl: mapsIoctl,
   },
   mountinfo: open(mountInfoText),
@@ -292,10 +300,13 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
   ),
   sessionid: open((task) => String(task.auditSession)),
   setgroups: SETGROUPS,
-  smaps: closed(
-    livingMaps((task) => smapsText(task.mm, readerRoot(task))),
-    0o444,
-  ),
+  smaps: {
+    ...closed(
+      livingMaps((task) => smapsText(task.mm, readerRoot(task))),
+      0o444,
+    ),
+    stream: mapsStream('smaps'),
+  },
   smaps_rollup: closed(
     livingMaps((task) => smapsRollupText(task.mm)),
     0o444,

@@ -37,12 +37,21 @@ export class VirtualInode extends Inode {
   }
 }
 
+/** A text that is made as far as somebody reads it. */
+export interface TextStream {
+  /** What comes next, which may be nothing yet; null at the end. */
+  next(): string | null;
+  close(): void;
+}
+
 /** What is behind a generated file; `subject` is the kernel object that the file tells of. */
 export interface TextSource<Subject> {
   /** Permission bits. */
   readonly mode: number;
   /** The text, as a byte string, or -errno. */
   readonly read?: (subject: Subject, superblock: Superblock) => string | number;
+  /** The same text piece by piece, where it may be long; null where it cannot be had so. */
+  readonly stream?: (subject: Subject) => TextStream | null;
   /** Takes what one write(2) brought. 0 or -errno. */
   readonly write?: (subject: Subject, text: string) => number;
   /** ioctl(2) by `task`; -ENOTTY without it. */
@@ -76,20 +85,58 @@ export class GeneratedFile<Subject> extends VirtualInode {
 class GeneratedOpenFile<Subject> extends OpenFile {
   declare readonly inode: GeneratedFile<Subject>;
   private text: string | null = null;
+  /** Where `text` starts and goes on, for one that is read piece by piece. */
+  private start = 0;
+  private stream: TextStream | null = null;
 
   override get seekable(): boolean {
     return true;
   }
 
   override read(at: number, length: number, offset: number): number {
-    if (offset === 0 || this.text === null) {
-      const { source, subject, superblock } = this.inode;
-      if (!source.read) return -EACCES;
-      const text = source.read(subject, superblock);
-      if (typeof text === 'number') return text;
-      this.text = text;
+    if (offset === 0 || this.text === null || offset < this.start) {
+      const r = this.begin();
+      if (r < 0) return r;
     }
-    return copyText(this.text, at, length, offset);
+    if (this.stream) this.readOn(this.stream, offset, length);
+    return copyText(this.text as string, at, length, offset - this.start);
+  }
+
+  private begin(): number {
+    const { source, subject, superblock } = this.inode;
+    if (!source.read) return -EACCES;
+    this.release();
+    this.start = 0;
+    this.text = '';
+    this.stream = source.stream?.(subject) ?? null;
+    if (this.stream) return 0;
+    const text = source.read(subject, superblock);
+    if (typeof text === 'number') {
+      this.text = null;
+      return text;
+    }
+    this.text = text;
+    return 0;
+  }
+
+  /** Goes on to where the reader wants to be; what lies before that is forgotten. */
+  private readOn(stream: TextStream, offset: number, length: number): void {
+    let text = this.text as string;
+    for (;;) {
+      const passed = Math.min(text.length, offset - this.start);
+      text = text.slice(passed);
+      this.start += passed;
+      if (this.start + text.length >= offset + length) break;
+      const next = stream.next();
+      if (next === null) break;
+      text += next;
+    }
+    this.text = text;
+  }
+
+  override release(): void {
+    this.stream?.close();
+    this.stream = null;
   }
 
   override write(at: number, length: number, _offset: number): number {
