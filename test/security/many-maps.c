@@ -33,7 +33,7 @@ int main(void) {
     printf("%s: %s, %s\n", files[i], count >= 2 * PAIRS && count < 2 * PAIRS + 100 ? "all" : "not all",
            mappings(files[i], 7777) == count ? "the same in small pieces" : "others");
     int fd = open(files[i], O_RDONLY);
-    for (long position = 1500000; position > 0; position -= 500001) {
+    for (long position = 2000000; position > 0; position -= 500001) {
       pread(fd, bytes, sizeof again, position);
       lseek(fd, position - 1000, SEEK_SET);
       read(fd, again, 1000);

@@ -8,7 +8,10 @@ import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFLNK, S_IFREG } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { stampNow } from '../../base/clock.ts';
+import { WAIT } from '../../kernel/block.ts';
+import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
+import { turnIsOver } from '../../kernel/turns.ts';
 import { readBytes, writeBytes } from '../../platform/arena.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, Inode, type Superblock } from '../../vfs/inode.ts';
@@ -88,17 +91,19 @@ class GeneratedOpenFile<Subject> extends OpenFile {
   /** Where `text` starts and goes on, for one that is read piece by piece. */
   private start = 0;
   private stream: TextStream | null = null;
+  private paused = false;
 
   override get seekable(): boolean {
     return true;
   }
 
   override read(at: number, length: number, offset: number): number {
-    if (offset === 0 || this.text === null || offset < this.start) {
+    if ((offset === 0 && !this.paused) || this.text === null || offset < this.start) {
       const r = this.begin();
       if (r < 0) return r;
     }
-    if (this.stream) this.readOn(this.stream, offset, length);
+    this.paused = this.stream !== null && !this.readOn(this.stream, offset, length);
+    if (this.paused) return WAIT;
     return copyText(this.text as string, at, length, offset - this.start);
   }
 
@@ -119,19 +124,22 @@ class GeneratedOpenFile<Subject> extends OpenFile {
     return 0;
   }
 
-  /** Goes on to where the reader wants to be; what lies before that is forgotten. */
-  private readOn(stream: TextStream, offset: number, length: number): void {
+  /** Goes on to where the reader wants to be; what lies before that is forgotten. False when the turn is over before. */
+  private readOn(stream: TextStream, offset: number, length: number): boolean {
     let text = this.text as string;
     for (;;) {
       const passed = Math.min(text.length, offset - this.start);
       text = text.slice(passed);
       this.start += passed;
-      if (this.start + text.length >= offset + length) break;
+      this.text = text;
+      if (this.start + text.length >= offset + length) return true;
       const next = stream.next();
-      if (next === null) break;
+      if (next === null) return true;
       text += next;
+      if (kernel.current === null || !turnIsOver()) continue;
+      this.text = text;
+      return false;
     }
-    this.text = text;
   }
 
   override release(): void {
