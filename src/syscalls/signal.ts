@@ -18,6 +18,7 @@ import {
   SS_ONSTACK,
 } from '../abi/signal.ts';
 import type { Pid, UserAddress } from '../base/brands.ts';
+import { monotonicNow } from '../base/clock.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, commitBlock, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { mayKill } from '../kernel/credentials.ts';
@@ -34,6 +35,7 @@ import {
   setTemporaryMask,
 } from '../kernel/signals.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { order } from '../platform/answer.ts';
 import { i32, readS64, readU64, u32, writeU64 } from '../platform/arena.ts';
@@ -241,28 +243,49 @@ export function kill(task: Task, pid: number, signo: number): number {
     const group = groups.get(pid as Pid);
     return group ? killOne(task, group, signo) : -ESRCH;
   }
-  if (pid === -1) return killEverybody(task, signo);
+  if (pid === -1) return killAll(task, everybodyElse(task), signo);
   const processGroup = pid === 0 ? task.group.processGroup : processGroups.get(-pid as Pid);
-  return processGroup ? killAll(task, [...processGroup.members], signo) : -ESRCH;
+  const begun = task.resumed && task.pendingObject instanceof Sweep;
+  return processGroup || begun ? killAll(task, [...(processGroup?.members ?? [])], signo) : -ESRCH;
 }
 
 /** All that it can see but itself and the first process. */
-function killEverybody(task: Task, signo: number): number {
+function everybodyElse(task: Task): ThreadGroup[] {
   const { groups, init } = task.pidNamespace;
-  return killAll(
-    task,
-    [...groups.values()].filter((group) => group !== task.group && group !== init),
-    signo,
-  );
+  return [...groups.values()].filter((group) => group !== task.group && group !== init);
 }
 
-function killAll(task: Task, groups: ThreadGroup[], signo: number): number {
-  let result = -ESRCH;
-  for (const group of groups) {
+/** So many are reached in a turn, however slow: more than can fork in the time of one. */
+const LEAST_REACHED = 32;
+
+/** A signal on its way to many. */
+class Sweep {
+  readonly began = monotonicNow();
+  readonly reached = new Set<ThreadGroup>();
+  result = -ESRCH;
+}
+
+/**
+ * In turns. Of those who come to be meanwhile only such signals take notice as nobody can ignore: who is reached by them
+ * does not fork any more, so that there is an end to it. The caller comes last: it might not live to see the others reached.
+ */
+function killAll(task: Task, members: ThreadGroup[], signo: number): number {
+  const sweep = task.resumed && task.pendingObject instanceof Sweep ? task.pendingObject : new Sweep();
+  const { reached } = sweep;
+  const newToo = signo === SIGKILL || signo === SIGSTOP;
+  const left = members.filter(
+    (group) => group !== task.group && !reached.has(group) && (newToo || group.leader.startTime <= sweep.began),
+  );
+  if (members.includes(task.group)) left.push(task.group);
+  for (const [index, group] of left.entries()) {
     const r = killOne(task, group, signo);
-    if (r === 0 || result === -ESRCH) result = result === 0 ? 0 : r;
+    if (r === 0 || sweep.result === -ESRCH) sweep.result = sweep.result === 0 ? 0 : r;
+    reached.add(group);
+    if (index < LEAST_REACHED || group === task.group || !turnIsOver()) continue;
+    task.pendingObject = sweep;
+    if (yieldTurn(task, 0) === WAIT) return WAIT;
   }
-  return result;
+  return sweep.result;
 }
 
 function killOne(task: Task, group: ThreadGroup, signo: number): number {
