@@ -95,13 +95,18 @@ function makeCgroup(directory: string, controller: string, unified: boolean): vo
   if (unified) delegate(dirname(directory));
 }
 
-/** A cpuset of version 1 starts with no CPU and no memory node, and takes no process in that state. */
+/**
+ * A cpuset of version 1 starts with no CPU and no memory node, and takes no process in that state. Those above it may have
+ * been made by somebody who did not care.
+ */
 function inheritCpuset(directory: string): void {
   for (const file of ['cpuset.cpus', 'cpuset.mems']) {
     const path = join(directory, file);
-    const parent = join(dirname(directory), file);
     if (readFileSync(path, 'latin1').trim() !== '') continue;
-    if (statSync(parent, { throwIfNoEntry: false })) writeFileSync(path, readFileSync(parent));
+    const parent = dirname(directory);
+    if (!statSync(join(parent, file), { throwIfNoEntry: false })) continue;
+    inheritCpuset(parent);
+    writeFileSync(path, readFileSync(join(parent, file)));
   }
 }
 

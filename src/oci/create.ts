@@ -23,6 +23,7 @@ import { wantsNotice, withoutNotice } from './notify.ts';
 import { setOomScore } from './oom-score.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
 import { controlDirectory, joinRequest, warnOfPod } from './pod.ts';
+import { ordinaryUser } from './rootless.ts';
 import {
   type ContainerState,
   checkId,
@@ -97,7 +98,7 @@ export function prepare(options: CreateOptions): Prepared {
 /** An ordinary user has no cgroup to put it in, unless one was made for them: without limits it goes without. */
 function needsCgroups(linux: OciConfig['linux']): boolean {
   const limits = Object.keys(linux?.resources ?? {}).filter((name) => name !== 'devices');
-  return process.geteuid?.() === 0 || limits.length > 0;
+  return ordinaryUser() === null || limits.length > 0;
 }
 
 function ownerName(): string {

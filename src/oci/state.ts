@@ -19,6 +19,7 @@ import {
 import { join } from 'node:path';
 import type { ProcessSpec, SandboxSpec } from '../base/spec.ts';
 import { LaunchError } from './launch-error.ts';
+import { ordinaryUser } from './rootless.ts';
 
 export const STATE_VERSION = 1;
 
@@ -72,9 +73,10 @@ export type Status = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 
 /** Where state is kept when --root does not say. */
 export function defaultRoot(): string {
-  if (process.geteuid?.() === 0) return '/run/cloister';
+  const user = ordinaryUser();
+  if (user === null) return '/run/cloister';
   const runtime = process.env.XDG_RUNTIME_DIR;
-  return runtime ? join(runtime, 'cloister') : `/tmp/cloister-${process.geteuid?.()}`;
+  return runtime ? join(runtime, 'cloister') : `/tmp/cloister-${user}`;
 }
 
 /** Refuses names that are no file names. */

@@ -61,4 +61,5 @@ section 'host network'; d run --runtime "$RUNTIME" --rm --network host box echo 
 section 'joined network'
 create -d --name j1 box sleep 20 >/dev/null; d run --runtime "$RUNTIME" --rm --network container:j1 box echo ok; status
 section 'joined pid namespace'; run --pid container:j1 box sh -c 'ps | grep -c "sleep 20"' 2>&1 | grep '^[0-9]*$'
+section 'joined ipc'; run --ipc container:j1 box true 2>&1 | grep -o 'non-shareable'; run --pid host --uts host --ipc host box echo ok; status
 d rm -f j1 >/dev/null

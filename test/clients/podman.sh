@@ -60,7 +60,29 @@ p rm -f -t 0 u1 >/dev/null
 section 'joined network'
 p run -d --name j1 --network none box sleep 30 >/dev/null; run --network container:j1 box echo ok; status
 section 'joined pid namespace'; p run --rm --network none --pid container:j1 box sh -c 'ps | grep -c "sleep 30"' 2>&1 | tail -1
-p rm -f -t 0 j1 >/dev/null
+section 'joined ipc and host name'
+p run --rm --network none --ipc container:j1 --uts container:j1 --hostname "" box sh -c 'hostname | wc -c; ls /dev/shm | wc -l' 2>&1; status
+section 'several namespaces joined'
+p run -d --name j2 --network container:j1 --ipc container:j1 --pid container:j1 box sh -c 'echo shared >/dev/shm/f; exec sleep 30' >/dev/null
+status; eventually 'p exec j1 cat /dev/shm/f'; p exec j2 ps | grep -c 'sleep 30'; p rm -f -t 0 j2 >/dev/null 2>&1; status; p exec j1 echo still; status
+p rm -f -t 0 j1 >/dev/null 2>&1
+section 'host namespaces'
+p run --rm --network none --ipc host box true; status; p run --rm --network none --pid host box true; status
+section 'pod'
+p pod create --name p1 --network none --hostname podhost >/dev/null; status
+p run -d --name p1a --pod p1 box sh -c 'mkdir /w; echo served >/w/index.html; exec httpd -f -p 127.0.0.1:80 -h /w' >/dev/null; status
+eventually 'p run --rm --pod p1 box wget -q -O - http://127.0.0.1/'
+p run --rm --pod p1 box sh -c 'hostname; ps | grep -c httpd'
+echo value >"$SCRATCH/from"; p cp "$SCRATCH/from" p1a:/w/copied; status; p exec p1a cat /w/copied
+p pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}'
+p pod pause p1 >/dev/null; status; p pod ps --format '{{.Status}}'; p pod unpause p1 >/dev/null; status
+p kill p1a >/dev/null; eventually 'p ps -a --format "{{.Names}} {{.Status}}" | grep "p1a Exited" | cut -d" " -f1-3'; p start p1a >/dev/null; status
+p pod restart -t 1 p1 >/dev/null 2>&1; status; p pod ps --format '{{.Status}}'
+p pod stop -t 1 p1 >/dev/null 2>&1; status; p pod ps --format '{{.Status}}'
+p pod rm -f -t 0 p1 >/dev/null 2>&1; p pod ps --format '{{.Name}}'
+section 'pod with shared pids'
+p pod create --name p2 --network none --share pid,net,ipc,uts >/dev/null; p run -d --name p2a --pod p2 box sleep 4321 >/dev/null; status
+p run --rm --pod p2 box sh -c 'ps | grep -c "sleep [4]321"; cat /proc/1/comm'; p pod rm -f -t 0 p2 >/dev/null 2>&1
 section 'preserved descriptors'; p run --rm --network none --preserve-fds 1 box sh -c 'cat <&3' 3<"$SCRATCH/from"; status
 
 section 'bridge network'

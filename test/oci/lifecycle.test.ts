@@ -1,22 +1,24 @@
 // The life of containers from end to end: create, start, state, exec, kill, delete, as clients call them.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CLOISTER } from '../cli/cloister.ts';
@@ -76,6 +78,9 @@ function writeConfig(
   };
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
 }
+
+const CPUSET = '/sys/fs/cgroup/cpuset/cpuset.cpus';
+const NOBODY = { uid: 65534, gid: 65534, cwd: '/' };
 
 interface State {
   readonly status: string;
@@ -382,4 +387,47 @@ test('whoever makes a container and dies leaves nothing that delete --force does
   assert.equal(state('torn').status, 'stopped');
   succeed('delete', '--force', 'torn');
   assert.deepEqual(readdirSync(root), []);
+});
+
+test('a cgroup below one whose cpuset nobody has filled', {
+  skip: !existsSync(CPUSET) && 'no cpuset of version 1',
+}, () => {
+  const above = `/cloister-${process.pid}-above`;
+  const made = ['', '/pod'].map((name) => join(dirname(CPUSET), above, name));
+  for (const directory of made) mkdirSync(directory);
+  writeConfig(['true'], { linux: { cgroupsPath: `${above}/pod/container` } });
+  const { status, text } = run('run', '-b', bundle, 'below');
+  for (const controller of readdirSync('/sys/fs/cgroup')) {
+    for (const name of ['/pod', '']) {
+      const directory = join('/sys/fs/cgroup', controller, above, name);
+      if (existsSync(directory)) rmdirSync(directory);
+    }
+  }
+  assert.deepEqual([status, text.replaceAll(/^cloister: warning.*\n/gm, '')], [0, '']);
+});
+
+test('as root of a user namespace that an ordinary user has made, as under podman', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('needs root to become another user');
+  if (spawnSync('test', ['-r', join(dirname(CLOISTER), '../dist/cli.js')], NOBODY).status !== 0) {
+    return t.skip('this checkout is not readable for other users');
+  }
+  const home = mkdtempSync(join(tmpdir(), 'cloister-rootless-'));
+  const rootfs = join(home, 'bundle/rootfs');
+  mkdirSync(rootfs, { recursive: true });
+  makeBusyboxRoot(rootfs);
+  writeConfig(['sh', '-c', 'id -u'], { linux: { cgroupsPath: undefined } });
+  copyFileSync(join(bundle, 'config.json'), join(home, 'bundle/config.json'));
+  execFileSync('chown', ['-R', '65534:65534', home]);
+  const env = { PATH: process.env.PATH, USER: 'nobody', XDG_RUNTIME_DIR: join(home, 'run') };
+  mkdirSync(env.XDG_RUNTIME_DIR, { mode: 0o777 });
+  chmodSync(env.XDG_RUNTIME_DIR, 0o777);
+  const inside = `${CLOISTER} create -b ${home}/bundle x >/dev/null 2>&1; ls ${home}/run/cloister; ${CLOISTER} delete x; ${CLOISTER} run -b ${home}/bundle y`;
+  const { stdout, stderr } = spawnSync('unshare', ['--user', '--mount', '--map-root-user', 'sh', '-c', inside], {
+    ...NOBODY,
+    env,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  rmSync(home, { recursive: true });
+  assert.equal(stdout, 'x\n0\n', stderr);
 });
