@@ -43,4 +43,17 @@ t mount -t overlay overlay -o lowerdir=l1,upperdir=up,workdir=up/work m
 t mount -t overlay overlay -o lowerdir=none,upperdir=up,workdir=work m
 t mount -t overlay overlay -o lowerdir=l1,upperdir=up,workdir=work,bogus=1 m
 t mount -t overlay overlay -o upperdir=up,workdir=work m
+t mount -t overlay overlay -o lowerdir=/proc:l1 m
+t mount -t overlay overlay -o lowerdir=l1,upperdir=up,workdir=/proc m
+# Overlays of overlays: below another one, once, and never above one.
+mkdir m2 m3 up2 work2
+t mount -t overlay overlay -o lowerdir=l1:l2,upperdir=up,workdir=work m
+mkdir m/up m/work
+t mount -t overlay overlay -o lowerdir=l1,upperdir=m/up,workdir=m/work m2
+t mount -t overlay overlay -o lowerdir=m,upperdir=up2,workdir=work2 m2
+echo through >m2/dir/deep; cat m/dir/deep m2/dir/deep; rm m2/both/a; ls m/both m2/both
+t mount -t overlay overlay -o lowerdir=m2:l1 m3
+t umount m2
+find up2 | sort; stat -c "%A %n" up2/both/a; cat up2/dir/deep
+t umount m
 cd .. && umount space

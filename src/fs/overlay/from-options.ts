@@ -12,10 +12,11 @@ import { releaseSuperblock } from '../../vfs/mount.ts';
 import { checkAccess, MAY_EXECUTE, MAY_WRITE } from '../../vfs/permission.ts';
 import { checkWritable, resolve, WALK_DIRECTORY, WALK_FOLLOW } from '../../vfs/walk.ts';
 import { HostSuperblock } from '../host/superblock.ts';
+import { ProcSuperblock } from '../proc/proc.ts';
 import { type Layer, OPAQUE_TRUSTED, OPAQUE_USER, OverlaySuperblock } from './superblock.ts';
 
 /** Overlays of overlays, and lower directories, that there may be: each is one more step for every lookup. */
-const DEPTH_MAX = 3;
+const DEPTH_MAX = 2;
 const LOWER_MAX = 64;
 
 /** Options that change nothing here, with the values for which that is true. */
@@ -112,6 +113,8 @@ export function overlayFromOptions(task: Task, options: readonly string[]): Over
 function directory(task: Task, name: string): Path | number {
   const found = resolve(task, AT_FDCWD as Fd, name, WALK_FOLLOW | WALK_DIRECTORY);
   if (typeof found === 'number') return found;
+  // What procfs has depends on who looks.
+  if (found.dentry.inode?.superblock instanceof ProcSuperblock) return -EINVAL;
   return depthOf(found) >= DEPTH_MAX ? -EINVAL : found;
 }
 
@@ -129,7 +132,7 @@ function writableDirectory(task: Task, upper: string, work: string): Path | numb
   if (found.mount !== beside.mount || isBelow(found, beside) || isBelow(beside, found)) return -EINVAL;
   if (checkWritable(found.mount) < 0) return -EROFS;
   // An overlay cannot keep the marks of another.
-  if (depthOf(found) > 0) return -EINVAL;
+  if (found.dentry.inode?.superblock instanceof OverlaySuperblock) return -EINVAL;
   const inode = found.dentry.inode as Inode;
   if (!inode.superblock.hasHandles) return -EINVAL;
   return checkAccess(inode, task.credentials, MAY_WRITE | MAY_EXECUTE) < 0 ? -EACCES : found;

@@ -25,7 +25,7 @@ export interface Layer {
 
 /** How an overlay that a program mounts differs from the sandbox's own root. */
 export interface OverlayDetails {
-  /** How many overlays its files may lie in, itself included. */
+  /** How many overlays of programs its files may lie in, itself included. */
   readonly depth: number;
   /** Which of several stacked on each other it is: their inodes must have numbers of their own. */
   readonly level: number;
@@ -37,7 +37,7 @@ export interface OverlayDetails {
   readonly release: () => void;
 }
 
-const OWN_ROOT: OverlayDetails = { depth: 1, level: 1, visible: false, opaque: OPAQUE_USER, release() {} };
+const OWN_ROOT: OverlayDetails = { depth: 0, level: 1, visible: false, opaque: OPAQUE_USER, release() {} };
 
 export class OverlaySuperblock extends Superblock {
   readonly device = allocateDevice();
