@@ -3,10 +3,11 @@
 // a root of nothing else around it. Run by the pinned Node.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
 import { build } from 'esbuild';
+import { calledAtStart, compilingBuilder, tellingBuilder } from './ahead.ts';
 
 const top = join(import.meta.dirname, '..');
 const dist = join(top, 'dist');
@@ -74,16 +75,68 @@ async function bundle(entry: string, outfile: string): Promise<void> {
 }
 
 /**
- * A program as a start-up snapshot: loaded, and waiting for what it is to do. Without V8's code cache, because reading
- * those 5 MB costs more than they save.
+ * A program as a start-up snapshot: loaded, and waiting for what it is to do. With `keepCode` it holds compiled what has been
+ * compiled. Then Node also puts in compiled code of all its own modules, which is taken out: to read those 5 MB costs more
+ * than they save.
  */
-function snapshot(program: string): void {
-  const config = join(dist, 'snapshot.json');
-  writeFileSync(config, JSON.stringify({ builder: join(dist, `${program}.js`), withoutCodeCache: true }));
-  replace(`${program}.blob`, (temporary) => {
+function snapshot(builder: string, outfile: string, keepCode = false): void {
+  const config = join(dist, `.${process.pid}-snapshot.json`);
+  writeFileSync(config, JSON.stringify({ builder: join(dist, builder), withoutCodeCache: !keepCode }));
+  replace(outfile, (temporary) => {
     // Node warns that not all of its modules are known to work in a snapshot.
-    run(process.execPath, '--no-warnings', '--snapshot-blob', temporary, '--build-snapshot-config', config);
+    const flags = ['--no-warnings', '--allow-natives-syntax'];
+    run(process.execPath, ...flags, '--snapshot-blob', temporary, '--build-snapshot-config', config);
+    rmSync(config);
+    if (!keepCode) return;
+    const blob = readFileSync(temporary);
+    const end = startOfCodeCache(blob);
+    if (end < 0) fail(`${outfile}: not a snapshot of the pinned Node`);
+    writeFileSync(temporary, Buffer.concat([blob.subarray(0, end), Buffer.alloc(8)]));
   });
+}
+
+/**
+ * Where the compiled code of Node's modules begins, the last thing in a snapshot: a count, and for each its name and data,
+ * both with their length before them. -1: nowhere.
+ */
+function startOfCodeCache(blob: Buffer): number {
+  for (let at = 0; at + 16 <= blob.length; at++) {
+    const count = lengthAt(blob, at);
+    if (count > 0 && count < 2000 && endOfEntries(blob, at + 8, count) === blob.length) return at;
+  }
+  return -1;
+}
+
+/** A 64-bit number that should be small; -1: it is not. */
+function lengthAt(blob: Buffer, at: number): number {
+  return at + 8 > blob.length || blob.readUInt32LE(at + 4) !== 0 ? -1 : blob.readUInt32LE(at);
+}
+
+/** Where so many names with data end, or -1. */
+function endOfEntries(blob: Buffer, at: number, count: number): number {
+  for (let i = 0; i < 2 * count; i++) {
+    const length = lengthAt(blob, at);
+    if (length < 0) return -1;
+    at += 8 + length;
+  }
+  return at;
+}
+
+/** The sentry's snapshot, with what a start needs compiled ahead if that can be found out here. */
+function sentrySnapshot(): void {
+  const program = readFileSync(join(dist, 'sentry.js'), 'utf8');
+  const telling = `.${process.pid}-telling`;
+  writeFileSync(join(dist, `${telling}.js`), tellingBuilder(program));
+  snapshot(`${telling}.js`, `${telling}.blob`);
+  const called = calledAtStart(dist, join(dist, `${telling}.blob`));
+  for (const suffix of ['js', 'blob']) rmSync(join(dist, `${telling}.${suffix}`));
+  if (called === null) {
+    process.stderr.write('cloister: no sandbox can be started here; those built now will start 8 ms later\n');
+    snapshot('sentry.js', 'sentry.blob');
+    return;
+  }
+  replace('sentry-ahead.js', (temporary) => writeFileSync(temporary, compilingBuilder(program, called)));
+  snapshot('sentry-ahead.js', 'sentry.blob', true);
 }
 
 /**
@@ -115,5 +168,7 @@ await Promise.all([
   bundle(join(top, 'src/cli/containers.ts'), 'containers.js'),
   bundle(join(top, 'src/sentry/main.ts'), 'sentry.js'),
 ]).catch(() => fail('the programs could not be bundled'));
-for (const program of ['cli', 'containers', 'sentry']) snapshot(program);
 writeRuntime();
+snapshot('cli.js', 'cli.blob');
+snapshot('containers.js', 'containers.blob');
+sentrySnapshot();
