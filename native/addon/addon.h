@@ -106,7 +106,7 @@ enum { SPIN_NONE = -1, SPIN_LOOK = -2 };
  */
 int spin_wait(const u32 *served, int listener_fd, s64 deadline);
 /** A call was taken, in whatever way. */
-void spin_count(void);
+void spin_count(s64 now);
 /** A burst begins: so many calls came in the last so many ns. */
 void spin_begin(s64 now, u32 recent_calls, s64 recent_ns);
 /** Called on each tick of a burst: whether watching is worth it, and somebody else wants our CPU. */

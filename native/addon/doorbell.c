@@ -202,7 +202,7 @@ static void end_burst(void) {
 static int count_call(int slot) {
   s64 now = clock_monotonic();
   calls_since_tick++;
-  spin_count();
+  spin_count(now);
   if (!in_burst && has_tick) {
     fast_calls = now - (s64)addon_clock[0] < BURST_DISTANCE ? fast_calls + 1 : 0;
     if (fast_calls == 0) fast_since = now;

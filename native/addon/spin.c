@@ -25,6 +25,7 @@
 #define LOSS_LEAST_NS    8000000l   // pause after a comparison that was lost; doubles up to
 #define LOSS_MOST_NS     256000000l
 #define WORTHWHILE_RATIO 1.05
+#define WORTH_MUCH_RATIO 2
 
 static u32 watched[WATCH_MAX];
 static bool moved[WATCH_MAX];     // its thread was told to stay off our CPU
@@ -43,7 +44,9 @@ static struct account {
   s64 ns;
 } ringing, watching;
 static s64 since;
-static double ringing_rate; // calls a nanosecond without watching, 0: not known
+static bool counts_as_watching; // until the first call after a watch
+static double ringing_rate;     // calls a nanosecond without watching, 0: not known
+static double watching_rate;    // with it, since that was given up last
 static s64 ringing_rate_time, loss_ns = LOSS_LEAST_NS;
 
 void spin_create(void) { several_cpus = !sched_getaffinity(0, sizeof all_cpus, &all_cpus) && CPU_COUNT(&all_cpus) > 1; }
@@ -56,12 +59,18 @@ bool spin_worthwhile(s64 now) { return several_cpus && !forbidden && now >= paus
 
 /** The time up to now belongs to the way in which calls were served. */
 static void account(s64 now) {
-  struct account *current = watch_count > 0 ? &watching : &ringing;
-  current->ns += now - since;
+  (counts_as_watching ? &watching : &ringing)->ns += now - since;
   since = now;
 }
 
-void spin_count(void) { (watch_count > 0 ? &watching : &ringing)->calls++; }
+void spin_count(s64 now) {
+  // What came too late for a watch was late because of it.
+  if (counts_as_watching && watch_count == 0) {
+    account(now);
+    counts_as_watching = false;
+  }
+  (counts_as_watching ? &watching : &ringing)->calls++;
+}
 
 void spin_begin(s64 now, u32 recent_calls, s64 recent_ns) {
   since = now;
@@ -85,6 +94,7 @@ void spin_watch(u32 index) {
   if (i == WATCH_MAX) return;
   if (watch_count == 0) {
     account(clock_monotonic());
+    counts_as_watching = true;
     calls = 0;
     addon_info[INFO_WATCHES]++;
   }
@@ -118,8 +128,7 @@ void spin_unwatch(u32 index) {
   }
 }
 
-static void unwatch_all(s64 now) {
-  account(now);
+static void unwatch_all(void) {
   while (watch_count) spin_unwatch(watched[watch_count - 1]);
 }
 
@@ -128,10 +137,12 @@ static void pause_until(s64 end) {
 }
 
 static void give_up(s64 now) {
-  unwatch_all(now);
+  unwatch_all();
   if (calls >= WORTH_CALLS) pause_ns = PAUSE_LEAST_NS;
   else {
-    pause_ns = pause_ns * 2 > PAUSE_MOST_NS ? PAUSE_MOST_NS : pause_ns * 2;
+    // Known to be worth a lot: then that was but a moment in which somebody else had the CPU.
+    s64 most = watching_rate > WORTH_MUCH_RATIO * ringing_rate ? PAUSE_LEAST_NS : PAUSE_MOST_NS;
+    pause_ns = pause_ns * 2 > most ? most : pause_ns * 2;
     pause_until(now + pause_ns);
   }
 }
@@ -163,17 +174,20 @@ static void compare(s64 now) {
   }
   if (watching.ns < TRIAL_NS) return;
   double rate = (double)watching.calls / (double)watching.ns;
+  // Smoothed: when another process has a thread's CPU for a slice there are no calls at all.
+  watching_rate = watching_rate > 0 ? (3 * watching_rate + rate) / 4 : rate;
   watching = (struct account){0, 0};
-  if (rate < ringing_rate * WORTHWHILE_RATIO) {
-    unwatch_all(now);
+  if (watching_rate < ringing_rate * WORTHWHILE_RATIO) {
+    unwatch_all();
+    watching_rate = 0;
     pause_until(now + loss_ns);
     loss_ns = loss_ns * 2 > LOSS_MOST_NS ? LOSS_MOST_NS : loss_ns * 2;
     addon_info[INFO_LOSSES]++;
     return;
   }
-  loss_ns = LOSS_LEAST_NS;
+  loss_ns = loss_ns / 2 < LOSS_LEAST_NS ? LOSS_LEAST_NS : loss_ns / 2;
   if (now - ringing_rate_time < COMPARISON_AGE) return;
-  unwatch_all(now);
+  unwatch_all();
   pause_until(now + COMPARISON_NS + COMPARISON_NS / 2);
 }
 
