@@ -26,15 +26,27 @@
 
 #define MAX_BINDS    256
 #define MAX_RUNTIME  64
-#define MAX_ID_MAPS  64
 #define MAX_NODE_ARG 32
 #define MAX_CGROUPS  32
 #define MAX_PASSED   253 // what one message of descriptors holds
 
 #define MACHINE_FILES 4
 
+struct id_map {
+  unsigned inside, outside, count;
+};
+
+#define MAX_ID_MAPS 64
+struct id_maps {
+  struct id_map uid[MAX_ID_MAPS], gid[MAX_ID_MAPS];
+  int uids, gids;
+  bool recursive;
+  int user_namespace;
+};
+
 struct bind {
   const char *name, *source, *destination; // the last inside, or NULL
+  struct id_maps *ids;                     // of files on disk to those that the sandbox finds, or NULL
   bool read_only, is_directory;
   int tree; // detached mount
   int view; // one more for our own view, or -1
@@ -52,10 +64,6 @@ struct mount_point {
 struct runtime_file {
   const char *source, *destination;
   int tree;
-};
-
-struct id_map {
-  unsigned inside, outside, count;
 };
 
 /** A descriptor of the caller's that the guest program has under another number. */
@@ -199,6 +207,8 @@ void make_mounts_private(void);
 // ---- credentials.c ----
 /** Fills in default maps where none were given. */
 void default_maps(struct options *options);
+/** A new user namespace with these maps, for id-mapped mounts. */
+int mapped_namespace(const struct id_maps *maps);
 /** Writes the maps of the user namespace of a child. */
 void write_maps(const struct options *options, pid_t child);
 /** Keeps these capabilities and no others, for good; sets no_new_privs. */

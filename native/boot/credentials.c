@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -53,6 +54,22 @@ static void write_map(pid_t pid, const char *name, const struct id_map *maps, in
   write_file(pid, name, text,
              "the ids must exist in the caller's user namespace; an ordinary user needs newuidmap and /etc/subuid for "
              "more than one.");
+}
+
+int mapped_namespace(const struct id_maps *maps) {
+  pid_t child = syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, 0, 0, 0, 0);
+  if (child < 0) die(NULL, "cannot make a user namespace for a mount");
+  if (!child)
+    for (;;) pause();
+  write_map(child, "uid_map", maps->uid, maps->uids);
+  write_map(child, "gid_map", maps->gid, maps->gids);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/ns/user", child);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) die(NULL, "%s", path);
+  kill(child, SIGKILL);
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+  return fd;
 }
 
 /** newuidmap(1), newgidmap(1): set-user-id helpers that check /etc/subuid and /etc/subgid. */

@@ -12,7 +12,7 @@
 
 // ---- command line ---------------------------------------------------------------------------------
 
-static void usage(const char *message, const char *argument) {
+static void __attribute__((noreturn)) usage(const char *message, const char *argument) {
   errno = 0;
   die("this program is started by cloister itself; see native/boot/main.c for its options.", "boot: %s: %s", message,
       argument);
@@ -54,6 +54,30 @@ static void parse_destination(struct options *options, char *text) {
     if (!strcmp(options->bind[i].name, text)) options->bind[i].destination = colon + 1;
 }
 
+/** inside:outside:count */
+static void parse_map(struct id_map *maps, int *count, const char *text) {
+  struct id_map *map = &maps[*count];
+  char rest;
+  if (*count == MAX_ID_MAPS || sscanf(text, "%u:%u:%u%c", &map->inside, &map->outside, &map->count, &rest) != 3)
+    usage("bad id map, or too many", text);
+  (*count)++;
+}
+
+/** inside:outside:count, with the name of a bind before it, for its ids on disk. */
+static struct id_maps *maps_of(struct options *options, char **text) {
+  char *colon = strchr(*text, ':');
+  if (!colon) usage("bad map of a bind", *text);
+  *colon = 0;
+  for (int i = 0; i < options->binds; i++) {
+    struct bind *bind = &options->bind[i];
+    if (strcmp(bind->name, *text)) continue;
+    if (!bind->ids && !(bind->ids = calloc(1, sizeof *bind->ids))) die(NULL, "out of memory");
+    *text = colon + 1;
+    return bind->ids;
+  }
+  usage("a map of no bind", *text);
+}
+
 static void parse_mount_point(struct options *options, const char *path, bool is_directory) {
   if (options->mount_points == MAX_MOUNT_POINTS) usage("too many mount points", path);
   options->mount_point[options->mount_points++] = (struct mount_point){path, is_directory};
@@ -66,15 +90,6 @@ static void parse_runtime(struct options *options, char *text) {
   file->source = file->destination = text;
   for (char *p = text; (p = strstr(p, ":/")); p++) file->destination = p + 1;
   if (file->destination != text) ((char *)file->destination)[-1] = 0;
-}
-
-/** inside:outside:count */
-static void parse_map(struct id_map *maps, int *count, const char *text) {
-  struct id_map *map = &maps[*count];
-  char rest;
-  if (*count == MAX_ID_MAPS || sscanf(text, "%u:%u:%u%c", &map->inside, &map->outside, &map->count, &rest) != 3)
-    usage("bad id map, or too many", text);
-  (*count)++;
 }
 
 /** INSIDE:FD */
@@ -95,6 +110,13 @@ static void parse_options(struct options *options, char **argv) {
     else if ((value = option_value(argv[i], "--rootfs-ro"))) options->rootfs_read_only = !strcmp(value, "1");
     else if ((value = option_value(argv[i], "--bind"))) parse_bind(options, value);
     else if ((value = option_value(argv[i], "--bind-destination"))) parse_destination(options, value);
+    else if ((value = option_value(argv[i], "--bind-uidmap"))) {
+      struct id_maps *maps = maps_of(options, &value);
+      parse_map(maps->uid, &maps->uids, value);
+    } else if ((value = option_value(argv[i], "--bind-gidmap"))) {
+      struct id_maps *maps = maps_of(options, &value);
+      parse_map(maps->gid, &maps->gids, value);
+    } else if ((value = option_value(argv[i], "--bind-map-all"))) maps_of(options, &value)->recursive = true;
     else if ((value = option_value(argv[i], "--mount-point"))) parse_mount_point(options, value, true);
     else if ((value = option_value(argv[i], "--mount-point-file"))) parse_mount_point(options, value, false);
     else if ((value = option_value(argv[i], "--runtime"))) parse_runtime(options, value);

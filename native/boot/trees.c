@@ -28,7 +28,7 @@ enum {
   CONFIG_STRING = 1,        // FSCONFIG_SET_STRING
   CONFIG_CREATE = 6,        // FSCONFIG_CMD_CREATE
 };
-enum { ATTR_RDONLY = 1, ATTR_NOSUID = 2, ATTR_NODEV = 4, ATTR_NOEXEC = 8 };
+enum { ATTR_RDONLY = 1, ATTR_NOSUID = 2, ATTR_NODEV = 4, ATTR_NOEXEC = 8, ATTR_IDMAP = 0x100000 };
 struct mount_attributes {
   uint64_t set, clear, propagation, userns;
 };
@@ -191,6 +191,16 @@ static int wrap_file(int tree, const char *what) {
   return wrapped;
 }
 
+/** The files of a detached mount get other ids. */
+static void map_ids(int tree, const struct bind *bind) {
+  if (!bind->ids) return;
+  struct mount_attributes change = {.set = ATTR_IDMAP, .userns = bind->ids->user_namespace};
+  int flags = AT_EMPTY_PATH | (bind->ids->recursive ? RECURSIVE : 0);
+  if (syscall(SYS_mount_setattr, tree, "", flags, &change, sizeof change))
+    die("it takes root of the machine, Linux 5.12 or newer and a file system that knows id-mapped mounts.",
+        "cannot map the ids of %s (mount_setattr)", bind->source);
+}
+
 static void take_all(struct options *options, struct state *state) {
   char rootfs[PATH_MAX], path[PATH_MAX], source[MAX_BINDS][PATH_MAX];
   int found[MAX_BINDS];
@@ -209,6 +219,9 @@ static void take_all(struct options *options, struct state *state) {
     close(fd);
   }
 
+  // /proc may be covered with the rest.
+  for (int i = 0; i < options->binds; i++)
+    if (options->bind[i].ids) options->bind[i].ids->user_namespace = mapped_namespace(options->bind[i].ids);
   for (int i = 0; i < options->binds; i++) cover_host(source[i]);
   cover_host(rootfs);
   make_mount_points(options, root);
@@ -220,9 +233,13 @@ static void take_all(struct options *options, struct state *state) {
   for (int i = 0; i < options->binds; i++) {
     struct bind *bind = &options->bind[i];
     bind->is_directory = is_directory(found[i]);
-    if (wants_view(options) && bind->destination)
+    if (wants_view(options) && bind->destination) {
       bind->view = clone_tree(found[i], "", bind->source, ATTR_NOSUID | ATTR_NODEV);
+      map_ids(bind->view, bind);
+    }
     bind->tree = clone_tree(found[i], "", bind->source, ATTR_NOSUID | ATTR_NODEV | (bind->read_only ? ATTR_RDONLY : 0));
+    map_ids(bind->tree, bind);
+    if (bind->ids) close(bind->ids->user_namespace);
     if (!bind->is_directory) bind->tree = wrap_file(bind->tree, bind->source);
     close(found[i]);
   }

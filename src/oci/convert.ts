@@ -27,9 +27,9 @@ import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
 import { NO_LIMITS, RLIMITS } from './defaults.ts';
 import { parseEgress } from './egress.ts';
 import { defaultIdentity, mappedIdentity } from './identity.ts';
-import { type Bind, HOST_NETWORK, type Sandbox } from './launch.ts';
+import { type Bind, type BindMappings, HOST_NETWORK, type Sandbox } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
-import { parseMountOptions } from './mount-options.ts';
+import { type MountOptions, parseMountOptions } from './mount-options.ts';
 import { convertIoPriority, convertPersonality, convertScheduler } from './scheduling.ts';
 import { compileSeccomp } from './seccomp.ts';
 
@@ -66,7 +66,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   refuseUnsupported(linux);
   warnUnsupported(process, linux, options.warn);
   const identity = identityOf(linux);
-  const { mounts, binds } = convertMounts(config.mounts ?? [], options);
+  const { mounts, binds } = convertMounts(config.mounts ?? [], linux, options);
   if (options.notifies && !options.joins) mounts.push(NOTIFY_MOUNT);
   if (process.terminal && !mounts.some(({ type }) => type === 'devpts')) {
     refuse('process.terminal', 'needs a devpts among the mounts');
@@ -345,6 +345,7 @@ const MOUNT_TYPES: Readonly<Record<string, MountType>> = {
 
 function convertMounts(
   all: readonly OciMount[],
+  linux: OciLinux,
   { bundle, warn }: ConversionOptions,
 ): { mounts: MountSpec[]; binds: Bind[] } {
   const mounts: MountSpec[] = [];
@@ -353,20 +354,21 @@ function convertMounts(
     const field = `mounts[${index}]`;
     const destination = posix.resolve('/', bytesOfText(mount.destination));
     const list = (mount.options ?? []).map(bytesOfText);
-    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined) {
-      refuse(field, 'mounts with their own id mappings are not supported');
-    }
     if (mount.type === 'bind' || list.includes('bind') || list.includes('rbind')) {
       const name = `bind${binds.length}`;
-      const { options, readonly, propagation, ignored } = parseMountOptions('bind', list, field);
+      const { options, readonly, propagation, idMap, ignored } = parseMountOptions('bind', list, field);
       const source = bindSource(mount, field, bundle);
-      binds.push({ name, source, readonly });
+      const idMappings = idMappingsOf(mount, idMap, linux, field);
+      binds.push({ name, source, readonly, ...(idMappings !== null && { idMappings }) });
       mounts.push({ destination, type: 'bind', source: name, device: source, options, copyUp: false });
       for (const option of ignored) warn(`config.json: ${field}.options: ${option} has no effect on a bind mount`);
       if (propagation !== null && propagation !== 'private') {
         warn(`config.json: ${field}.options: what is mounted later on the host is not seen inside (${propagation})`);
       }
       continue;
+    }
+    if (mount.uidMappings !== undefined || mount.gidMappings !== undefined) {
+      refuse(field, 'id mappings are for bind mounts: others have the ids of the sandbox');
     }
     const known = MOUNT_TYPES[mount.type ?? ''];
     if (known === undefined) refuse(`${field}.type`, `${mount.type ?? 'no type'} is not supported`);
@@ -377,6 +379,22 @@ function convertMounts(
     mounts.push({ destination, type, source: null, device, options, copyUp });
   }
   return { mounts, binds };
+}
+
+/** Those of the mount, or with the option alone those of the container. */
+function idMappingsOf(
+  { uidMappings, gidMappings }: OciMount,
+  idMap: MountOptions['idMap'],
+  linux: OciLinux,
+  field: string,
+): BindMappings | null {
+  const own = uidMappings !== undefined || gidMappings !== undefined;
+  if (!own && idMap === null) return null;
+  const uid = (own ? uidMappings : linux.uidMappings) ?? [];
+  const gid = (own ? gidMappings : linux.gidMappings) ?? [];
+  if (uid.length === 0) refuse(`${field}.uidMappings`, 'required for an id-mapped mount');
+  if (gid.length === 0) refuse(`${field}.gidMappings`, 'required for an id-mapped mount');
+  return { uid: uid.map(convertMapping), gid: gid.map(convertMapping), recursive: idMap === 'all' };
 }
 
 /** Absolute host path of what is bound. */

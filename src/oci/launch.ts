@@ -3,7 +3,7 @@
 
 import { openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SandboxSpec } from '../base/spec.ts';
+import type { IdMapping, SandboxSpec } from '../base/spec.ts';
 import { pathOf, textOfBytes } from './bytes.ts';
 import type { Identity } from './identity.ts';
 import { LaunchError } from './launch-error.ts';
@@ -14,6 +14,15 @@ export interface Bind {
   /** Absolute host path, a byte string. */
   readonly source: string;
   readonly readonly: boolean;
+  /** Its files' ids on disk (`inside`), and the host's ids that they have in the sandbox. */
+  readonly idMappings?: BindMappings;
+}
+
+export interface BindMappings {
+  readonly uid: readonly IdMapping[];
+  readonly gid: readonly IdMapping[];
+  /** Also of what is mounted below it. */
+  readonly recursive: boolean;
 }
 
 export interface Sandbox {
@@ -90,6 +99,12 @@ export function rootArguments({ spec, binds }: Pick<Sandbox, 'spec' | 'binds'>):
   const args = [`--rootfs=${bootArgument(spec.root.path)}`, `--rootfs-ro=${readonlyTree ? 1 : 0}`];
   for (const bind of binds) {
     args.push(`--bind=${bind.name}:${bootArgument(bind.source)}${bind.readonly ? ':ro' : ''}`);
+    for (const kind of ['uid', 'gid'] as const) {
+      for (const { inside, outside, count } of bind.idMappings?.[kind] ?? []) {
+        args.push(`--bind-${kind}map=${bind.name}:${inside}:${outside}:${count}`);
+      }
+    }
+    if (bind.idMappings?.recursive) args.push(`--bind-map-all=${bind.name}:`);
   }
   for (const { source, destination } of spec.mounts) {
     if (source !== null) args.push(`--bind-destination=${source}:${bootArgument(destination)}`);

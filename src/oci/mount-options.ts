@@ -13,6 +13,8 @@ export interface MountOptions {
   readonly copyUp: boolean;
   /** `private`, …; null if it is not said. */
   readonly propagation: string | null;
+  /** Its files have other ids inside; `all`: also on mounts below it. */
+  readonly idMap: 'top' | 'all' | null;
   /** What the kernel takes with a bind and passes over. */
   readonly ignored: readonly string[];
 }
@@ -63,6 +65,7 @@ export function parseMountOptions(type: string, list: readonly string[], field: 
   let time: string | null = null;
   let copyUp = false;
   let propagation: string | null = null;
+  let idMap: MountOptions['idMap'] = null;
   for (const [index, option] of list.entries()) {
     const name = option.replace(
       /^r(?=(ro|rw|no|suid|dev|exec|sym|diratime|relatime|atime|strict|private|shared|slave|unb))/,
@@ -78,21 +81,16 @@ export function parseMountOptions(type: string, list: readonly string[], field: 
     else if (PROPAGATIONS.has(name)) propagation = name;
     else if (isData(type, option)) data.push(option);
     else if (WITHOUT_EFFECT.has(name)) continue;
-    else if (type === 'bind' && !isIdMap(option)) ignored.push(option);
+    else if (type === 'bind' && option === 'idmap') idMap = 'top';
+    else if (type === 'bind' && option === 'ridmap') idMap = 'all';
+    else if (type === 'bind') ignored.push(option);
     else refuse(`${field}.options[${index}]`, option, type);
   }
   const flags = [...set, ...(time === null ? [] : [time])];
-  return { options: [...flags, ...data], readonly: set.has('ro'), copyUp, propagation, ignored };
-}
-
-function isIdMap(option: string): boolean {
-  return option === 'idmap' || option === 'ridmap';
+  return { options: [...flags, ...data], readonly: set.has('ro'), copyUp, propagation, idMap, ignored };
 }
 
 function refuse(field: string, option: string, type: string): never {
-  if (isIdMap(option)) {
-    throw new LaunchError(`config.json: ${field}: mounts with id mappings are not supported`);
-  }
   throw new LaunchError(`config.json: ${field}: ${JSON.stringify(option)} is no option of ${type}`);
 }
 

@@ -165,7 +165,16 @@ test('what is not supported is refused where it matters, and warned about where 
   );
   refuses(
     { mounts: [{ destination: '/a', type: 'bind', source: '.', options: ['idmap'] }] },
-    /mounts\[0\].*id mappings/,
+    /mounts\[0\].uidMappings: required/,
+  );
+  const ids = [{ containerID: 0, hostID: 5, size: 1 }];
+  refuses(
+    { mounts: [{ destination: '/a', type: 'tmpfs', uidMappings: ids, gidMappings: ids }] },
+    /mounts\[0\]: id map/,
+  );
+  refuses(
+    { mounts: [{ destination: '/a', type: 'bind', source: '.', uidMappings: ids }] },
+    /mounts\[0\].gidMappings: required/,
   );
   refuses({ linux: { timeOffsets: { boottime: { secs: 1 } } } }, /^config.json: linux.timeOffsets: /);
   refuses(

@@ -14,6 +14,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -430,4 +431,34 @@ test('as root of a user namespace that an ordinary user has made, as under podma
   });
   rmSync(home, { recursive: true });
   assert.equal(stdout, 'x\n0\n', stderr);
+});
+
+test('binds with id mappings: their files have other ids inside, and those made inside have theirs on disk', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('needs root of the machine');
+  const shared = mkdtempSync(join(scratch, 'shared-'));
+  writeFileSync(join(shared, 'file'), 'data');
+  execFileSync('chown', ['-R', '1000:1001', shared]);
+  const ids = (from: number) => [{ containerID: from, hostID: 0, size: 10 }];
+  const mounts = [
+    { destination: '/proc', type: 'proc' },
+    { destination: '/mapped', source: shared, options: ['bind'], uidMappings: ids(1000), gidMappings: ids(1001) },
+    {
+      destination: '/one',
+      source: join(shared, 'file'),
+      options: ['bind'],
+      uidMappings: ids(998),
+      gidMappings: ids(1001),
+    },
+    { destination: '/plain', source: shared, options: ['bind'] },
+  ];
+  const script = 'touch /mapped/new; chown 2:3 /mapped/new; stat -c "%u:%g" /mapped/file /mapped/new /one /plain/file';
+  const power = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE'];
+  const capabilities = { bounding: power, effective: power, permitted: power };
+  const process_ = { args: ['sh', '-c', script], cwd: '/', env: ['PATH=/bin'], capabilities };
+  writeConfig([], { mounts, process: process_ });
+  execFileSync('chmod', ['777', shared]);
+  const made = join(shared, 'new');
+  const { text } = run('run', '-b', bundle, 'mapped');
+  const onDisk = existsSync(made) ? statSync(made) : null;
+  assert.deepEqual([text, onDisk?.uid, onDisk?.gid], ['0:0\n2:3\n2:0\n1000:1001\n', 1002, 1004]);
 });

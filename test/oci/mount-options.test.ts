@@ -25,7 +25,7 @@ test('what is no option is refused by name, except for binds, where the kernel p
     ['proc', 'size=1m'],
     ['sysfs', 'hidepid=2'],
     ['devpts', 'newinstance=1'],
-    ['bind', 'idmap'],
+    ['tmpfs', 'idmap'],
   ];
   for (const [type, option] of refused) {
     assert.throws(() => parseMountOptions(type, ['ro', option], FIELD), {
@@ -34,4 +34,6 @@ test('what is no option is refused by name, except for binds, where the kernel p
     });
   }
   assert.deepEqual(parseMountOptions('bind', ['bind', 'mode=755'], FIELD).ignored, ['mode=755']);
+  assert.equal(parseMountOptions('bind', ['bind', 'idmap'], FIELD).idMap, 'top');
+  assert.equal(parseMountOptions('bind', ['rbind', 'ridmap'], FIELD).idMap, 'all');
 });

@@ -32,7 +32,7 @@ before(() => {
   process.env.TMPDIR = join(scratch, 'tmp');
   mkdirSync(join(bundle, 'rootfs'), { recursive: true });
   makeBusyboxRoot(join(bundle, 'rootfs'));
-  writeConfig(['sleep', '1000']);
+  writeConfig(['sleep', '100000']);
   cloister('create', '-b', bundle, BYSTANDER);
   cloister('start', BYSTANDER);
 });
