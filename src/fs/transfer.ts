@@ -100,6 +100,9 @@ export function withAppend(file: OpenFile, flags: number, run: () => number): nu
 
 // ---- reading ----
 
+/** What of a file surely fits the slot. */
+const SMALL = DIRECT_LEAST - 4096;
+
 /**
  * Reads from a file into the loaded vector, at `offset` or AT_POSITION. `again`: answer -EAGAIN rather than wait.
  * Bytes, 0 at the end, -errno or WAIT.
@@ -110,15 +113,26 @@ export function readLoaded(task: Task, file: OpenFile, offset: number, again = f
   const allowed = askPermission(task, file, FAN_ACCESS_PERM);
   if (allowed !== 0) return allowed;
   if (total >= DIRECT_LEAST && count === 1 && readDirectly(task, file, bases[0], total, start, own)) return ANSWERED;
-  // What does not fit the slot is written to the guest at once: a fault must be known before the position moves.
-  const once = total < (file.seekable ? DIRECT_LEAST : IO_CHUNK);
-  const n = once ? readOnce(task, file, start) : readInTurns(task, file, start);
+  const n = readWhole(task, file, start);
   if (n === -EAGAIN) return wait(task, file, POLLIN, 0, again);
   if (n > 0) {
     if (own) file.position = start + n;
     notifyFile(file, IN_ACCESS);
   }
   return n;
+}
+
+/** What does not fit the slot is written to the guest at once: a fault must be known before the position moves. */
+function readWhole(task: Task, file: OpenFile, start: number): number {
+  if (total < (file.seekable ? DIRECT_LEAST : IO_CHUNK)) return readOnce(task, file, start, total);
+  const extent = file.seekable ? file.sourceExtent : 0;
+  // A small file fits, however much is asked for; unless it has grown.
+  if (extent > 0 && extent - start < SMALL && !task.resumed) {
+    const n = readOnce(task, file, start, SMALL);
+    if (n < SMALL) return n;
+    task.memory.beginAnswer();
+  }
+  return readInTurns(task, file, start);
 }
 
 /** The same without waiting, and what was read is in the guest's memory when this returns. */
@@ -129,11 +143,11 @@ export function readLoadedNow(task: Task, file: OpenFile, offset: number): numbe
 }
 
 /** What fits one piece goes to the slot or scratch, and to the guest with the answer. */
-function readOnce(task: Task, file: OpenFile, offset: number): number {
+function readOnce(task: Task, file: OpenFile, offset: number, length: number): number {
   const { memory } = task;
-  const at = memory.reserve(total);
+  const at = memory.reserve(length);
   if (at < 0) return at;
-  const n = file.read(at, total, offset);
+  const n = file.read(at, length, offset);
   if (n <= 0) return n;
   let given = 0;
   for (let i = 0; i < count && given < n; i++) {

@@ -32,6 +32,8 @@ export abstract class HostData extends HostNode {
   }
 
   override readData(at: number, length: number, offset: number): number {
+    // Files of the host's procfs and the like have no size.
+    if (offset >= this.size && this.size > 0 && !this.stale && this.superblock.tree.exclusive) return 0;
     if (this.readFd < 0 && !this.writeReads) {
       const r = this.needReadFd();
       if (r < 0) return r;
