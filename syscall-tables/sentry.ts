@@ -199,9 +199,17 @@ const FILE: SentryGroup = {
     ...['read', 'write', 'pread64', 'pwrite64', 'preadv2', 'pwritev2', 'close', 'lseek', 'fstat', 'fstatfs'].map(
       (name) => always(name, FILES),
     ),
-    ...['ftruncate', 'fallocate', 'fsync', 'fdatasync', 'syncfs', 'fchmod', 'fchown', 'getdents64', 'cachestat'].map(
-      (name) => always(name, FILES),
-    ),
+    ...[
+      'ftruncate',
+      'fallocate',
+      'fsync',
+      'fdatasync',
+      'syncfs',
+      'sync_file_range',
+      'fchmod',
+      'getdents64',
+      'cachestat',
+    ].map((name) => always(name, FILES)),
     ...['fsetxattr', 'fgetxattr', 'flistxattr', 'fremovexattr'].map((name) => always(name, FILES)),
     when(
       'fcntl',

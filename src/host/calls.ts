@@ -30,10 +30,10 @@ export interface HostCalls {
   fsync(fd: HostFd): number;
   fdatasync(fd: HostFd): number;
   syncfs(fd: HostFd): number;
+  sync_file_range(fd: HostFd, offset: number, length: number, flags: number): number;
   /** rangeAt: u64 offset and length; fills five u64 counts. */
   cachestat(fd: HostFd, rangeAt: number, at: number): number;
   fchmod(fd: HostFd, mode: number): number;
-  fchown(fd: HostFd, uid: number, gid: number): number;
   /** utimensat(2) on the descriptor itself; at: two struct timespec, or -1 for now. */
   utimensat_fd(fd: HostFd, at: number): number;
   fsetxattr(fd: HostFd, name: string, at: number, length: number, flags: number): number;

@@ -54,6 +54,7 @@ import { MAP_PRIVATE, PROT_READ } from '../abi/mman.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
 import type { Fd, HostFd, UserAddress } from '../base/brands.ts';
+import { monotonicNow } from '../base/clock.ts';
 import { capable } from '../base/credentials.ts';
 import { asyncChanged, ownerCommand, ownerIoctl } from '../fs/async-signals.ts';
 import { notifyOnDirectory } from '../fs/dnotify.ts';
@@ -62,11 +63,13 @@ import { getLease, setLease } from '../fs/leases.ts';
 import { getPipeSize, setPipeSize } from '../fs/pipe/pipe.ts';
 import { fcntlLock } from '../fs/record-locks.ts';
 import { host } from '../host/calls.ts';
-import { block } from '../kernel/block.ts';
+import { block, WAIT } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import { descriptorLimit } from '../kernel/limits.ts';
 import type { Task } from '../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { i32, u8 } from '../platform/arena.ts';
+import type { Inode } from '../vfs/inode.ts';
 import { isAppendOnly } from '../vfs/inode-flags.ts';
 import { lockQueue, setWholeLock } from '../vfs/locks.ts';
 import { drop, type OpenFile, retain } from '../vfs/open-file.ts';
@@ -232,14 +235,42 @@ export function flock(task: Task, fd: Fd, operation: number): number {
 
 /** fsync(2) */
 export function fsync(task: Task, fd: Fd): number {
-  const file = task.files.get(fd);
-  return !file || file.flags & O_PATH ? -EBADF : file.sync(false);
+  return syncFile(task, fd, false);
 }
 
 /** fdatasync(2) */
 export function fdatasync(task: Task, fd: Fd): number {
+  return syncFile(task, fd, true);
+}
+
+function syncFile(task: Task, fd: Fd, dataOnly: boolean): number {
   const file = task.files.get(fd);
-  return !file || file.flags & O_PATH ? -EBADF : file.sync(true);
+  if (!file || file.flags & O_PATH) return -EBADF;
+  return writeOut(task, file.inode) === WAIT ? WAIT : file.sync(dataOnly);
+}
+
+/** What the host may be waited for with, in bytes; how much is begun at a time; and how often it is looked, in ns. */
+const SYNC_MUCH = 8 << 20;
+const SYNC_PIECE = 32 << 20;
+const SYNC_LOOK = 10e6;
+
+/**
+ * Where a file has much that is not on disk yet, that is begun piece by piece and waited for while others are served: 0 when
+ * what is left takes no time, or when a signal wants the task.
+ */
+function writeOut(task: Task, inode: Inode): number {
+  if (inode.size <= SYNC_MUCH || (inode.mode & S_IFMT) !== S_IFREG) return 0;
+  if (!task.resumed && inode.unwritten(false) <= SYNC_MUCH) return 0;
+  let begun = task.resumed ? task.progress : 0;
+  while (begun * SYNC_PIECE < inode.size) {
+    inode.syncRange(begun * SYNC_PIECE, SYNC_PIECE, SYNC_FILE_RANGE_WRITE);
+    begun++;
+    if (turnIsOver()) return yieldTurn(task, begun) === WAIT ? WAIT : 0;
+  }
+  if (inode.unwritten(true) <= SYNC_MUCH) return 0;
+  task.progress = begun;
+  task.deadline = monotonicNow() + SYNC_LOOK;
+  return block(task, null, 0) === WAIT ? WAIT : 0;
 }
 
 /** sync(2): every filesystem that can be reached from the task's root */
@@ -261,13 +292,15 @@ export function syncfs(task: Task, fd: Fd): number {
 
 const RANGE_FLAGS = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
-/** sync_file_range(2): the whole file's data, which is more than was asked for */
+/** sync_file_range(2) */
 export function sync_file_range(task: Task, fd: Fd, offset: number, nbytes: number, flags: number): number {
   const file = task.files.get(fd);
   if (!file || file.flags & O_PATH) return -EBADF;
   if (flags & ~RANGE_FLAGS || offset < 0 || nbytes < 0) return -EINVAL;
   if ((file.inode.mode & S_IFMT) !== S_IFREG) return -ESPIPE;
-  return flags === 0 ? 0 : file.sync(true);
+  const waits = flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER);
+  if (waits && writeOut(task, file.inode) === WAIT) return WAIT;
+  return flags === 0 ? 0 : file.inode.syncRange(offset, nbytes, flags);
 }
 
 /** fadvise64(2): advice, which need not be taken */

@@ -306,6 +306,14 @@ export abstract class Inode {
   syncData(_dataOnly: boolean): number {
     return 0;
   }
+  /** Has data of a range written to where they last, as SYNC_FILE_RANGE_* say; 0 or -errno. */
+  syncRange(_offset: number, _length: number, _flags: number): number {
+    return 0;
+  }
+  /** Bytes that syncData would have to wait for; `begun`: only those that are being written now. */
+  unwritten(_begun: boolean): number {
+    return 0;
+  }
 
   /** No dentry and no open file refers to it any more. */
   unused(): void {

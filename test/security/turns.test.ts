@@ -67,3 +67,18 @@ test('maps and smaps of a process with tens of thousands of mappings', () => {
   assert.equal(stdout, expected);
   checkTurns(stderr);
 });
+
+test('fsync of a large file has it written piece by piece first', () => {
+  const files = join(directory, 'synced');
+  mkdirSync(files);
+  const script =
+    'dd if=/dev/zero of=/mnt/large bs=1M count=80 conv=fsync status=none && dd if=/dev/zero of=/mnt/small count=9 conv=fsync status=none && echo synced';
+  const args = ['do', '--stats', '--bind', `${files}:/mnt`, '--', 'sh', '-c', script];
+  const { stdout, stderr, status } = spawnSync(CLOISTER, args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, 'synced\n');
+  assert.equal(statSync(join(files, 'large')).size, 80 << 20);
+  // 80 MiB in pieces of 32, and then the file as a whole; of the small one nothing needs to be begun.
+  assert.match(stderr, /\bsync_file_range 3\b/);
+  assert.match(stderr, /\bfsync 2\b/);
+});

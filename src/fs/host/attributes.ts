@@ -122,7 +122,7 @@ export abstract class HostAttributes extends HostData {
     const fd = this.anyFd();
     let r: number;
     if (parent >= 0) r = host.fchownat(parent, this.name, uid | 0, gid | 0, AT_SYMLINK_NOFOLLOW);
-    else r = fd >= 0 ? host.fchown(fd, uid | 0, gid | 0) : parent;
+    else r = fd >= 0 ? host.fchownat(fd, '', uid | 0, gid | 0, AT_EMPTY_PATH) : parent;
     // Ids that the sentry may not give, or that do not exist in its user namespace, live in memory.
     if (r !== -EPERM && r !== -EINVAL) {
       this.assigned = null;

@@ -6,6 +6,7 @@ import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import type { Task } from '../../kernel/task.ts';
+import { allocateScratch, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
@@ -13,6 +14,11 @@ import { keepIdle, leaveIdle } from './descriptors.ts';
 import { HostNode, NONE } from './node.ts';
 
 const SET_ID = S_ISUID | S_ISGID;
+
+const PAGE = 4096;
+// struct cachestat_range, all zero: the whole file. struct cachestat: u64 counts of pages: cached, dirty, being written, …
+const CACHESTAT_RANGE = 16;
+const CACHESTAT_SIZE = 40;
 
 export abstract class HostData extends HostNode {
   override open(path: Path, flags: number, task?: Task): OpenFile | number {
@@ -102,6 +108,25 @@ export abstract class HostData extends HostNode {
     if (fd < 0) return 0;
     const r = dataOnly ? host.fdatasync(fd) : host.fsync(fd);
     return r === -EBADF ? 0 : r;
+  }
+
+  override syncRange(offset: number, length: number, flags: number): number {
+    const fd = this.anyFd();
+    return fd < 0 ? 0 : host.sync_file_range(fd, offset, length, flags);
+  }
+
+  override unwritten(begun: boolean): number {
+    const fd = this.anyFd();
+    if (fd < 0 || this.isDirectory) return 0;
+    const mark = markScratch();
+    const at = allocateScratch(CACHESTAT_RANGE + CACHESTAT_SIZE);
+    if (at < 0) return 0;
+    u8.fill(0, at, at + CACHESTAT_RANGE);
+    const r = host.cachestat(fd, at, at + CACHESTAT_RANGE);
+    const dirty = r < 0 || begun ? 0 : readU64(at + CACHESTAT_RANGE + 8);
+    const writing = r < 0 ? 0 : readU64(at + CACHESTAT_RANGE + 16);
+    releaseScratch(mark);
+    return (dirty + writing) * PAGE;
   }
 
   /** syncfs(2) on the filesystem that the inode is on. */

@@ -392,6 +392,14 @@ export abstract class OverlayLayers extends Inode {
     return this.upper ? this.upper.syncData(dataOnly) : 0;
   }
 
+  override syncRange(offset: number, length: number, flags: number): number {
+    return this.upper ? this.upper.syncRange(offset, length, flags) : 0;
+  }
+
+  override unwritten(begun: boolean): number {
+    return this.upper ? this.upper.unwritten(begun) : 0;
+  }
+
   override unused(): void {
     const { upper, lower, superblock } = this;
     // In memory only this inode knows which lower one belongs to the upper one.
