@@ -27,6 +27,8 @@ import { PTRACE_CONT, PTRACE_GETREGS, PTRACE_LISTEN, PTRACE_SETREGS, PTRACE_SYSC
 import {
   AF_INET,
   AF_INET6,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
   SOCK_CLOEXEC,
@@ -287,6 +289,8 @@ const NETWORK: SentryGroup = {
       rules: [
         kind(SOCK_STREAM, IPPROTO_TCP, 'INET or INET6: TCP'),
         kind(SOCK_DGRAM, IPPROTO_UDP, 'INET or INET6: UDP'),
+        kind(SOCK_DGRAM, IPPROTO_ICMP, 'INET: echo requests'),
+        kind(SOCK_DGRAM, IPPROTO_ICMPV6, 'INET6: echo requests'),
       ],
       otherwise: EAFNOSUPPORT,
       reason: SOCKET,

@@ -10,13 +10,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/** What may be made, and nothing else: family, type, protocol. */
+/**
+ * What may be made, and nothing else: family, type, protocol. ICMP is echo requests only, netlink to list interfaces,
+ * addresses and routes.
+ */
 static const struct {
   int family, type, protocol;
 } KINDS[] = {
-    {AF_INET, SOCK_STREAM, IPPROTO_TCP}, {AF_INET6, SOCK_STREAM, IPPROTO_TCP},  {AF_INET, SOCK_DGRAM, IPPROTO_UDP},
-    {AF_INET6, SOCK_DGRAM, IPPROTO_UDP}, {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE}, // to list interfaces, addresses and
-                                                                                // routes
+    {AF_INET, SOCK_STREAM, IPPROTO_TCP},   {AF_INET6, SOCK_STREAM, IPPROTO_TCP}, {AF_INET, SOCK_DGRAM, IPPROTO_UDP},
+    {AF_INET6, SOCK_DGRAM, IPPROTO_UDP},   {AF_INET, SOCK_DGRAM, IPPROTO_ICMP},  {AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6},
+    {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE},
 };
 
 /** socket(family, type, protocol): non-blocking, close-on-exec. -EAFNOSUPPORT for what the sentry does not make. */

@@ -223,9 +223,9 @@ void forbid_core_dumps(void);
 void loopback_up(void);
 /**
  * The sentry may bind any port of the network namespace that we are in, though it has no capability there: who of the
- * container's programs may bind ports below 1024 is decided in the sandbox.
+ * container's programs may bind ports below 1024 is decided in the sandbox. And it may send echo requests, likewise.
  */
-void free_low_ports(void);
+void free_network(void);
 void run_init(struct options *options, struct state *state) __attribute__((noreturn));
 pid_t start_zygote(const struct options *options, const struct state *state);
 pid_t start_sentry(const struct options *options, const struct state *state, pid_t zygote, int init_fd);

@@ -18,11 +18,25 @@ void loopback_up(void) {
   close(fd);
 }
 
-void free_low_ports(void) {
-  int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
+static bool set_network_setting(const char *path, const char *value) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  bool done = fd >= 0 && write(fd, value, strlen(value)) > 0;
+  if (fd >= 0) close(fd);
+  errno = 0;
+  return done;
+}
+
+void free_network(void) {
+  static const char pings[] = "/proc/sys/net/ipv4/ping_group_range";
+  char range[16] = {0};
   // Where this is not allowed, the program that asks for such a port is told.
-  if (write(fd, "0", 1) < 0) errno = 0;
+  set_network_setting("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+  // Nobody may send echo requests without a capability, as a new namespace has it: all may, as docker has it; in a
+  // namespace of our own, all groups that there are.
+  int fd = open(pings, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (read(fd, range, sizeof range - 1) > 0 && !strcmp(range, "1\t0\n") && !set_network_setting(pings, "0 2147483647"))
+    set_network_setting(pings, "0 0");
   close(fd);
 }
 
@@ -60,7 +74,7 @@ void run_init(struct options *options, struct state *state) {
   if (!state->trees_taken) take_trees(options, state);
   if (state->own_network) {
     loopback_up();
-    free_low_ports();
+    free_network();
   }
 
   pid_t zygote = start_zygote(options, state);

@@ -285,7 +285,7 @@ static unsigned long network_namespace(const struct options *options, struct sta
     if (options->control_directory && can_mount()) {
       if (unshare(CLONE_NEWNET)) die(NULL, "cannot make a network namespace");
       loopback_up();
-      free_low_ports();
+      free_network();
       return 0;
     }
     state->own_network = true;
@@ -297,7 +297,7 @@ static unsigned long network_namespace(const struct options *options, struct sta
   if (fd < 0 || setns(fd, CLONE_NEWNET))
     die("it must be a network namespace that the caller may join.", "the network namespace %s", options->netns);
   // A container's own one, or its pod's. The caller's stays as it is.
-  if (known && !fstat(fd, &joined) && own.st_ino != joined.st_ino) free_low_ports();
+  if (known && !fstat(fd, &joined) && own.st_ino != joined.st_ino) free_network();
   close(fd);
   return 0;
 }

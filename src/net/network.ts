@@ -6,6 +6,7 @@ import { initialNamespaces, type NetworkNamespace } from '../kernel/namespaces.t
 import type { Task } from '../kernel/task.ts';
 import { DEFAULT_RANGE, type PortRange, PortTable } from './inet/ports.ts';
 import type { NetlinkSocket } from './netlink/socket.ts';
+import { EchoRelay } from './outside/echo.ts';
 import type { Outside } from './outside/outside.ts';
 import type { UnixSocket } from './unix/socket.ts';
 
@@ -20,6 +21,7 @@ export class Network {
   readonly raw = new PortTable(DEFAULT_RANGE);
   /** Ping sockets, by the identifier of their echo requests. */
   readonly ping = new PortTable(DEFAULT_RANGE);
+  readonly echoes = new EchoRelay(this);
   /** Multicast groups that sockets have joined on the loopback, and how many. */
   readonly groups = new Map<string, number>();
   /** net.ipv4.ip_unprivileged_port_start: lower ports take CAP_NET_BIND_SERVICE. */

@@ -122,6 +122,7 @@ describe('egress policies', { skip: skipsVeth }, () => {
       'no query 1',
       'query by tcp True',
       'other query by tcp 1',
+      'ping 1',
       'loopback 111',
       'metadata 1',
       'serving',
@@ -130,6 +131,7 @@ describe('egress policies', { skip: skipsVeth }, () => {
     ]);
     assert.ok(!asked.includes('evil.test'), 'the name itself did not get out');
     assert.match(log, /egress: refused tcp 169\.254\.169\.254:80 to python3 \(\d+\): default=deny/);
+    assert.match(log, /egress: refused icmp [\d.]+:0 to python3 \(\d+\): default=deny/);
     assert.match(log, /egress: refused igmp 239\.1\.2\.3:0 to python3 \(\d+\): default=deny/);
     assert.match(log, /refused udp [\d.]+\.19:53 .*: names are resolved by the configured servers only/);
   });

@@ -8,7 +8,16 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { AF_INET, AF_NETLINK, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../../src/abi/socket.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_NETLINK,
+  AF_PACKET,
+  AF_UNIX,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_STREAM,
+} from '../../src/abi/socket.ts';
 import type { HostFd } from '../../src/base/brands.ts';
 import { host } from '../../src/host/calls.ts';
 import { SCRATCH, SCRATCH_SIZE } from '../../src/platform/arena.ts';
@@ -62,6 +71,8 @@ test('the host calls take what they are for and nothing else', () => {
     [AF_UNIX, SOCK_STREAM, 0],
     [AF_PACKET, SOCK_RAW, 0],
     [AF_INET, SOCK_RAW, 1],
+    [AF_INET, SOCK_DGRAM, 58],
+    [AF_INET6, SOCK_RAW, 58],
     [AF_INET, SOCK_STREAM, 132],
     [AF_NETLINK, SOCK_RAW, 9],
   ] as const;

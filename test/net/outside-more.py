@@ -180,4 +180,56 @@ def options():
     print("now of IPv4", six.getsockopt(SOL, socket.SO_DOMAIN), len(socket.socket(fileno=six.detach()).getpeername()))
 
 
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def echo(kind, identifier, sequence, body=b"0123456789"):
+    head = struct.pack("!BBHHH", kind, 0, 0, identifier, sequence)
+    return struct.pack("!BBHHH", kind, 0, checksum(head + body), identifier, sequence) + body
+
+
+def echoes():
+    """Echo requests of raw and of ping sockets."""
+    with open("/proc/sys/net/ipv4/ping_group_range", "w") as groups:
+        groups.write("0 2147483647")
+    for family, protocol, kind, address, own_address in (
+        (socket.AF_INET, socket.IPPROTO_ICMP, 8, peer, own),
+        (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, peer6, own6),
+    ):
+        six = family == socket.AF_INET6
+        for target in address, own_address, "::1" if six else "127.0.0.1":
+            raw = socket.socket(family, socket.SOCK_RAW, protocol)
+            raw.settimeout(2)
+            raw.setsockopt(socket.IPPROTO_ICMPV6 if six else 255, 1, struct.pack("I", ~(1 << 1 if six else 1) & 0xFFFFFFFF) * (8 if six else 1) if not six else b"\xff" * 16 + b"\xfd" + b"\xff" * 15)
+            for sequence in 1, 2:
+                raw.sendto(echo(kind, 4711, sequence), (target, 0))
+                data, sender = raw.recvfrom(200)
+                body = data if six else data[20:]
+                print("raw", body[0], body[4:].hex(), sender[0], six or (data[8], data[12:16] == aton(sender[0]), data[16:20] == aton(target if target[:3] == "127" else own)))
+            ping = socket.socket(family, socket.SOCK_DGRAM, protocol)
+            ping.settimeout(2)
+            ping.setsockopt(IP6 if six else IP, 51 if six else 12, 1)
+            ping.sendto(echo(kind, 0, 7), (target, 0))
+            identifier = ping.getsockname()[1]
+            data, items, _, sender = ping.recvmsg(200, 100)
+            print("ping", data[0], identifier != 0, data[4:6] == identifier.to_bytes(2, "big"), data[6:].hex(), sender[0], items)
+            ping.connect((target, 0))
+            ping.send(echo(kind, 0, 8))
+            print("connected", ping.recv(200)[6:8].hex())
+            attempt("to", ping.getpeername)
+        attempt("no request", lambda: ping.send(echo(kind + 1, 0, 9)))
+        bound = socket.socket(family, socket.SOCK_DGRAM, protocol)
+        bound.settimeout(2)
+        bound.bind((own_address, 99))
+        bound.sendto(echo(kind, 0, 10), (address, 0))
+        print("bound", bound.recv(200)[4:8].hex(), bound.getsockname()[:2])
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    print("too long", end=" ")
+    attempt("", lambda: raw.sendto(echo(8, 1, 1, bytes(65520)), (peer, 0)))
+
+
 globals()[sys.argv[7]]()

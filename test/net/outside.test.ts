@@ -75,7 +75,7 @@ describe('the outside', { skip: skipsVeth }, () => {
     assert.match(inside, /datagram b'knock'/);
   });
 
-  for (const part of ['groups', 'devices', 'errors', 'options']) {
+  for (const part of ['groups', 'devices', 'errors', 'options', 'echoes']) {
     test(`more of it: ${part}`, async () => {
       const [command = '', ...args] = veth.enter;
       const native = await talk(run(command, args, MORE, part));

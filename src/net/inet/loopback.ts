@@ -102,3 +102,44 @@ function deliverReply(network: Network, packet: Packet): void {
   const socket = network.ping.find(info.to, identifier, accepts);
   if (socket instanceof InetPacketSocket) socket.take(packet);
 }
+
+const IP_HEADER = 20;
+const IP6_HEADER = 40;
+/** Offsets in the header of IPv4. */
+export const TOTAL_LENGTH = 2;
+const IDENTIFICATION = 4;
+const FRAGMENTATION = 6;
+const CHECKSUM = 10;
+export const SOURCE = 12;
+const DESTINATION = 16;
+const DO_NOT_FRAGMENT = 0x4000;
+
+/** The header of IP of a packet, by the version of its destination. */
+export function makeHeader({ protocol, from, info, payload }: Packet): Buffer {
+  const header = Buffer.alloc(info.to.length === 4 ? IP_HEADER : IP6_HEADER);
+  if (header.length === IP6_HEADER) {
+    header[0] = 0x60;
+    header.writeUInt16BE(payload.length, 4);
+    header[6] = protocol;
+    header[7] = info.hops;
+    header.write(from + info.to, 8, 'latin1');
+    return header;
+  }
+  header[0] = 0x45;
+  header[1] = info.service;
+  header.writeUInt16BE(IP_HEADER + payload.length, TOTAL_LENGTH);
+  header.writeUInt16BE(0, IDENTIFICATION);
+  header.writeUInt16BE(DO_NOT_FRAGMENT, FRAGMENTATION);
+  header[8] = info.hops;
+  header[9] = protocol;
+  header.write(from, SOURCE, 'latin1');
+  header.write(info.to, DESTINATION, 'latin1');
+  seal(header);
+  return header;
+}
+
+/** Puts the checksum into a header of IPv4. */
+export function seal(header: Buffer): void {
+  header.writeUInt16BE(0, CHECKSUM);
+  header.writeUInt16BE(internetChecksum(header), CHECKSUM);
+}

@@ -1,5 +1,5 @@
-// What raw and ping sockets share: they deal in packets of one version of IP, over the loopback only, and have no
-// connections beyond the memory of an address.
+// What raw and ping sockets share: they deal in packets of one version of IP, and have no connections beyond the memory of
+// an address. To the outside only echo requests go.
 
 import { EAGAIN, EDESTADDRREQ, ENOTCONN, EOPNOTSUPP } from '../../abi/errno.ts';
 import { POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../../abi/poll.ts';
@@ -15,9 +15,15 @@ import type { Packet } from './loopback.ts';
 const READABLE = POLLIN | POLLRDNORM;
 
 export abstract class InetPacketSocket extends InetDatagramSocket {
+  /** What became of a packet that went outside: its payload, where it went, and who has said what. */
+  hearError(_payload: string, _to: Endpoint, _said: string): void {}
   /** A packet that concerns it. */
   abstract take(packet: Packet): void;
 
+  /** The outside, for those kinds that get there. */
+  protected get reachableOutside(): Outside | null {
+    return super.outside;
+  }
   protected override get outside(): Outside | null {
     return null;
   }
@@ -39,7 +45,7 @@ export abstract class InetPacketSocket extends InetDatagramSocket {
     if (typeof target === 'number') return target;
     const failed = this.localPort === 0 ? this.bindTo(this.localHost, 0) : 0;
     if (failed < 0) return failed;
-    if (isAny(this.localHost)) this.localHost = this.sourceFor(target);
+    if (isAny(this.localHost) && !this.outside?.reaches(target)) this.localHost = this.sourceFor(target);
     this.remote = target;
     return 0;
   }
@@ -65,8 +71,8 @@ export abstract class InetPacketSocket extends InetDatagramSocket {
 
   receive(message: Message): number {
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
-    if (!this.arrived.isEmpty) return this.takeArrived(message);
-    return this.error !== 0 ? this.takeError() : -EAGAIN;
+    if (this.error !== 0) return this.takeError();
+    return this.arrived.isEmpty ? -EAGAIN : this.takeArrived(message);
   }
 
   override poll(): number {

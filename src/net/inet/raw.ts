@@ -1,15 +1,19 @@
 // Raw sockets (raw(7), icmp(7)) over the loopback: they send and hear packets of one protocol, with the header of IPv4
-// and without that of IPv6. Nothing raw leaves the sandbox.
+// and without that of IPv6. Of what they send only echo requests leave the sandbox (outside/echo.ts).
 
-import { EADDRNOTAVAIL, EINVAL, EMSGSIZE, EOPNOTSUPP } from '../../abi/errno.ts';
+import { EADDRNOTAVAIL, EINVAL, EMSGSIZE, ENETUNREACH, EOPNOTSUPP } from '../../abi/errno.ts';
+import { POLLERR, POLLIN } from '../../abi/poll.ts';
 import {
   AF_INET,
   AF_INET6,
   IP_HDRINCL,
+  IP_RECVERR,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_RAW,
   IPV6_CHECKSUM,
+  IPV6_RECVERR,
+  MSG_ERRQUEUE,
   MSG_OOB,
   SOCK_RAW,
   SOL_ICMPV6,
@@ -21,22 +25,26 @@ import type { Task } from '../../kernel/task.ts';
 import { i32, readBytes, writeBytes } from '../../platform/arena.ts';
 import type { Message } from '../message.ts';
 import type { Network } from '../network.ts';
-import { ANY4, isAny, parseEndpoint } from './address.ts';
-import { checksum6, deliverPacket, ICMP_CHECKSUM, internetChecksum, type Packet } from './loopback.ts';
-import { describeOutgoing } from './packet-info.ts';
+import type { Outside } from '../outside/outside.ts';
+import { ANY4, type Endpoint, isAny, parseEndpoint } from './address.ts';
+import { ErrorQueue } from './error-queue.ts';
+import {
+  checksum6,
+  deliverPacket,
+  echoKind,
+  ICMP_CHECKSUM,
+  makeHeader,
+  type Packet,
+  SOURCE,
+  seal,
+  TOTAL_LENGTH,
+} from './loopback.ts';
+import { describeOutgoing, type PacketInfo } from './packet-info.ts';
 import { InetPacketSocket } from './packet-socket.ts';
 import type { PortTable } from './ports.ts';
 
 const LONGEST = 65535;
 const IP_HEADER = 20;
-/** Offsets in the header of IPv4. */
-const TOTAL_LENGTH = 2;
-const IDENTIFICATION = 4;
-const FRAGMENTATION = 6;
-const CHECKSUM = 10;
-const SOURCE = 12;
-const DESTINATION = 16;
-const DO_NOT_FRAGMENT = 0x4000;
 /** Options of SOL_RAW and of SOL_ICMPV6 have the same number. */
 const ICMP_FILTER = 1;
 const ICMP_FILTER_SIZE = 4;
@@ -47,6 +55,7 @@ export class RawSocket extends InetPacketSocket {
   private headerIncluded: boolean;
   /** Where the kernel puts the checksum (IPV6_CHECKSUM); -1: nowhere. */
   private checksumAt: number;
+  private readonly errors = new ErrorQueue();
   /** A bit for each type of ICMP message that it does not want. */
   private unwanted = new Uint8Array(ICMP6_FILTER_SIZE);
 
@@ -70,7 +79,7 @@ export class RawSocket extends InetPacketSocket {
     return 0;
   }
 
-  send(_task: Task, message: Message): number {
+  send(task: Task, message: Message): number {
     if (message.length > LONGEST) return -EMSGSIZE;
     if (message.flags & MSG_OOB) return -EOPNOTSUPP;
     const target = this.targetOf(message);
@@ -79,6 +88,7 @@ export class RawSocket extends InetPacketSocket {
     if (typeof info === 'number') return info;
     const from = this.sourceFor(target);
     const bytes = Buffer.from(readBytes(message.at, message.length), 'latin1');
+    if (this.outside?.reaches(target)) return this.sendOutside(task, bytes, info);
     if (this.headerIncluded) {
       const header = headerOf(bytes, from);
       if (!header) return -EINVAL;
@@ -94,6 +104,45 @@ export class RawSocket extends InetPacketSocket {
     }
     deliverPacket(this.network, { protocol: this.protocol, from, info, payload: bytes, header: null });
     return message.length;
+  }
+
+  private sendOutside(task: Task, bytes: Buffer, info: PacketInfo): number {
+    const { outside } = this;
+    const isEcho = !this.headerIncluded && bytes[0] === echoKind(info.to).request && bytes[1] === 0;
+    if (!outside || !isEcho) return -ENETUNREACH;
+    const refused = outside.check(task, 'icmp', { host: info.to, port: 0 });
+    const failed = refused < 0 ? refused : this.network.echoes.send(bytes, info);
+    return failed < 0 ? failed : bytes.length;
+  }
+
+  /** Only who wants to know (IP_RECVERR). */
+  override hearError(payload: string, to: Endpoint, said: string): void {
+    const option = this.family === AF_INET ? [SOL_IP, IP_RECVERR] : [SOL_IPV6, IPV6_RECVERR];
+    if (this.numberOf(option[0], option[1], 0) === 0) return;
+    this.errors.add({ payload, to, said });
+    this.error = this.errors.first;
+    this.queue.wake(POLLERR | POLLIN);
+  }
+
+  override receive(message: Message): number {
+    if (!(message.flags & MSG_ERRQUEUE)) return super.receive(message);
+    const n = this.errors.receive(message, this.family);
+    this.error = this.errors.first;
+    return n;
+  }
+
+  override get receiveBound(): number {
+    return this.errors.isEmpty ? this.readableBytes : LONGEST;
+  }
+
+  override poll(): number {
+    return super.poll() | (this.errors.isEmpty ? 0 : POLLERR);
+  }
+
+  /** Echo requests get outside. */
+  protected override get outside(): Outside | null {
+    const echoes = this.protocol === IPPROTO_ICMP || this.protocol === IPPROTO_ICMPV6;
+    return echoes ? this.reachableOutside : null;
   }
 
   /** A packet of its protocol passes. */
@@ -170,25 +219,4 @@ function headerOf(bytes: Buffer, from: string): Buffer | null {
   if (addressIn(header, SOURCE) === ANY4) header.write(from, SOURCE, 'latin1');
   seal(header);
   return header;
-}
-
-/** The header of IPv4 of a packet. */
-function makeHeader({ protocol, from, info, payload }: Packet): Buffer {
-  const header = Buffer.alloc(IP_HEADER);
-  header[0] = 0x45;
-  header[1] = info.service;
-  header.writeUInt16BE(IP_HEADER + payload.length, TOTAL_LENGTH);
-  header.writeUInt16BE(0, IDENTIFICATION);
-  header.writeUInt16BE(DO_NOT_FRAGMENT, FRAGMENTATION);
-  header[8] = info.hops;
-  header[9] = protocol;
-  header.write(from, SOURCE, 'latin1');
-  header.write(info.to, DESTINATION, 'latin1');
-  seal(header);
-  return header;
-}
-
-function seal(header: Buffer): void {
-  header.writeUInt16BE(0, CHECKSUM);
-  header.writeUInt16BE(internetChecksum(header), CHECKSUM);
 }

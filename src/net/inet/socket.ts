@@ -168,6 +168,11 @@ export abstract class InetSocket extends Socket {
     return true;
   }
 
+  /** Low ports take a capability. */
+  protected get privilegedPorts(): boolean {
+    return true;
+  }
+
   /** An IPv6 socket that also takes IPv4. */
   get dualStack(): boolean {
     return this.family === AF_INET6 && !this.v6only;
@@ -183,7 +188,7 @@ export abstract class InetSocket extends Socket {
     const own = isAny(host) || isMulticast(host) || (isLoopback(host) && host.length === 4);
     const admitted = own || this.isHere(host) || this.outside?.admitsBind(host);
     if (!admitted && !this.bindsFreely) return -EADDRNOTAVAIL;
-    const low = wanted.port > 0 && wanted.port < this.network.unprivilegedPortStart;
+    const low = this.privilegedPorts && wanted.port > 0 && wanted.port < this.network.unprivilegedPortStart;
     if (low && !capableIn(this.network.namespace.owner, task.credentials, CAP_NET_BIND_SERVICE)) return -EACCES;
     const both = admitted && this.outside?.hears(wanted.host);
     if (!both) this.closeOuter();
@@ -406,7 +411,8 @@ export abstract class InetSocket extends Socket {
   }
 
   getPeerName(): string | number {
-    return this.remote ? formatEndpoint(this.remote, this.family) : -ENOTCONN;
+    // Who is connected to no port is not connected.
+    return this.remote && this.remote.port !== 0 ? formatEndpoint(this.remote, this.family) : -ENOTCONN;
   }
 
   /** No option was ever set. */

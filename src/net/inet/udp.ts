@@ -332,7 +332,7 @@ export class UdpSocket extends InetDatagramSocket {
   private nobodyThere(at: number, length: number, target: Endpoint): void {
     const asks =
       target.host.length === 4 ? this.numberOf(SOL_IP, IP_RECVERR, 0) : this.numberOf(SOL_IPV6, IPV6_RECVERR, 0);
-    if (asks !== 0) this.errors.addRefused(readBytes(at, length), target);
+    if (asks !== 0) this.errors.addRefused(readBytes(at, length), target, this.family);
     if (asks !== 0 || this.remote) this.fail(ECONNREFUSED);
   }
 
@@ -340,7 +340,7 @@ export class UdpSocket extends InetDatagramSocket {
   private receiveError(message: Message): number {
     if (this.errors.isEmpty) return this.outer?.receiveMessage(message, MSG_ERRQUEUE) ?? -EAGAIN;
     const n = this.errors.receive(message, this.family);
-    this.error = this.errors.isEmpty ? 0 : ECONNREFUSED;
+    this.error = this.errors.first;
     return n;
   }
 

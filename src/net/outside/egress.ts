@@ -24,8 +24,8 @@ const MOST_PENDING = 64;
 /** Lines of log in a minute: a guest in a loop is told of once. */
 const MOST_LINES = 60;
 
-/** Groups are joined by igmp: by what multicast routers are told, which leaves the sandbox too. */
-export type Protocol = 'tcp' | 'udp' | 'igmp';
+/** Echo requests are icmp; groups are joined by igmp: by what multicast routers are told, which leaves the sandbox too. */
+export type Protocol = 'tcp' | 'udp' | 'icmp' | 'igmp';
 
 /** Who wants out, for the log. */
 export interface Asker {

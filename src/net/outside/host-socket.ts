@@ -20,7 +20,6 @@ import {
 } from '../../abi/poll.ts';
 import { CMSGHDR_SIZE, MSG_DONTWAIT, SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from '../../abi/socket.ts';
 import type { HostFd } from '../../base/brands.ts';
-import type { WaitQueue } from '../../base/wait-queue.ts';
 import { host } from '../../host/calls.ts';
 import {
   allocateScratch,
@@ -48,24 +47,29 @@ const RECEIVED_NAME = 16;
 const RECEIVED_CONTROL = 144;
 const SOCKADDR_SIZE = 128;
 
+/** Who is told of what is ready: a wait queue, or somebody like it. */
+export interface Wakes {
+  wake(events: number): void;
+}
+
 export class HostSocket implements HostEventSink {
   readonly fd: HostFd;
   /** bind(2) was tried. */
   isNamed = false;
-  private readonly queue: WaitQueue;
+  private readonly queue: Wakes;
 
-  private constructor(fd: HostFd, queue: WaitQueue) {
+  private constructor(fd: HostFd, queue: Wakes) {
     this.fd = fd;
     this.queue = queue;
   }
 
   /** A new socket that wakes `queue`, or -errno. */
-  static open(family: number, type: number, protocol: number, queue: WaitQueue): HostSocket | number {
+  static open(family: number, type: number, protocol: number, queue: Wakes): HostSocket | number {
     return HostSocket.adopt(host.socket(family, type, protocol), queue);
   }
 
   /** Takes over a descriptor, or passes -errno on. */
-  static adopt(fd: number, queue: WaitQueue): HostSocket | number {
+  static adopt(fd: number, queue: Wakes): HostSocket | number {
     if (fd < 0) return fd;
     const made = new HostSocket(fd as HostFd, queue);
     const failed = watchHostFd(made.fd, EDGES + EVENTS, made);
