@@ -29,7 +29,11 @@ export const PAGE = 4096;
 /** Largest file: offsets stay exact in doubles with room to spare. */
 export const SIZE_MAX = 2 ** 52;
 
+/** So many of them are opened once more for mere reading; for a mapping always. */
+const READONLY_MAX = 1000;
+
 let memfds = 0;
+let readonlyFds = 0;
 
 /** Whether growing from `size` to `offset` skips a page: a buffer would not know that there is nothing in it. */
 function leavesHole(size: number, offset: number): boolean {
@@ -132,7 +136,9 @@ export class Storage {
     const fd = this.descriptor() as HostFd;
     if (fd < 0) return fd;
     const reopened = reopenReadonly(fd);
-    if (reopened >= 0) this.readonlyFd = reopened as HostFd;
+    if (reopened < 0) return reopened;
+    this.readonlyFd = reopened as HostFd;
+    readonlyFds++;
     return reopened;
   }
 
@@ -141,7 +147,8 @@ export class Storage {
    * program maps it, so the pages end with the file.
    */
   readSource(): HostFd | number {
-    return this.fd < 0 || this.sparse ? -ENODEV : this.readonlyDescriptor();
+    if (this.fd < 0 || this.sparse || (this.readonlyFd < 0 && readonlyFds >= READONLY_MAX)) return -ENODEV;
+    return this.readonlyDescriptor();
   }
 
   /** Bytes of memory in use, in whole pages. */
@@ -175,7 +182,10 @@ export class Storage {
       else giveBack(this.fd, this.size);
       memfds--;
     }
-    if (this.readonlyFd >= 0) host.close(this.readonlyFd);
+    if (this.readonlyFd >= 0) {
+      host.close(this.readonlyFd);
+      readonlyFds--;
+    }
     this.readonlyFd = -1 as HostFd;
     this.fd = -1 as HostFd;
     this.bytes = null;
