@@ -1,10 +1,11 @@
-// Which of the sentry's functions are compiled ahead, and how. V8 compiles a function when it is first called, which took
-// a fifth of a sandbox's start. So the snapshot holds those compiled that a start and first programs call, and no others:
-// all of them would take longer to read. Which they are is seen in a sandbox that is started here, with a snapshot that
-// says at its end what was called. Both snapshots are made with --allow-natives-syntax.
+// Which functions are compiled ahead, and how. V8 compiles a function when it is first called, which took a fifth of a
+// sandbox's start. So the snapshots hold those compiled that a start and first programs call, and no others: all of them
+// would take longer to read. Which they are is seen here, with snapshots that say at their end what was called: of the
+// command line, which goes as far as to the launcher, and of the sentry in a sandbox. All are made with
+// --allow-natives-syntax.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,7 +15,9 @@ const MARK = '\ncalled: ';
 
 /** Names in the program that may be those of functions, classes, or objects with functions. */
 function namesIn(program: string): string[] {
-  const found = program.matchAll(/\bfunction\*?\s+([\w$]+)\(|(?:\bvar\s+|,\s*)([\w$]+)=\s*(?:class\b|\{)/g);
+  const found = program.matchAll(
+    /\bfunction\*?\s+([\w$]+)\(|(?:\bvar\s+|,\s*)([\w$]+)=\s*(?:class\b|async\b|\{|\(|[\w$]+=>)/g,
+  );
   return [...new Set([...found].map(([, first, second]) => first ?? second ?? ''))];
 }
 
@@ -38,15 +41,16 @@ function functions() {
     if (typeof value === 'function') all.set(name, value);
   };
   const addAll = (name, object) => {
-    for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(object))) {
-      if (key !== 'constructor') add(name + '.' + key, value);
+    for (const [key, { value, get, set }] of Object.entries(Object.getOwnPropertyDescriptors(object))) {
+      if (key !== 'constructor') add(name + '.' + key, value ?? get);
+      add(name + '.' + key + '=', set);
     }
   };
-  for (const [name, value] of Object.entries(named())) {
+  for (const [name, value] of Object.entries({ ...named(), fs: require('node:fs'), bytes: Buffer.prototype })) {
     add(name, value);
     if (typeof value === 'function') addAll(name, value);
     if (typeof value === 'function' && value.prototype) addAll(name + '.prototype', value.prototype);
-    if (value !== null && Object.getPrototypeOf(value) === Object.prototype) addAll(name, value);
+    if (value !== null && typeof value === 'object') addAll(name, value);
   }
   return all;
 }
@@ -59,6 +63,13 @@ const TELL = `
 const status = new Function('f', 'return %GetOptimizationStatus(f)');
 const { writeSync } = require('node:fs');
 const LAZY = status(function () {}) & ~status(Math.max);
+function tell(to) {
+  const called = [...functions()].filter(([, value]) => !(status(value) & LAZY)).map(([name]) => name);
+  writeSync(to, ${JSON.stringify(MARK)} + called.join(' ') + '\\n');
+}
+`;
+
+const TELL_SENTRY = `${TELL}
 v8.startupSnapshot.setDeserializeMainFunction(() => {
   const log = Number(process.argv.find((argument) => argument.startsWith('--log-fd=')).slice(9));
   const { dlopen } = process;
@@ -66,11 +77,18 @@ v8.startupSnapshot.setDeserializeMainFunction(() => {
     dlopen.call(process, module, path);
     const { exit } = module.exports.host;
     module.exports.host.exit = (code) => {
-      const called = [...functions()].filter(([, value]) => !(status(value) & LAZY)).map(([name]) => name);
-      writeSync(log, ${JSON.stringify(MARK)} + called.join(' ') + '\\n');
+      tell(log);
       exit(code);
     };
   };
+  main();
+});
+`;
+
+const TELL_COMMAND_LINE = `${TELL}
+v8.startupSnapshot.setDeserializeMainFunction(() => {
+  process.execve = () => process.exit();
+  process.on('exit', () => tell(2));
   main();
 });
 `;
@@ -89,35 +107,62 @@ named = null;
 v8.startupSnapshot.setDeserializeMainFunction(main);
 `;
 
-/** A program that builds the snapshot of the sentry that says what was called. */
-export function tellingBuilder(program: string): string {
-  return builder(program, namesIn(program), TELL);
+/** A program that builds a snapshot of one that says what was called. */
+export function tellingBuilder(program: string, isSentry: boolean): string {
+  return builder(program, namesIn(program), isSentry ? TELL_SENTRY : TELL_COMMAND_LINE);
 }
 
-/** A program that builds the sentry's snapshot, with these compiled. */
+/** A program that builds a snapshot of one, with these compiled. */
 export function compilingBuilder(program: string, names: readonly string[]): string {
   return builder(program, [...new Set(names.map((name) => name.split('.')[0] ?? ''))], compile(names));
 }
 
-/** What is called in a sandbox with the snapshot of a `tellingBuilder`, or null if none can be started here. */
-export function calledAtStart(dist: string, snapshot: string): string[] | null {
+const FLAGS = ['--allow-natives-syntax', '--no-flush-bytecode'];
+
+/** What was called according to a run of the command line, or null. */
+function calledIn(args: readonly string[]): string[] | null {
+  const { stderr } = spawnSync(process.execPath, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+  });
+  const [, called] = stderr.split(MARK);
+  return called?.trim().split(' ') ?? null;
+}
+
+/** What is called in a sandbox with the sentry's telling snapshot, or null if none can be started here. */
+export function calledInSentry(dist: string, snapshot: string): string[] | null {
   const here = mkdtempSync(join(tmpdir(), 'cloister-build-'));
   try {
     for (const name of ['cli.js', 'cli.blob', 'cloister.node', 'stub', 'runtime.json']) {
       symlinkSync(join(dist, name), join(here, name));
     }
     symlinkSync(snapshot, join(here, 'sentry.blob'));
-    const flags = '--node-arg=--allow-natives-syntax --node-arg=--no-flush-bytecode';
+    const flags = FLAGS.map((flag) => `--node-arg=${flag}`).join(' ');
     writeFileSync(join(here, 'boot'), `#!/bin/sh\nexec '${join(dist, 'boot')}' ${flags} "$@"\n`, { mode: 0o755 });
-    const args = ['--snapshot-blob', join(dist, 'cli.blob'), join(here, 'cli.js'), 'do', '--', ...COMMAND];
-    const { stderr } = spawnSync(process.execPath, args, {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      encoding: 'utf8',
-      timeout: 20_000,
-      killSignal: 'SIGKILL',
-    });
-    const [, called] = stderr.split(MARK);
-    return called?.trim().split(' ') ?? null;
+    return calledIn(['--snapshot-blob', join(dist, 'cli.blob'), join(here, 'cli.js'), 'do', '--', ...COMMAND]);
+  } finally {
+    rmSync(here, { recursive: true, force: true });
+  }
+}
+
+/**
+ * What the command line calls according to its telling snapshot, on its way to the launcher and, with a configuration that
+ * it refuses when it has read it, for the verbs of containers. Null if that cannot be found out.
+ */
+export function calledInCommandLine(dist: string, snapshot: string): string[] | null {
+  const here = mkdtempSync(join(tmpdir(), 'cloister-build-'));
+  const start = [...FLAGS, '--snapshot-blob', snapshot, join(dist, 'cli.js'), '--root', here];
+  try {
+    calledIn([...start, 'spec', '--bundle', here]); // whose program wants a terminal
+    mkdirSync(join(here, 'rootfs'));
+    const runs = [
+      calledIn([...start, 'do', '--', ...COMMAND]),
+      calledIn([...start, 'create', '--bundle', here, 'one']),
+      calledIn([...start, 'delete', '--force', 'none']),
+    ];
+    return runs.every((called) => called !== null) ? [...new Set(runs.flat())] : null;
   } finally {
     rmSync(here, { recursive: true, force: true });
   }

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, 
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
 import { build } from 'esbuild';
-import { calledAtStart, compilingBuilder, tellingBuilder } from './ahead.ts';
+import { calledInCommandLine, calledInSentry, compilingBuilder, tellingBuilder } from './ahead.ts';
 
 const top = join(import.meta.dirname, '..');
 const dist = join(top, 'dist');
@@ -122,21 +122,26 @@ function endOfEntries(blob: Buffer, at: number, count: number): number {
   return at;
 }
 
-/** The sentry's snapshot, with what a start needs compiled ahead if that can be found out here. */
-function sentrySnapshot(): void {
-  const program = readFileSync(join(dist, 'sentry.js'), 'utf8');
+/**
+ * The snapshot of a program, NAME.blob of NAME.js, with what a start needs compiled ahead, if `calledIn` can find out what
+ * that is, with a snapshot that tells.
+ */
+function snapshotAhead(name: string, calledIn: (dist: string, snapshot: string) => string[] | null): void {
+  const program = readFileSync(join(dist, `${name}.js`), 'utf8');
   const telling = `.${process.pid}-telling`;
-  writeFileSync(join(dist, `${telling}.js`), tellingBuilder(program));
+  writeFileSync(join(dist, `${telling}.js`), tellingBuilder(program, name === 'sentry'));
   snapshot(`${telling}.js`, `${telling}.blob`);
-  const called = calledAtStart(dist, join(dist, `${telling}.blob`));
+  const called = calledIn(dist, join(dist, `${telling}.blob`));
   for (const suffix of ['js', 'blob']) rmSync(join(dist, `${telling}.${suffix}`));
   if (called === null) {
-    process.stderr.write('cloister: no sandbox can be started here; those built now will start 8 ms later\n');
-    snapshot('sentry.js', 'sentry.blob');
+    process.stderr.write(
+      `cloister: ${name}: what it calls cannot be seen here, where no sandbox starts; it will start slower\n`,
+    );
+    snapshot(`${name}.js`, `${name}.blob`);
     return;
   }
-  replace('sentry-ahead.js', (temporary) => writeFileSync(temporary, compilingBuilder(program, called)));
-  snapshot('sentry-ahead.js', 'sentry.blob', true);
+  replace(`${name}-ahead.js`, (temporary) => writeFileSync(temporary, compilingBuilder(program, called)));
+  snapshot(`${name}-ahead.js`, `${name}.blob`, true);
 }
 
 /**
@@ -169,6 +174,6 @@ await Promise.all([
   bundle(join(top, 'src/sentry/main.ts'), 'sentry.js'),
 ]).catch(() => fail('the programs could not be bundled'));
 writeRuntime();
-snapshot('cli.js', 'cli.blob');
-snapshot('containers.js', 'containers.blob');
-sentrySnapshot();
+snapshotAhead('cli', calledInCommandLine);
+snapshotAhead('containers', calledInCommandLine);
+snapshotAhead('sentry', calledInSentry);
