@@ -280,7 +280,8 @@ static void park(u32 index) {
 static int next(s64 timeout) {
   if (taken_last >= 0 && spun[taken_last] && !wanted[taken_last]) park(taken_last);
   taken_last = -1;
-  s64 deadline = timeout < 0 ? -1 : timeout == 0 ? 0 : clock_monotonic() + timeout;
+  // In a burst the clock was read a moment ago; and it is from then on that the sentry counted.
+  s64 deadline = timeout <= 0 ? timeout : (in_burst ? (s64)addon_clock[0] : clock_monotonic()) + timeout;
   for (;;) {
     if (in_burst && !ticked && calls_since_look < LOOK_INTERVAL && timeout != 0) {
       int taken = take_spun(deadline);

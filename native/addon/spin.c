@@ -206,7 +206,7 @@ static bool others_ready(int listener_fd) {
 }
 
 int spin_wait(const u32 *served, int listener_fd, s64 deadline) {
-  s64 begin = clock_monotonic(), look = begin + LOOK_NS, end = begin + (calls == 0 ? FIRST_NS : SPIN_NS);
+  s64 look = 0, end = 0; // not known yet: a call that is there already needs no clock
   while (watch_count) {
     for (u32 round = 0; round < 64; round++) {
       for (u32 i = 0; i < watch_count; i++) {
@@ -222,6 +222,10 @@ int spin_wait(const u32 *served, int listener_fd, s64 deadline) {
     }
     s64 now = clock_monotonic();
     if (deadline >= 0 && now >= deadline) return SPIN_LOOK;
+    if (end == 0) {
+      look = now + LOOK_NS;
+      end = now + (calls == 0 ? FIRST_NS : SPIN_NS);
+    }
     if (now > end) break;
     if (now < look) continue;
     if (others_ready(listener_fd)) return SPIN_LOOK;

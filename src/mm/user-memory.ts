@@ -46,7 +46,8 @@ export class UserMemory {
   beginAnswer(): void {
     this.outCount = 0;
     this.outTop = OUT_START;
-    this.deferred.length = 0;
+    // Setting the length of an array is a call into the engine, even when nothing changes.
+    if (this.deferred.length > 0) this.deferred.length = 0;
   }
 
   /**
@@ -155,6 +156,7 @@ export class UserMemory {
   /** Writes the results that did not fit the slot. 0 or -EFAULT. */
   flush(): number {
     const list = this.deferred;
+    if (list.length === 0) return 0;
     let result = 0;
     for (let i = 0; i < list.length; i += 3) {
       const r = this.write(list[i] as UserAddress, list[i + 1], list[i + 2]);

@@ -71,7 +71,7 @@ function step(libuvDeadline: number): boolean {
     else fireTimers(now);
   }
   if (hasRunnable()) retryRunnable();
-  if (hasLater()) for (const task of takeLater()) retry(task, ' on');
+  if (hasLater()) takeLater(retryOn);
   if (slot === NEXT_TIMEOUT || slot === NEXT_STRANGER) maintain();
   return now < libuvDeadline;
 }
@@ -99,8 +99,16 @@ function maintain(): void {
 
 function retryRunnable(): void {
   for (let rounds = 0; hasRunnable() && rounds < 64; rounds++) {
-    for (const task of takeRunnable()) retry(task, ' again');
+    takeRunnable(retryAgain);
   }
+}
+
+function retryAgain(task: Task): void {
+  retry(task, ' again');
+}
+
+function retryOn(task: Task): void {
+  retry(task, ' on');
 }
 
 function retry(task: Task, how: string): void {
