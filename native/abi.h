@@ -17,13 +17,14 @@ typedef long s64;
 #define STUB_HI 0x7e00u
 // All of it lies in one GiB, and text, trampolines and the first blocks in its first 2 MiB: each page of page tables
 // is one more to be made and freed by every fork.
-#define STUB_TEXT   0x7e0000000000ul // the static stub is linked here
-#define BLOCKS_ADDR 0x7e0000080000ul // private: one block per thread of this process
-#define BLOCK_SIZE  0x10000ul        // [0,4K) struct thread, [4K,16K) stub stack, [16K,64K) sigaltstack
-#define MAX_BLOCKS  4096
-#define SLOTS_ADDR  0x7e0020000000ul // slots, shared with the sentry, one memfd each
-#define SLOT_SIZE   0x20000ul        // 128 KiB
-#define MAX_SLOTS   4096
+#define STUB_TEXT        0x7e0000000000ul // the static stub is linked here
+#define BLOCKS_ADDR      0x7e0000080000ul // private: one block per thread of this process
+#define BLOCK_SIZE       0x10000ul        // [0,4K) struct thread, [4K,16K) stub stack, [16K,64K) sigaltstack
+#define MAX_BLOCKS       4096
+#define BLOCK_SLOT_INDEX 12               // the thread's slot, u32
+#define SLOTS_ADDR       0x7e0020000000ul // slots, shared with the sentry, one memfd each
+#define SLOT_SIZE        0x20000ul        // 128 KiB
+#define MAX_SLOTS        4096
 
 // Where files are mapped for reads of much at once: a window for each of the first threads' blocks.
 #define WINDOWS_ADDR 0x7e0040000000ul

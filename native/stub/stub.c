@@ -23,6 +23,7 @@
 
 #define SAME(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field)
 SAME(struct thread, slot, THREAD_SLOT);
+SAME(struct thread, slot_index, BLOCK_SLOT_INDEX);
 SAME(struct thread, interrupted, THREAD_INTERRUPTED);
 SAME(struct thread, context, THREAD_CONTEXT);
 SAME(struct thread, exit_stack, THREAD_EXIT_STACK);

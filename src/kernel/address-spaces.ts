@@ -1,7 +1,8 @@
-// The life of address spaces on the host's side: a host process is watched by a pidfd from its first ring on; when its
+// The life of address spaces on the host's side: a host process that lives for a while is watched by a pidfd; when its
 // last task has left it, it must be gone soon, whatever its stub does with the order to exit. Slots and stub blocks of
 // threads that end are used again within the same address space.
 
+import { EMFILE, ENFILE, ENOMEM } from '../abi/errno.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { SIGKILL } from '../abi/signal.ts';
 import type { HostFd, HostPid } from '../base/brands.ts';
@@ -9,8 +10,10 @@ import { monotonicNow } from '../base/clock.ts';
 import { host } from '../host/calls.ts';
 import type { AddressSpace } from '../mm/address-space.ts';
 import { flushAnswers } from '../platform/answer.ts';
+import { allocateScratch, markScratch, releaseScratch, u32 } from '../platform/arena.ts';
 import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
-import { MAX_BLOCKS } from '../platform/layout.ts';
+import { BLOCK_SIZE, BLOCK_SLOT_INDEX, BLOCKS_ADDR, MAX_BLOCKS } from '../platform/layout.ts';
+import { native } from '../platform/native.ts';
 import { clearGone, freeSlot, isGone, setOwner } from '../platform/slots.ts';
 import { addressSpaceDied } from './exit.ts';
 import type { Task } from './task.ts';
@@ -21,19 +24,63 @@ const GRACE = 100e6;
 /** Patience with threads that were told to report in, and with processes that were ordered, however busy the host is. */
 const PATIENCE = 2e9;
 
-/** A host process under watch. Lives from the first ring until the host says that the process is gone. */
-class HostProcess {
-  readonly pidfd: HostFd;
-  readonly mm: AddressSpace;
+/** ns that a process lives before a pidfd watches it, at the least; twice as long at the most. Most do not live so long. */
+const YOUTH = 20e6;
+const NO_PIDFD = -1 as HostFd;
 
-  constructor(mm: AddressSpace, pidfd: HostFd) {
+/**
+ * A host process that is there, or is to go. A young one has no pidfd yet: its pid is its own as long as the host's pids
+ * have not all been used once, and where that may not hold any more, its memory says whose it is.
+ */
+class HostProcess {
+  pidfd = NO_PIDFD;
+  readonly mm: AddressSpace;
+  readonly hostPid: HostPid;
+  /** The slots of an address space that was buried before it had a pidfd. */
+  slots: ReadonlySet<number>;
+
+  constructor(mm: AddressSpace, hostPid: HostPid) {
     this.mm = mm;
-    this.pidfd = pidfd;
+    this.hostPid = hostPid;
+    this.slots = mm.slots;
+  }
+
+  /** From now on its end is seen. False if it is gone. */
+  watch(): boolean {
+    if (this.pidfd !== NO_PIDFD) return true;
+    const pidfd = host.pidfd_open(this.hostPid, 0);
+    if (pidfd === -EMFILE || pidfd === -ENFILE || pidfd === -ENOMEM) return true;
+    if (pidfd < 0 || !this.isItself()) {
+      if (pidfd >= 0) host.close(pidfd as HostFd);
+      this.ended();
+      return false;
+    }
+    young.delete(this);
+    youngBefore.delete(this);
+    this.pidfd = pidfd as HostFd;
+    watchHostFd(this.pidfd, POLLIN, this);
+    return true;
+  }
+
+  /** Whether the process of that pid is still the one that rang: the block of its first thread names a slot of its. */
+  private isItself(): boolean {
+    const mark = markScratch();
+    const at = allocateScratch(4);
+    const first = this.mm.firstBlock * BLOCK_SIZE + BLOCKS_ADDR + BLOCK_SLOT_INDEX;
+    const known = at >= 0 && native.vmRead(this.hostPid, first, at, 4) === 4 && this.slots.has(u32[at >>> 2]);
+    releaseScratch(mark);
+    return known;
   }
 
   ready(): void {
     unwatchHostFd(this.pidfd);
     host.close(this.pidfd);
+    this.ended();
+  }
+
+  private ended(): void {
+    young.delete(this);
+    youngBefore.delete(this);
     processes.delete(this.mm);
     leaving.delete(this.mm);
     if (this.mm.tasks.size > 0) addressSpaceDied(this.mm.tasks);
@@ -42,6 +89,10 @@ class HostProcess {
   }
 }
 
+/** Without a pidfd, since the last turn of their timer and before. */
+let young = new Set<HostProcess>();
+let youngBefore = new Set<HostProcess>();
+const coming = new Timer({ expire: growUp });
 const processes = new Map<AddressSpace, HostProcess>();
 /** Address spaces whose process was ordered from the stub of another, and has not rung yet. */
 const expected = new Map<AddressSpace, AddressSpace>();
@@ -55,23 +106,34 @@ export function expectProcess(mm: AddressSpace, maker: AddressSpace): void {
 }
 
 /**
- * First ring of a process: from now on its death is seen. Its notification is pending, so the pid is its own. False if
- * it was killed meanwhile, or is not the first thread of a process, which an honest stub's is.
+ * First ring of a process, on `block`: its notification is pending, so the pid is its own. If it dies unheard, or is not
+ * the first thread of a process, which an honest stub's is, that is seen when it is old enough for a pidfd.
  */
-export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid): boolean {
+export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid, block: number): void {
   expected.delete(mm);
-  const pidfd = host.pidfd_open(hostPid, 0);
-  if (pidfd < 0) return false;
   mm.hostPid = hostPid;
-  const process = new HostProcess(mm, pidfd as HostFd);
+  mm.firstBlock = block;
+  const process = new HostProcess(mm, hostPid);
   processes.set(mm, process);
-  watchHostFd(process.pidfd, POLLIN, process);
-  return true;
+  young.add(process);
+  if (!coming.armed) armTimer(coming, monotonicNow() + YOUTH);
+}
+
+/** Processes that have lived for a while are watched from now on. */
+function growUp(): void {
+  for (const process of youngBefore) {
+    if (process.mm.tasks.size > 0 && process.watch() && process.pidfd === NO_PIDFD) young.add(process);
+  }
+  youngBefore.clear();
+  [young, youngBefore] = [youngBefore, young];
+  if (youngBefore.size > 0) armTimer(coming, monotonicNow() + YOUTH);
 }
 
 /** The last task has left: slots go back, the host process must go. */
 export function buryAddressSpace(mm: AddressSpace): void {
   flushAnswers();
+  const process = processes.get(mm);
+  if (process?.pidfd === NO_PIDFD) process.slots = new Set(mm.slots);
   for (const slot of mm.slots) freeSlot(slot);
   mm.slots.clear();
   mm.spareSlots.length = 0;
@@ -80,7 +142,7 @@ export function buryAddressSpace(mm: AddressSpace): void {
   for (const context of mm.aioContexts.values()) context.end();
   mm.aioContexts.clear();
   expected.delete(mm);
-  if (!processes.has(mm)) return;
+  if (!process) return;
   leaving.set(mm, monotonicNow() + GRACE);
   if (!sweeper.armed) armTimer(sweeper, monotonicNow() + GRACE);
 }
@@ -95,7 +157,7 @@ export function expectEnd(mm: AddressSpace): void {
 /** Kills the host process of an address space at once. */
 export function killAddressSpace(mm: AddressSpace): void {
   const process = processes.get(mm);
-  if (process) host.pidfd_send_signal(process.pidfd, SIGKILL);
+  if (process?.watch() && process.pidfd !== NO_PIDFD) host.pidfd_send_signal(process.pidfd, SIGKILL);
 }
 
 /** A thread has left an address space that lives on: its slot and block serve the next thread there. */

@@ -50,7 +50,7 @@ import { buryAddressSpace, buryThread, watchAddressSpace } from './address-space
 import { vforkReleased } from './clone.ts';
 import { commitExecCredentials, type ExecCredentials, execCredentials, parseFileCapabilities } from './credentials.ts';
 import { enterTimeOfChildren } from './enter-namespaces.ts';
-import { addressSpaceDied, killGroup, killOtherThreads } from './exit.ts';
+import { killGroup, killOtherThreads } from './exit.ts';
 import { forgetDescriptor } from './installed-file.ts';
 import { dropOwnKeyrings } from './keys/keyrings.ts';
 import { forgetShown } from './own-answers.ts';
@@ -237,7 +237,7 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   }
   leaveAddressSpace(task);
   const mm = new AddressSpace();
-  const isThere = joinAddressSpace(task, mm, blank);
+  joinAddressSpace(task, mm, blank);
   describeProgram(task, mm, prepared);
   resetForProgram(task, prepared);
   enterTimeOfChildren(task);
@@ -246,7 +246,6 @@ function commit(task: Task, prepared: PreparedExec, blank: Blank): void {
   const { interpreter } = program;
   if (interpreter) noteMapping(mm, interpreter.file.mapping(5, 2) as HostFd, interpreter.file.path);
   closeProgram(program);
-  if (!isThere) addressSpaceDied(mm.tasks);
 }
 
 /** Installs program and interpreter in the blank; the program's host descriptor, or -errno. */
@@ -298,8 +297,7 @@ function leaveAddressSpace(task: Task): void {
   vforkReleased(task);
 }
 
-/** False if the blank's host process is gone. */
-function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
+function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): void {
   const { memory } = task;
   mm.tasks.add(task);
   mm.slots.add(blank.slot);
@@ -315,7 +313,7 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): boolean {
   forgetShown(task);
   task.heldOn = blank.heldOn;
   if (task.heldOn >= 0) letGo(task);
-  return watchAddressSpace(mm, blank.hostPid);
+  watchAddressSpace(mm, blank.hostPid, task.block);
 }
 
 /** What the rest of the world may see of the program: /proc/PID/maps, cmdline, environ, stat. */

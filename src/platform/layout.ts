@@ -11,6 +11,8 @@ export const MAX_SLOTS = 4096;
 export const BLOCKS_ADDR = 0x7e0000080000;
 export const BLOCK_SIZE = 0x10000;
 export const MAX_BLOCKS = 4096;
+/** Where a block says which slot its thread has. */
+export const BLOCK_SLOT_INDEX = 12;
 
 export const WINDOWS_ADDR = 0x7e0040000000;
 export const WINDOW_SIZE = 0x4000000;

@@ -8,7 +8,7 @@ import { watchAddressSpace } from '../kernel/address-spaces.ts';
 import { beginAnswer, complete, completeWithSignal, sendWithDescriptor } from '../kernel/answer.ts';
 import { childSaidHello, cloneFailed, vforkOrdersDone } from '../kernel/clone.ts';
 import { execStackMapped, isPreparedExec, refuseWaitingExecs, serveWaitingExecs } from '../kernel/exec.ts';
-import { addressSpaceDied, exitDoomed, killGroup } from '../kernel/exit.ts';
+import { exitDoomed, killGroup } from '../kernel/exit.ts';
 import { takeMaskBack } from '../kernel/own-answers.ts';
 import { letGo } from '../kernel/placement.ts';
 import { reportArrived, tracedOrdersDone } from '../kernel/ptrace/stops.ts';
@@ -67,7 +67,7 @@ function serveLateRing(slot: number): void {
 }
 
 function serveTask(task: Task, kind: number): void {
-  if (task.hostTid === 0 && !meetThread(task, native.info[INFO_PID] as HostPid)) return;
+  if (task.hostTid === 0) meetThread(task, native.info[INFO_PID] as HostPid);
   // An honest thread asks one thing at a time.
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
@@ -85,17 +85,13 @@ function serveTask(task: Task, kind: number): void {
   serveReport(task, kind);
 }
 
-/** The first ring of a thread tells its host thread id; of a process, the process to watch. False: it is dead again. */
-function meetThread(task: Task, hostTid: HostPid): boolean {
+/** The first ring of a thread tells its host thread id; of a process, the process to watch. */
+function meetThread(task: Task, hostTid: HostPid): void {
   task.hostTid = hostTid;
   const { mm } = task;
-  if (mm.hostPid === 0 && !watchAddressSpace(mm, hostTid)) {
-    addressSpaceDied(mm.tasks);
-    return false;
-  }
+  if (mm.hostPid === 0) watchAddressSpace(mm, hostTid, task.block);
   task.memory.hostPid = mm.hostPid;
   if (task.heldOn >= 0) letGo(task);
-  return true;
 }
 
 function serveReport(task: Task, kind: number): void {
