@@ -77,6 +77,8 @@ static void capture_message(struct capture *capture, u64 address, u32 limit) {
 
 #define ROBUST_LIST_HEAD_SIZE 24
 
+#define ARCH_SET_FS     0x1002
+#define USER_END        0x7ffffffff000ul
 #define SIGSET_SIZE     8
 #define MASK_NEVER      (1ul << (SIGKILL - 1) | 1ul << (SIGSTOP - 1)) // what no mask holds
 #define RSEQ_UNREGISTER 1
@@ -171,7 +173,8 @@ static int note_robust_list(volatile u32 *slot, const u64 *reg, u64 *result) {
  * goes to *result. A guest that scribbles over these words in its slot deceives itself alone, as it could by not
  * calling at all.
  */
-static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
+static int answer_alone(struct thread *thread, const u64 *reg, u64 *result) {
+  volatile u32 *slot = thread->slot;
   u32 word = 0;
   if (!slot[H_OWN]) return 0;
   switch ((u32)reg[RAX]) {
@@ -187,6 +190,16 @@ static int answer_alone(volatile u32 *slot, const u64 *reg, u64 *result) {
     break;
   case SYS_rt_sigprocmask:
     if (!change_mask(slot, reg, result)) return 0;
+    break;
+  case SYS_set_tid_address:
+    // The host clears the word when its thread ends; the number is the sentry's.
+    word = H_OWN_TID;
+    if (failed(sys(SYS_set_tid_address, reg[RDI]))) return 0;
+    break;
+  case SYS_arch_prctl:
+    if (reg[RDI] != ARCH_SET_FS || !thread->has_bases || reg[RSI] >= USER_END) return 0;
+    write_fs_base(reg[RSI]);
+    *result = 0;
     break;
   case SYS_rt_sigaction:
     if (!set_default(slot, reg, result)) return 0;

@@ -114,8 +114,6 @@ static long make_call(volatile u64 *order) {
   return interruptible_call(call);
 }
 
-#define ARCH_SET_FS 0x1002
-
 /** ORDER_BASES */
 static void set_bases(struct thread *thread, u64 fs, u64 gs, int fs_only) {
   if (!thread->has_bases) {

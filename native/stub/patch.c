@@ -64,7 +64,7 @@ USED void patched_call(void) {
   struct thread *thread = self();
   volatile u32 *slot = thread->slot;
   u64 nr = thread->reg[RAX];
-  if (answer_alone(slot, thread->reg, &thread->reg[RAX])) return;
+  if (answer_alone(thread, thread->reg, &thread->reg[RAX])) return;
   if (stays_native(nr) || nr >= PLAN_COUNT) {
     // Executed at its site: the instruction before the return address is the syscall.
     thread->reg[RIP] -= 2;

@@ -76,7 +76,7 @@ static void put_call(volatile u32 *slot, const struct siginfo *info, const u64 *
 static int answer_trap(struct thread *thread, const struct siginfo *info, u64 *reg) {
   if (info->arch != AUDIT_ARCH_X86_64) return 0;
   u64 result;
-  if (++thread->traps % TRAPS_SHOWN == 0 || !answer_alone(thread->slot, reg, &result)) return 0;
+  if (++thread->traps % TRAPS_SHOWN == 0 || !answer_alone(thread, reg, &result)) return 0;
   reg[RAX] = result;
   return 1;
 }

@@ -36,6 +36,7 @@ enum { // the host calls that the stub makes by itself
   SYS_arch_prctl = 158,
   SYS_gettid = 186,
   SYS_futex = 202,
+  SYS_set_tid_address = 218,
   SYS_set_robust_list = 273,
   SYS_exit_group = 231,
   SYS_seccomp = 317,

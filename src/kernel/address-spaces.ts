@@ -62,14 +62,17 @@ class HostProcess {
     return true;
   }
 
-  /** Whether the process of that pid is still the one that rang: the block of its first thread names a slot of its. */
+  /**
+   * Whether the process of that pid is still the one that rang: the block of its first thread names a slot of its. One
+   * that cannot be read is ending, or its first thread has ended; the pidfd will tell.
+   */
   private isItself(): boolean {
     const mark = markScratch();
     const at = allocateScratch(4);
-    const first = this.mm.firstBlock * BLOCK_SIZE + BLOCKS_ADDR + BLOCK_SLOT_INDEX;
-    const known = at >= 0 && native.vmRead(this.hostPid, first, at, 4) === 4 && this.slots.has(u32[at >>> 2]);
+    const address = BLOCKS_ADDR + this.mm.firstBlock * BLOCK_SIZE + BLOCK_SLOT_INDEX;
+    const isOther = at >= 0 && native.vmRead(this.hostPid, address, at, 4) === 4 && !this.slots.has(u32[at >>> 2]);
     releaseScratch(mark);
-    return known;
+    return !isOther;
   }
 
   ready(): void {

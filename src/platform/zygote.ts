@@ -8,8 +8,9 @@ import { native } from './native.ts';
 import { allocateSlot, freeSlot, setExpectedThread, setOwner, slotDescriptor, slotsLeft } from './slots.ts';
 
 const ZYGOTE_SLOT = 0;
-/** Blanks kept ready, and how many one order list makes at most. */
-const READY = 3;
+/** Blanks kept ready; so few are left when more are made, several with one order; and how many that makes at most. */
+const READY = 4;
+const FEW = 1;
 const BATCH = 8;
 
 export class Blank {
@@ -73,7 +74,7 @@ export function takeBlank(): Blank | null {
 
 export function blanksMissing(): boolean {
   if (!zygoteWaits || ((refused || slotsLeft() === 0) && wanted === 0)) return false;
-  return ready.length + coming < READY + wanted;
+  return ready.length + coming <= FEW + wanted;
 }
 
 /** Orders what is missing from the zygote, if it waits for orders. */
