@@ -289,10 +289,11 @@ function leaveAddressSpace(task: Task): void {
   clearOrders(slot);
   for (const address of wakes.slice(0, 64)) order(slot, ORDER_SYSCALL, 202, address, 1, 1);
   mm.tasks.delete(task);
-  order(slot, mm.tasks.size === 0 ? ORDER_EXIT_GROUP : ORDER_EXIT);
+  const isLast = mm.tasks.size === 0;
+  order(slot, isLast ? ORDER_EXIT_GROUP : ORDER_EXIT);
   writeAnswer(slot, 0, 0, 0, false);
-  sendExit(slot);
-  if (mm.tasks.size === 0) buryAddressSpace(mm);
+  sendExit(slot, isLast);
+  if (isLast) buryAddressSpace(mm);
   else buryThread(task);
   vforkReleased(task);
 }

@@ -205,7 +205,7 @@ function answerExit(task: Task, opcode: number, wakes: readonly number[]): void 
     order(slot, ORDER_SYSCALL, SYS_FUTEX, wakes[i], FUTEX_WAKE, 1);
   order(slot, opcode);
   writeAnswer(slot, 0, 0, 0, false);
-  sendExit(slot);
+  sendExit(slot, opcode === ORDER_EXIT_GROUP);
 }
 
 /** Nothing of the thread is left but, if it was the last, its group's zombie. */

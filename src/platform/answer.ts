@@ -51,10 +51,13 @@ export function sendAnswer(slot: number): void {
   unsent = slot;
 }
 
-/** Lets the thread of a slot go on to its end: to take a process apart takes the host's kernel a while. */
-export function sendExit(slot: number): void {
+/**
+ * Lets the thread of a slot go on to its end. To take a whole process apart takes the host's kernel a while, and nobody
+ * waits for that; for the end of a single thread somebody may (pthread_join(3)).
+ */
+export function sendExit(slot: number, wholeProcess: boolean): void {
   flushAnswers();
-  native.reply(slot, true);
+  native.reply(slot, wholeProcess);
 }
 
 /** Sends now what is still unsent: before anything that could take long. */
