@@ -29,48 +29,54 @@ const YOUTH = 20e6;
 const NO_PIDFD = -1 as HostFd;
 
 /**
- * A host process that is there, or is to go. A young one has no pidfd yet: its pid is its own as long as the host's pids
- * have not all been used once, and where that may not hold any more, its memory says whose it is.
+ * A host process. A young one has no pidfd yet: its pid is its own as long as the host's pids have not all been used once,
+ * and where that may not hold any more, its memory says whose it is.
  */
 class HostProcess {
   pidfd = NO_PIDFD;
-  readonly mm: AddressSpace;
   readonly hostPid: HostPid;
-  /** The slots of an address space that was buried before it had a pidfd. */
+  /** Null when the address space was buried before there was a pidfd. */
+  mm: AddressSpace | null;
+  /** Where the block of its first thread names that thread's slot, and what its slots are. */
+  private readonly markAddress: number;
   slots: ReadonlySet<number>;
+  /** When patience is over with one that was buried young. */
+  end = 0;
 
-  constructor(mm: AddressSpace, hostPid: HostPid) {
+  constructor(mm: AddressSpace, hostPid: HostPid, block: number) {
     this.mm = mm;
     this.hostPid = hostPid;
+    this.markAddress = BLOCKS_ADDR + block * BLOCK_SIZE + BLOCK_SLOT_INDEX;
     this.slots = mm.slots;
   }
 
-  /** From now on its end is seen. False if it is gone. */
+  /** A pidfd of it, NO_PIDFD if it is gone, or -EMFILE and the like. */
+  open(): HostFd {
+    const pidfd = host.pidfd_open(this.hostPid, 0) as HostFd;
+    if (pidfd < 0) return lacksResources(pidfd) ? pidfd : NO_PIDFD;
+    if (this.isItself()) return pidfd;
+    host.close(pidfd);
+    return NO_PIDFD;
+  }
+
+  /** From now on its end is seen. False if it cannot be. */
   watch(): boolean {
     if (this.pidfd !== NO_PIDFD) return true;
-    const pidfd = host.pidfd_open(this.hostPid, 0);
-    if (pidfd === -EMFILE || pidfd === -ENFILE || pidfd === -ENOMEM) return true;
-    if (pidfd < 0 || !this.isItself()) {
-      if (pidfd >= 0) host.close(pidfd as HostFd);
-      this.ended();
-      return false;
-    }
-    young.delete(this);
-    youngBefore.delete(this);
-    this.pidfd = pidfd as HostFd;
-    watchHostFd(this.pidfd, POLLIN, this);
+    const pidfd = this.open();
+    if (pidfd === NO_PIDFD) this.ended();
+    if (pidfd < 0) return false;
+    forgetYoung(this);
+    this.pidfd = pidfd;
+    watchHostFd(pidfd, POLLIN, this);
     return true;
   }
 
-  /**
-   * Whether the process of that pid is still the one that rang: the block of its first thread names a slot of its. One
-   * that cannot be read is ending, or its first thread has ended; the pidfd will tell.
-   */
+  /** What cannot be read is ending, or its first thread has ended. */
   private isItself(): boolean {
     const mark = markScratch();
     const at = allocateScratch(4);
-    const address = BLOCKS_ADDR + this.mm.firstBlock * BLOCK_SIZE + BLOCK_SLOT_INDEX;
-    const isOther = at >= 0 && native.vmRead(this.hostPid, address, at, 4) === 4 && !this.slots.has(u32[at >>> 2]);
+    const isOther =
+      at >= 0 && native.vmRead(this.hostPid, this.markAddress, at, 4) === 4 && !this.slots.has(u32[at >>> 2]);
     releaseScratch(mark);
     return !isOther;
   }
@@ -82,14 +88,24 @@ class HostProcess {
   }
 
   private ended(): void {
-    young.delete(this);
-    youngBefore.delete(this);
-    processes.delete(this.mm);
-    leaving.delete(this.mm);
-    if (this.mm.tasks.size > 0) addressSpaceDied(this.mm.tasks);
+    const { mm } = this;
+    forgetYoung(this);
+    if (mm === null) return;
+    processes.delete(mm);
+    leaving.delete(mm);
+    if (mm.tasks.size > 0) addressSpaceDied(mm.tasks);
     // It may have died before it made the children that were ordered from it.
-    for (const [child, maker] of expected) if (maker === this.mm) expectEnd(child);
+    for (const [child, maker] of expected) if (maker === mm) expectEnd(child);
   }
+}
+
+function lacksResources(errno: number): boolean {
+  return errno === -EMFILE || errno === -ENFILE || errno === -ENOMEM;
+}
+
+function forgetYoung(process: HostProcess): void {
+  young.delete(process);
+  youngBefore.delete(process);
 }
 
 /** Without a pidfd, since the last turn of their timer and before. */
@@ -101,6 +117,8 @@ const processes = new Map<AddressSpace, HostProcess>();
 const expected = new Map<AddressSpace, AddressSpace>();
 /** Address spaces whose process must end, or appear, with the time when patience is over. */
 const leaving = new Map<AddressSpace, number>();
+/** Processes that were buried young, in the order in which patience with them ends. */
+const departed: HostProcess[] = [];
 const sweeper = new Timer({ expire: sweep });
 
 /** A process was ordered from the stub of `maker`'s. */
@@ -115,8 +133,7 @@ export function expectProcess(mm: AddressSpace, maker: AddressSpace): void {
 export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid, block: number): void {
   expected.delete(mm);
   mm.hostPid = hostPid;
-  mm.firstBlock = block;
-  const process = new HostProcess(mm, hostPid);
+  const process = new HostProcess(mm, hostPid, block);
   processes.set(mm, process);
   young.add(process);
   if (!coming.armed) armTimer(coming, monotonicNow() + YOUTH);
@@ -124,10 +141,9 @@ export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid, block: num
 
 /** Processes that have lived for a while are watched from now on. */
 function growUp(): void {
-  for (const process of youngBefore) {
-    if (process.mm.tasks.size > 0 && process.watch() && process.pidfd === NO_PIDFD) young.add(process);
-  }
-  youngBefore.clear();
+  const grown = youngBefore;
+  youngBefore = new Set();
+  for (const process of grown) if (!process.watch() && process.mm && processes.has(process.mm)) young.add(process);
   [young, youngBefore] = [youngBefore, young];
   if (youngBefore.size > 0) armTimer(coming, monotonicNow() + YOUTH);
 }
@@ -136,7 +152,7 @@ function growUp(): void {
 export function buryAddressSpace(mm: AddressSpace): void {
   flushAnswers();
   const process = processes.get(mm);
-  if (process?.pidfd === NO_PIDFD) process.slots = new Set(mm.slots);
+  if (process?.pidfd === NO_PIDFD) depart(mm, process);
   for (const slot of mm.slots) freeSlot(slot);
   mm.slots.clear();
   mm.spareSlots.length = 0;
@@ -145,9 +161,19 @@ export function buryAddressSpace(mm: AddressSpace): void {
   for (const context of mm.aioContexts.values()) context.end();
   mm.aioContexts.clear();
   expected.delete(mm);
-  if (!process) return;
-  leaving.set(mm, monotonicNow() + GRACE);
-  if (!sweeper.armed) armTimer(sweeper, monotonicNow() + GRACE);
+  if (processes.has(mm)) leaving.set(mm, monotonicNow() + GRACE);
+  if (process && !sweeper.armed) armTimer(sweeper, monotonicNow() + GRACE);
+}
+
+/** One that was buried young is looked after without its address space, unless others still depend on its end. */
+function depart(mm: AddressSpace, process: HostProcess): void {
+  for (const maker of expected.values()) if (maker === mm && process.watch()) return;
+  process.slots = new Set(mm.slots);
+  process.mm = null;
+  process.end = monotonicNow() + GRACE;
+  forgetYoung(process);
+  processes.delete(mm);
+  departed.push(process);
 }
 
 /** A thread of `mm` was told to report in and end: with all others told the same, the process will not be waited for. */
@@ -160,7 +186,7 @@ export function expectEnd(mm: AddressSpace): void {
 /** Kills the host process of an address space at once. */
 export function killAddressSpace(mm: AddressSpace): void {
   const process = processes.get(mm);
-  if (process?.watch() && process.pidfd !== NO_PIDFD) host.pidfd_send_signal(process.pidfd, SIGKILL);
+  if (process?.watch()) host.pidfd_send_signal(process.pidfd, SIGKILL);
 }
 
 /** A thread has left an address space that lives on: its slot and block serve the next thread there. */
@@ -195,9 +221,26 @@ export function allocateBlock(mm: AddressSpace): number {
 function sweep(): void {
   const now = monotonicNow();
   for (const [mm, end] of leaving) if (end <= now) endAddressSpace(mm);
-  let next = Number.POSITIVE_INFINITY;
+  endDeparted(now);
+  let next = departed.length > 0 ? Math.max(departed[0].end, now + GRACE / 10) : Number.POSITIVE_INFINITY;
   for (const end of leaving.values()) next = Math.min(next, Math.max(end, now + GRACE));
-  if (leaving.size > 0) armTimer(sweeper, next);
+  if (next < Number.POSITIVE_INFINITY) armTimer(sweeper, next);
+}
+
+/** Almost all of them are gone. */
+function endDeparted(now: number): void {
+  while (departed.length > 0 && departed[0].end <= now) {
+    const process = departed.shift() as HostProcess;
+    const pidfd = process.open();
+    if (pidfd === NO_PIDFD) continue;
+    if (pidfd >= 0) {
+      host.pidfd_send_signal(pidfd, SIGKILL);
+      host.close(pidfd);
+    }
+    // Until it is seen to be gone.
+    process.end = now + GRACE;
+    departed.push(process);
+  }
 }
 
 /** Patience with `mm` is over. */

@@ -23,8 +23,6 @@ export interface RangePolicy extends MemoryPolicy {
 export class AddressSpace {
   /** Host process in the sentry's pid namespace; 0 until its first ring. */
   hostPid: HostPid = 0 as HostPid;
-  /** Stub block of the thread that rang first. */
-  firstBlock = 0;
   /** Tasks that run in it. More than one: threads, or a vfork child and its parent. */
   readonly tasks = new Set<Task>();
   /** Stub blocks in use: one per host thread. */
