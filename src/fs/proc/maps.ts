@@ -215,30 +215,70 @@ function smapsEntries(mm: AddressSpace): Entry[] {
   return found;
 }
 
-/** The text of /proc/PID/smaps_rollup: the sums of smaps over what the guest may see. */
-export function smapsRollupText(mm: AddressSpace): string {
-  const sums = new Map<string, number>();
-  let first = '';
-  let last = '';
-  let hidden = false;
-  for (const line of hostProcLines(`${mm.hostPid}/smaps`)) {
-    const parts = HEADER.exec(line);
-    if (parts) {
-      hidden = isStub(line);
-      if (hidden || line.endsWith('[vsyscall]')) continue;
-      if (first === '') first = parts[1];
-      last = parts[2];
-      continue;
+/** The sums of smaps over what the guest may see, line by line. */
+class Rollup {
+  private readonly sums = new Map<string, number>();
+  private first = '';
+  private last = '';
+  private hidden = false;
+
+  add(line: string): void {
+    if (!isNumberLine(line)) {
+      const parts = HEADER.exec(line);
+      this.hidden = !parts || isStub(line);
+      if (!parts || this.hidden || line.endsWith('[vsyscall]')) return;
+      if (this.first === '') this.first = parts[1];
+      this.last = parts[2];
+      return;
     }
-    if (hidden) continue;
-    const number = NUMBER_LINE.exec(line);
-    if (!number || number[1] === 'Size' || PAGE_SIZES.test(number[1])) continue;
-    sums.set(number[1], (sums.get(number[1]) ?? 0) + Number(number[2]));
+    const number = this.hidden ? null : NUMBER_LINE.exec(line);
+    if (!number || number[1] === 'Size' || PAGE_SIZES.test(number[1])) return;
+    this.sums.set(number[1], (this.sums.get(number[1]) ?? 0) + Number(number[2]));
   }
-  if (first === '') return '';
-  let text = `${header(`${first}-${last} ---p 00000000 00:00 0 `, '[rollup]')}\n`;
-  for (const [name, sum] of sums) text += `${numberLine(name, sum)}\n`;
-  return text;
+
+  /** /proc/PID/smaps_rollup. */
+  get text(): string {
+    if (this.first === '') return '';
+    let text = `${header(`${this.first}-${this.last} ---p 00000000 00:00 0 `, '[rollup]')}\n`;
+    for (const [name, sum] of this.sums) text += `${numberLine(name, sum)}\n`;
+    return text;
+  }
+}
+
+/** The text of /proc/PID/smaps_rollup. */
+export function smapsRollupText(mm: AddressSpace): string {
+  const rollup = new Rollup();
+  for (const line of hostProcLines(`${mm.hostPid}/smaps`)) rollup.add(line);
+  return rollup.text;
+}
+
+/** The same piece by piece: all of it is said at the end. */
+export class RollupStream implements TextStream {
+  private readonly reader: HostProcReader;
+  private readonly rollup = new Rollup();
+  private isOver = false;
+
+  private constructor(reader: HostProcReader) {
+    this.reader = reader;
+  }
+
+  static open(mm: AddressSpace): RollupStream | null {
+    const reader = HostProcReader.open(`${mm.hostPid}/smaps`);
+    return reader && new RollupStream(reader);
+  }
+
+  next(): string | null {
+    const lines = this.reader.lines();
+    for (const line of lines ?? []) this.rollup.add(line);
+    if (lines) return '';
+    if (this.isOver) return null;
+    this.isOver = true;
+    return this.rollup.text;
+  }
+
+  close(): void {
+    this.reader.close();
+  }
 }
 
 /** Bytes of address space that are the stub's: all of it, and what counts as private data. */

@@ -18,7 +18,7 @@ import { listMounts, type MountInfo } from '../../vfs/mount-info.ts';
 import { v1Lines } from '../sys/cgroup-v1.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { alive, checkPeek, isGone, readerRoot } from './access.ts';
-import { MapsStream, mapsText, smapsRollupText, smapsText } from './maps.ts';
+import { MapsStream, mapsText, RollupStream, smapsRollupText, smapsText } from './maps.ts';
 import type { ProcSuperblock } from './proc.ts';
 import { mapsIoctl } from './procmap-query.ts';
 import { statmText, statText, statusText } from './status.ts';
@@ -307,10 +307,16 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
     ),
     stream: mapsStream('smaps'),
   },
-  smaps_rollup: closed(
-    livingMaps((task) => smapsRollupText(task.mm)),
-    0o444,
-  ),
+  smaps_rollup: {
+    ...closed(
+      livingMaps((task) => smapsRollupText(task.mm)),
+      0o444,
+    ),
+    stream: (task) => {
+      const living = isGone(task) ? null : alive(task);
+      return living && RollupStream.open(living.mm);
+    },
+  },
   statm: open(statmText),
   status: open(statusText),
   syscall: closed(pendingCall),
