@@ -82,3 +82,17 @@ test('fsync of a large file has it written piece by piece first', () => {
   assert.match(stderr, /\bsync_file_range 3\b/);
   assert.match(stderr, /\bfsync 2\b/);
 });
+
+/** A guest that has very much of one thing (exhaust.c), and ends with it: also what its exit frees. */
+const HOARDS = ['files', 'timers', 'processes'];
+
+test('those who have hundreds of thousands of things, or processes', () => {
+  const hoard = compile('exhaust', directory);
+  const script = `for thing in ${HOARDS.join(' ')}; do ${hoard} $thing >/dev/null; done; cat /proc/1/smaps_rollup >/dev/null; echo done`;
+  const args = ['do', '--stats', '--bind', `${directory}:${directory}:ro`, '--', 'sh', '-c', script];
+  const { stdout, stderr, status } = spawnSync(CLOISTER, args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, 'done\n');
+  // Tables that grow to hundreds of thousands of entries are copied at once, and the collector has its share.
+  checkTurns(stderr, 150);
+});
