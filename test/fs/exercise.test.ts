@@ -100,7 +100,7 @@ describe(`names, seed ${SEED}`, { skip: !isRoot && 'compares what root may do' }
 });
 
 describe('a full directory', () => {
-  const number = SECONDS >= 60 ? 1_000_000 : 3000;
+  const number = SECONDS >= 300 ? 1_000_000 : 3000;
   for (const [name, place] of [
     ['an overlay', '/var/tmp/many'],
     ['tmpfs', '/dev/shm/many'],

@@ -132,6 +132,23 @@ static void planted(void) {
   expect("renaming to another mount", rename("../planted/fifo", "/dev/shm/fifo"), EXDEV);
 }
 
+/** Device nodes of the image are the sandbox's own devices, and of the host's there are none. */
+static void devices(void) {
+  char bytes[8] = "xxxxxxx";
+  expect("a disk of the host, to read", open("../planted/disk", O_RDONLY | O_NONBLOCK), ENXIO);
+  expect("to write", open("../planted/disk", O_WRONLY | O_NONBLOCK), ENXIO);
+  expect("the machine's memory", open("../planted/mem", O_RDONLY | O_NONBLOCK), ENXIO);
+  expect("a terminal of the machine", open("../planted/tty1", O_RDWR | O_NONBLOCK | O_NOCTTY), ENXIO);
+  int zero = open("../planted/zero", O_RDWR);
+  expect("zeros", zero, 0);
+  expect("are read", read(zero, bytes, 8) == 8 && memcmp(bytes, "\0\0\0\0\0\0\0", 8) == 0 ? 0 : -1, 0);
+  struct stat st;
+  expect("what it is", stat("../planted/disk", &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == 0xfe00 ? 0 : -1, 0);
+  expect("a disk that is made", mknod("disk", S_IFBLK | 0600, 0xfe00), EPERM);
+  expect("a link to it", link("../planted/disk", "linked") ? -1 : open("linked", O_RDONLY), ENXIO);
+  expect("removing it", unlink("linked"), 0);
+}
+
 static int race(const char *directory, const char *token, int seconds) {
   const char *paths[] = {"swap/inner/../../../secret", "swap/secret",       "swap/../../secret",
                          "swap/inner/../secret",       "swap/inner/secret", "./swap/../swap/../secret"};
@@ -172,6 +189,7 @@ int main(int argc, char **argv) {
   deep_tree();
   many_files();
   planted();
+  if (access("../planted/disk", F_OK) == 0) devices();
   printf("%d surprises\n", wrong);
   return wrong != 0;
 }
