@@ -1,10 +1,27 @@
 // The host descriptors of host inodes that nobody has open: kept for the next use, the longest unused one closed when
 // there are too many. Descriptors of inodes in use are not in this list.
 
+import { readHostProc } from '../../platform/host-proc.ts';
 import type { HostNode } from './node.ts';
 
-/** Well below the sentry's descriptor limit, of which open files, memfds and sockets need their part. */
-const IDLE_MAX = 4096;
+/** So many at most, and no more than a part of what the sentry may open: open files, memfds and sockets need theirs. */
+const IDLE_MOST = 8192;
+const PART = 4;
+/** So few do no harm, whatever the limit is: it is asked for when there are more. */
+const IDLE_FEW = 128;
+
+let most = IDLE_FEW;
+let asked = false;
+
+/** Finds out how many may be kept. */
+function askLimit(): void {
+  asked = true;
+  const limits = readHostProc(`${process.pid}/limits`);
+  const found = typeof limits === 'string' ? /^Max open files +(\d+|unlimited)/m.exec(limits) : null;
+  if (!found) return;
+  const limit = found[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(found[1]);
+  most = Math.max(IDLE_FEW, Math.min(IDLE_MOST, Math.floor(limit / PART)));
+}
 
 let oldest: HostNode | null = null;
 let newest: HostNode | null = null;
@@ -20,7 +37,8 @@ export function keepIdle(inode: HostNode): void {
   newest = inode;
   inode.idle = true;
   count++;
-  if (count > IDLE_MAX && oldest) {
+  if (count > most && !asked) askLimit();
+  if (count > most && oldest) {
     const victim = oldest;
     leaveIdle(victim);
     victim.closeDescriptors();
