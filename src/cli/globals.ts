@@ -30,7 +30,7 @@ export function addGlobalOptions(program: Command): void {
     .addOption(new Option('--platform <name>', 'how system calls come to the sentry').choices(['notify', 'ptrace']))
     .addOption(new Option('--spin <when>', 'wait for system calls in memory').choices(['auto', 'off']))
     .option('--no-patch', 'let every system call trap')
-    .option('--systemd-cgroup', 'make cgroups through systemd (not supported)')
+    .option('--systemd-cgroup', 'have systemd make cgroups: linux.cgroupsPath is slice:prefix:name')
     .addOption(new Option('--rootless <value>', 'for compatibility, has no effect').hideHelp())
     .addOption(new Option('--criu <path>', 'for compatibility, has no effect').hideHelp());
 }

@@ -7,7 +7,6 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { CreateOptions } from '../oci/create.ts';
 import { deleteContainer } from '../oci/delete.ts';
-import { LaunchError } from '../oci/launch-error.ts';
 import { parseSignal, signalContainer } from '../oci/processes.ts';
 import { startContainer } from '../oci/start.ts';
 import { requireState } from '../oci/state.ts';
@@ -44,11 +43,11 @@ export function parseCount(value: string): number {
 }
 
 function createOptions(id: string, options: BundleOptions, warn: (message: string) => void): CreateOptions {
-  if (wantsSystemd()) throw new LaunchError('--systemd-cgroup: making cgroups through systemd is not supported');
   debug(`container ${id}: bundle ${options.bundle}, state in ${stateRoot()}`);
   return {
     root: stateRoot(),
     id,
+    systemd: wantsSystemd(),
     bundle: options.bundle,
     directory: callerDirectory(),
     consoleSocket: options.consoleSocket ?? null,

@@ -21,7 +21,7 @@ interface Setting {
 const MINIMUM_MEMORY = 64 << 20;
 
 /** Limits of memory that the sandbox itself can live with. */
-function withMinimum(resources: Resources): Resources {
+export function withMinimum(resources: Resources): Resources {
   const { memory } = resources;
   const raise = (value: number | undefined): number | undefined =>
     value !== undefined && value > 0 ? Math.max(value, MINIMUM_MEMORY) : value;
@@ -214,7 +214,7 @@ function addUnifiedMemory(settings: Settings, memory: Resources['memory']): void
 }
 
 /** cpu.shares 2..262144 as cpu.weight 1..10000, as all runtimes convert it. */
-function weightOfShares(shares: number): number {
+export function weightOfShares(shares: number): number {
   return 1 + Math.floor(((Math.max(2, Math.min(shares, 262144)) - 2) * 9999) / 262142);
 }
 
@@ -229,7 +229,7 @@ function ioWeight(weight: number): number {
 const OWN_PROCESSES = 24;
 
 /** The host counts our own processes in the same cgroup; the limit is the container's for its own. */
-function pidsLimit(limit: number | undefined): string | undefined {
+export function pidsLimit(limit: number | undefined): string | undefined {
   if (limit === undefined || limit === 0) return undefined;
   return limit < 0 ? 'max' : text(limit + OWN_PROCESSES);
 }

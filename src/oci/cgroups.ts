@@ -13,6 +13,8 @@ interface Hierarchy {
   readonly controllers: readonly string[];
   readonly mountPoint: string;
   readonly own: string;
+  /** What of the hierarchy is mounted there. */
+  readonly root: string;
 }
 
 export const NO_CGROUPS: CgroupState = { version: 0, directories: {} };
@@ -20,13 +22,22 @@ export const NO_CGROUPS: CgroupState = { version: 0, directories: {} };
 /** Where the container's cgroups will be. Nothing is made yet. */
 export function planCgroups(cgroupsPath: string | undefined, id: string): CgroupState {
   if (cgroupsPath?.includes('..')) throw new LaunchError('config.json: linux.cgroupsPath: must not contain ".."');
+  return statesAt((own) => (cgroupsPath?.startsWith('/') ? cgroupsPath : posix.join(own, cgroupsPath || id)));
+}
+
+/** Those at a path that /proc/PID/cgroup shows. */
+export function cgroupsAt(path: string): CgroupState {
+  return statesAt((_, root) => relative(path, root));
+}
+
+function statesAt(pathIn: (own: string, root: string) => string): CgroupState {
   const hierarchies = findHierarchies();
   const legacy = hierarchies.filter(({ controllers }) => controllers.length > 0);
   // Where version 1 has controllers, version 2 beside it is systemd's own or has what nobody asked for.
   const used = legacy.length > 0 ? legacy : hierarchies;
   const directories: Record<string, string> = {};
-  for (const { controllers, mountPoint, own } of used) {
-    const path = cgroupsPath?.startsWith('/') ? cgroupsPath : posix.join(own, cgroupsPath || id);
+  for (const { controllers, mountPoint, own, root } of used) {
+    const path = pathIn(own, root);
     for (const controller of controllers.length > 0 ? controllers : ['']) {
       directories[controller] = posix.join(mountPoint, path);
     }
@@ -43,12 +54,12 @@ function findHierarchies(): Hierarchy[] {
     const [, , , root = '', mountPoint = ''] = left.split(' ');
     const [type = '', , options = ''] = right.split(' ');
     if (type === 'cgroup2' && !found.has('')) {
-      found.set('', { controllers: [], mountPoint, own: relative(own.get('') ?? '/', root) });
+      found.set('', { controllers: [], mountPoint, own: relative(own.get('') ?? '/', root), root });
     } else if (type === 'cgroup') {
       const controllers = options.split(',').filter((option) => own.has(option));
       if (controllers.length === 0 || found.has(controllers[0] as string)) continue;
       const path = relative(own.get(controllers[0] as string) ?? '/', root);
-      found.set(controllers[0] as string, { controllers, mountPoint, own: path });
+      found.set(controllers[0] as string, { controllers, mountPoint, own: path, root });
     }
   }
   return [...found.values()];

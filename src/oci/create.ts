@@ -34,6 +34,7 @@ import {
   STATE_VERSION,
   saveState,
 } from './state.ts';
+import { parseScope, type Scope, startScope, systemdSocket } from './systemd.ts';
 
 export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' | 'warn' | 'joins' | 'notifies'> {
   /** Directory of all containers' states. */
@@ -47,6 +48,8 @@ export interface CreateOptions extends Omit<ConversionOptions, 'id' | 'bundle' |
   /** How many descriptors above 2 the program gets. */
   readonly preserveFds: number;
   readonly warn: (message: string) => void;
+  /** Cgroups are systemd's to make. */
+  readonly systemd: boolean;
 }
 
 /** A bundle that was read and found to be in order. */
@@ -56,6 +59,8 @@ export interface Prepared {
   readonly state: ContainerState;
   /** The sandbox that it joins; null: it has one of its own. */
   readonly join: Join | null;
+  /** What systemd is to make of its cgroup; null: we make it. */
+  readonly scope: Scope | null;
 }
 
 const LOCK_EX = 2;
@@ -69,11 +74,13 @@ export function prepare(options: CreateOptions): Prepared {
   const join = planJoin(options.root, config);
   const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: join !== null, notifies: wantsNotice() });
   if (join !== null) warnOfPod(linux ?? {}, options.warn);
-  const cgroups = needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
+  const scope = options.systemd ? parseScope(linux?.cgroupsPath, options.id) : null;
+  const cgroups = scope === null && needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
   return {
     config,
     sandbox,
     join,
+    scope,
     state: {
       version: STATE_VERSION,
       id: options.id,
@@ -135,10 +142,27 @@ export function claim({ state }: Prepared, { root, id }: CreateOptions, dist: st
   return directory;
 }
 
-/** Makes the container's cgroups and sets its limits. */
-export function limit({ config, state }: Prepared): void {
-  makeCgroups(state.cgroups);
-  if (config.linux?.resources !== undefined) applyResources(state.cgroups, config.linux.resources);
+/**
+ * Makes the container's cgroups and sets its limits. Resolves to it with them, and to what is to be called when its
+ * processes are in them.
+ */
+export async function limit(
+  prepared: Prepared,
+  directory: string,
+): Promise<{ prepared: Prepared; release: () => void }> {
+  const { config, scope } = prepared;
+  const resources = config.linux?.resources ?? {};
+  let limited = prepared;
+  let release = (): void => {};
+  if (scope !== null) {
+    const started = await startScope(systemdSocket(), scope, resources);
+    limited = { ...prepared, state: { ...prepared.state, cgroups: started.cgroups } };
+    ({ release } = started);
+    saveState(directory, limited.state);
+  }
+  makeCgroups(limited.state.cgroups);
+  applyResources(limited.state.cgroups, resources);
+  return { prepared: limited, release };
 }
 
 /** Only one at a time makes or deletes a container; the lock is let go of when this process ends. */
@@ -153,22 +177,27 @@ export async function createContainer(
   options: CreateOptions,
   inForeground = false,
 ): Promise<{ state: ContainerState; launcher: ChildProcess }> {
-  const prepared = prepare(options);
+  let prepared = prepare(options);
   checkTerminal(prepared, options, inForeground);
-  const { state } = prepared;
+  let { state } = prepared;
   const directory = claim(prepared, options, dist);
+  let release = (): void => {};
   try {
     writeFileSync(createdMark(options.root, options.id), '');
-    limit(prepared);
+    ({ prepared, release } = await limit(prepared, directory));
+    ({ state } = prepared);
     const start = prepared.join === null ? startLauncher : startJoining;
     const launcher = start(dist, prepared, options, directory, inForeground);
     try {
-      return { state: await complete(dist, launcher, prepared, options, directory), launcher };
+      const complete = await completeContainer(dist, launcher, prepared, options, directory);
+      release();
+      return { state: complete, launcher };
     } catch (error) {
       launcher.kill('SIGKILL');
       throw error;
     }
   } catch (error) {
+    release();
     destroy(options.root, state);
     throw error;
   }
@@ -184,7 +213,7 @@ function checkTerminal({ sandbox }: Prepared, { consoleSocket }: CreateOptions, 
   }
 }
 
-async function complete(
+async function completeContainer(
   dist: string,
   launcher: ChildProcess,
   { state, join }: Prepared,

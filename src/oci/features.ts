@@ -19,7 +19,7 @@ export function features(): object {
     linux: {
       namespaces: ['mount', 'pid', 'network', 'ipc', 'uts', 'user', 'cgroup'],
       capabilities: CAPABILITY_NAMES,
-      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: true },
+      cgroup: { v1: true, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: {
         enabled: true,
         actions: SECCOMP_ACTIONS.map((action) => `SCMP_ACT_${action}`),

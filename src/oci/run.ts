@@ -36,14 +36,15 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
   if (
     Object.values(state.hooks).some((list) => list !== undefined && list.length > 0) ||
     options.keep ||
+    options.systemd ||
     state.sandbox !== undefined ||
     state.notifies
   ) {
     return stay(dist, options);
   }
-  claim(prepared, options, dist);
+  const directory = claim(prepared, options, dist);
   try {
-    limit(prepared);
+    await limit(prepared, directory);
     const self = { pid: process.pid, startTime: processStartTime(process.pid) };
     saveState(stateDirectory(root, id), { ...state, ...self });
     if (options.pidFile !== null) writeFileSync(pathOf(options.pidFile), String(process.pid));
