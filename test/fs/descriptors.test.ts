@@ -1,5 +1,5 @@
-// Descriptors of host files that nobody has open any more are kept for their next use, but never so many that there are
-// none for other things.
+// Descriptors of host files that nobody has open any more are kept for their next use, and large files in memory take one
+// each; but never so many that there are none for other things.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -13,13 +13,27 @@ const FILES = 1500;
 const directory = mkdtempSync(join(tmpdir(), 'descriptors-'));
 after(() => rmSync(directory, { recursive: true }));
 
-test('more files are read than the sentry may open', () => {
-  for (let i = 0; i < FILES; i++) writeFileSync(join(directory, String(i)), `${i}\n`);
-  const inside = 'cd "$0" && cat * | wc -l && ls | wc -l';
+/** Runs a script in a sandbox whose sentry may have few descriptors; `$0` is the directory. */
+function run(inside: string): string[] {
   const script = `ulimit -n 600 && exec "$0" do -- sh -c '${inside}' "$1"`;
   const { stdout, stderr } = spawnSync('sh', ['-c', script, CLOISTER, directory], {
     encoding: 'utf8',
     timeout: 60_000,
   });
-  assert.deepEqual(stdout.split('\n'), [String(FILES), String(FILES), ''], stderr);
+  return stderr === '' ? stdout.split('\n') : [stderr];
+}
+
+test('more files are read than the sentry may open', () => {
+  for (let i = 0; i < FILES; i++) writeFileSync(join(directory, String(i)), `${i}\n`);
+  assert.deepEqual(run('cd "$0" && cat * | wc -l && ls | wc -l'), [String(FILES), String(FILES), '']);
+});
+
+test('more large files are made in memory than the sentry may open', () => {
+  const make =
+    'head -c 100000 /dev/zero >big && mkdir many && seq -f many/%g 700 | xargs -n 100 sh -c "tee \\$@ <big" tee';
+  assert.deepEqual(run(`cd /dev/shm && ${make} >/dev/null && cat many/* | wc -c && ls many | wc -l`), [
+    '70000000',
+    '700',
+    '',
+  ]);
 });

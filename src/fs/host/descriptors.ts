@@ -1,7 +1,7 @@
 // The host descriptors of host inodes that nobody has open: kept for the next use, the longest unused one closed when
 // there are too many. Descriptors of inodes in use are not in this list.
 
-import { readHostProc } from '../../platform/host-proc.ts';
+import { descriptorLimit } from '../../platform/descriptor-limit.ts';
 import type { HostNode } from './node.ts';
 
 /** So many at most, and no more than a part of what the sentry may open: open files, memfds and sockets need theirs. */
@@ -16,11 +16,7 @@ let asked = false;
 /** Finds out how many may be kept. */
 function askLimit(): void {
   asked = true;
-  const limits = readHostProc(`${process.pid}/limits`);
-  const found = typeof limits === 'string' ? /^Max open files +(\d+|unlimited)/m.exec(limits) : null;
-  if (!found) return;
-  const limit = found[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(found[1]);
-  most = Math.max(IDLE_FEW, Math.min(IDLE_MOST, Math.floor(limit / PART)));
+  most = Math.max(IDLE_FEW, Math.min(IDLE_MOST, Math.floor(descriptorLimit() / PART)));
 }
 
 let oldest: HostNode | null = null;

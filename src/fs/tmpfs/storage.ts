@@ -14,6 +14,7 @@ import { STAT_BLOCKS } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import { allocateScratch, buffer, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
+import { descriptorLimit } from '../../platform/descriptor-limit.ts';
 import { reopenReadonly } from '../../platform/host-proc.ts';
 import { createMemoryFile } from '../../platform/memory-file.ts';
 import { giveBack } from './give-back.ts';
@@ -29,11 +30,17 @@ export const PAGE = 4096;
 /** Largest file: offsets stay exact in doubles with room to spare. */
 export const SIZE_MAX = 2 ** 52;
 
+const MEMFDS_PART = 2;
 /** So many of them are opened once more for mere reading; for a mapping always. */
 const READONLY_MAX = 1000;
+const READONLY_PART = 8;
+/** So few do no harm, whatever the sentry's limit is. */
+const FEW = 64;
 
 let memfds = 0;
 let readonlyFds = 0;
+
+const tooManyReadonly = (): boolean => readonlyFds >= Math.min(READONLY_MAX, descriptorLimit() / READONLY_PART);
 
 /** Whether growing from `size` to `offset` skips a page: a buffer would not know that there is nothing in it. */
 function leavesHole(size: number, offset: number): boolean {
@@ -147,7 +154,7 @@ export class Storage {
    * program maps it, so the pages end with the file.
    */
   readSource(): HostFd | number {
-    if (this.fd < 0 || this.sparse || (this.readonlyFd < 0 && readonlyFds >= READONLY_MAX)) return -ENODEV;
+    if (this.fd < 0 || this.sparse || (this.readonlyFd < 0 && readonlyFds >= FEW && tooManyReadonly())) return -ENODEV;
     return this.readonlyDescriptor();
   }
 
@@ -204,7 +211,7 @@ export class Storage {
    * them. 0, or -errno when there is none to be had: then they stay where they are.
    */
   private toMemfd(dense = false): number {
-    if (memfds >= MEMFDS_MAX) return -ENOMEM;
+    if (memfds >= FEW && memfds >= Math.min(MEMFDS_MAX, descriptorLimit() / MEMFDS_PART)) return -ENOMEM;
     let fd = (dense && !this.sealable ? createMemoryFile() : -1) as HostFd;
     if (fd < 0) fd = host.memfd_create('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING) as HostFd;
     if (fd < 0) return fd;
