@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-#define WATCH_MAX      8
+#define WATCH_MAX      32
 #define FIRST_NS       150000l  // so long the first call may take: the threads have to get to another CPU
 #define SPIN_NS        50000l   // without a call for so long, the sentry goes to sleep
 #define LOOK_NS        6000l    // the listener and other events are looked at so often meanwhile
@@ -206,11 +206,14 @@ static bool others_ready(int listener_fd) {
 }
 
 int spin_wait(const u32 *served, int listener_fd, s64 deadline) {
+  static u32 turn;
   s64 look = 0, end = 0; // not known yet: a call that is there already needs no clock
   while (watch_count) {
     for (u32 round = 0; round < 64; round++) {
+      // From the one after the last that was served on, or the first would keep the others waiting.
       for (u32 i = 0; i < watch_count; i++) {
-        u32 index = watched[i];
+        if (++turn >= watch_count) turn = 0;
+        u32 index = watched[turn];
         // The first ring of a slot's next owner tells who it is: that takes a real one.
         volatile u32 *slot = slot_header(index);
         if (slot[H_SEQ] == served[index] || doorbell_expected[index] <= 0) continue;
