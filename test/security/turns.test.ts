@@ -42,17 +42,19 @@ for (const upper of ['memory', 'a directory']) {
     mkdirSync(files);
     mkdirSync(above, { recursive: true });
     const size = 64 << 20;
-    for (const name of ['a', 'b']) writeFileSync(join(files, name), Buffer.alloc(size, `${name} below `));
-    // Two who want to write to one file, one who only changes another, and one who gives up half-way.
+    for (const name of ['a', 'b', 'c']) writeFileSync(join(files, name), Buffer.alloc(size, `${name} below `));
+    // Two who want to write to one file, one who only changes another, and one who gives up half-way;
+    // and one whose data somebody cuts off meanwhile.
     const script = `cd ${files}; before=$(md5sum <a)
       echo one >>a & echo two >>a & chmod 640 b & (echo three >>b) & kill -9 $! ; wait
       stat -c '%n %a' b; tail -c 8 a | sort; [ "$(head -c ${size} a | md5sum)" = "$before" ] && echo same
+      (echo four >>c) & sleep 0.02; : >c; wait; case $(stat -c %s c) in 0 | 5) echo cut ;; esac
       truncate -s $((${size} / 2)) b; stat -c %s b; head -c 8 b`;
     const overlay = upper === 'memory' ? upper : above;
     const args = ['do', '--stats', '--overlay', overlay, '--', 'sh', '-c', script];
     const { stdout, stderr, status } = spawnSync(CLOISTER, args, { encoding: 'utf8', timeout: 120_000 });
     assert.equal(status, 0, stderr);
-    assert.equal(stdout, `b 640\none\ntwo\nsame\n${size / 2}\nb below `);
+    assert.equal(stdout, `b 640\none\ntwo\nsame\ncut\n${size / 2}\nb below `);
     checkTurns(stderr, MOST / 2);
     assert.equal(statSync(join(files, 'a')).size, size);
   });

@@ -248,6 +248,15 @@ export abstract class OverlayLayers extends Inode {
     this.copying = null;
   }
 
+  /** Nobody needs the data any more that were on their way. */
+  private dropCopy(): void {
+    const half = this.copying?.to;
+    this.endCopy();
+    if (!half || half === this.upper) return;
+    half.closeData(true);
+    unuseInode(half);
+  }
+
   protected copyUpInode(): number {
     const made = this.makeUpper();
     if (typeof made === 'number') return made;
@@ -327,7 +336,7 @@ export abstract class OverlayLayers extends Inode {
   protected abandonLowerData(): number {
     if (!this.dataBelow) return 0;
     this.dataBelow = false;
-    this.endCopy();
+    this.dropCopy();
     let r = 0;
     for (; this.lowerOpens > 0; this.lowerOpens--) {
       (this.lower as Inode).closeData(false);
@@ -404,12 +413,7 @@ export abstract class OverlayLayers extends Inode {
     const { upper, lower, superblock } = this;
     // In memory only this inode knows which lower one belongs to the upper one.
     if (upper && upper.nlink > 0 && !superblock.persistent && (lower || this.isDirectory)) return;
-    const half = this.copying?.to;
-    this.endCopy();
-    if (half && half !== upper) {
-      half.closeData(true);
-      unuseInode(half);
-    }
+    this.dropCopy();
     if (upper) superblock.byUpper.delete(upper);
     if (lower && superblock.byLower.get(lower) === (this as OverlayLayers)) superblock.byLower.delete(lower);
     if (upper) unuseInode(upper);
