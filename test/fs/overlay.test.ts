@@ -49,11 +49,14 @@ function snapshot(path: string): string {
   ].join('\n');
 }
 
-for (const persistent of [false, true]) {
-  describe(persistent ? 'upper directory' : 'upper in memory', () => {
+for (const kind of ['upper in memory', 'upper directory', 'upper directory without nameless files']) {
+  const persistent = kind !== 'upper in memory';
+  describe(kind, () => {
     const make = (context: Context, base = lowerTree(context)) => {
       const upper = persistent ? hostTree(join(base, 'upper')) : memoryTree();
-      return { base, guest: new Guest(overlayTree(hostTree(join(base, 'lower'), true), upper, persistent)) };
+      const overlay = overlayTree(hostTree(join(base, 'lower'), true), upper, persistent);
+      overlay.keepsNameless = kind === 'upper directory';
+      return { base, guest: new Guest(overlay) };
     };
 
     test('the lower tree stays as it is', (t) => {
