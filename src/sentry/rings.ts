@@ -95,6 +95,8 @@ function meetThread(task: Task, hostTid: HostPid): void {
 }
 
 function serveReport(task: Task, kind: number): void {
+  // A stub that reads by itself asks before it reports anything else.
+  if (kind !== KIND_ORDERS && kind !== KIND_ORDER_FAIL) task.directRead = 0;
   const { tracing } = task;
   if (tracing !== null) {
     if (kind === KIND_ORDERS && tracing.awaiting) return tracedOrdersDone(task, tracing);
