@@ -132,7 +132,7 @@ enum kind {
   KIND_HELLO = 3,       // first ring of a new thread or process that was asked to say hello
   KIND_ORDERS = 4,      // orders done (ACT_ASK_AGAIN). Each order's first word now holds its result
   KIND_ZYGOTE = 5,      // the zygote waits for orders
-  KIND_SIGNAL_FAIL = 6, // a signal frame could not be written or read
+  KIND_SIGNAL_FAIL = 6, // a signal frame could not be written or read. ARGS = index of the order, which one
   KIND_ORDER_FAIL = 7,  // ARGS[0] = index of the order that failed, ARGS[1] = its -errno
 };
 

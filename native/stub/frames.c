@@ -82,6 +82,7 @@ static void put_frame_head(volatile u32 *slot, const u64 *reg) {
   struct ucontext saved;
   if (copy_user(&saved, (void *)reg[RSP], sizeof saved)) {
     slot[H_KIND] = KIND_SIGNAL_FAIL;
+    write64(slot, H_ARGS + 2, ORDER_SIGRETURN);
     return;
   }
   write64(slot, H_ARGS, saved.mask);

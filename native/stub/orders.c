@@ -214,6 +214,8 @@ static enum orders_end obey_once(struct thread *thread, struct ucontext *context
     if (!failed(result)) continue;
     if (code == ORDER_FRAME || code == ORDER_SIGRETURN) {
       slot[H_KIND] = KIND_SIGNAL_FAIL;
+      write64(slot, H_ARGS, i);
+      write64(slot, H_ARGS + 2, code);
       return ORDERS_ASK;
     }
     if (is_result) continue;

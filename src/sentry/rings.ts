@@ -2,7 +2,7 @@
 // end of order lists are handled here.
 
 import { ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../abi/errno.ts';
-import { SIGSEGV } from '../abi/signal.ts';
+import { SI_KERNEL, SIGSEGV } from '../abi/signal.ts';
 import type { HostPid } from '../base/brands.ts';
 import { watchAddressSpace } from '../kernel/address-spaces.ts';
 import { beginAnswer, complete, completeWithSignal, sendWithDescriptor } from '../kernel/answer.ts';
@@ -12,7 +12,7 @@ import { exitDoomed, killGroup } from '../kernel/exit.ts';
 import { takeMaskBack } from '../kernel/own-answers.ts';
 import { letGo } from '../kernel/placement.ts';
 import { reportArrived, tracedOrdersDone } from '../kernel/ptrace/stops.ts';
-import { signalInfo } from '../kernel/signal-state.ts';
+import { sanitizeMaskLow, signalInfo } from '../kernel/signal-state.ts';
 import { RUNNING, SERVING, Task } from '../kernel/task.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
 import {
@@ -29,6 +29,9 @@ import {
   KIND_ORDERS,
   KIND_SIGNAL_FAIL,
   KIND_SYSCALL,
+  MAX_ORDERS,
+  ORDER_FRAME,
+  SLOT_ORDERS,
   SLOT_SIZE,
 } from '../platform/layout.ts';
 import { INFO_PID, LATE_RING, native } from '../platform/native.ts';
@@ -125,7 +128,7 @@ function serveReport(task: Task, kind: number): void {
       // A clone that the host refused, or a program whose mappings failed past the point of no return.
       return cloneFailed(task);
     case KIND_SIGNAL_FAIL:
-      return killGroup(task.group, SIGSEGV, task);
+      return frameFailed(task, header);
     default:
       // Not something an honest stub says.
       return killGroup(task.group, SIGSEGV, task);
@@ -141,6 +144,22 @@ function serveInterrupt(task: Task, header: number): void {
   if (task.tracing !== null) reportArrived(task.tracing, SYS_FUTEX);
   const timeout = readU64(4 * (header + H_ARGS + 6));
   complete(task, timeout === 0 ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK, ACT_SET_RETURN);
+}
+
+/**
+ * The frame of a handler could not be written, or what sigreturn is to read is not there: SIGSEGV, which a handler of its own
+ * may take, unless that was the one.
+ */
+function frameFailed(task: Task, header: number): void {
+  const index = u32[header + H_ARGS];
+  if (u32[header + H_ARGS + 2] === ORDER_FRAME && index < MAX_ORDERS) {
+    const order = (task.memory.slot * SLOT_SIZE + SLOT_ORDERS + 64 * index) >>> 2;
+    if (u32[order + 2] === SIGSEGV) return killGroup(task.group, SIGSEGV, task);
+    // The handler does not run, so nothing is blocked for it.
+    task.maskLow = sanitizeMaskLow(u32[order + 8]);
+    task.maskHigh = u32[order + 9] | 0;
+  }
+  completeWithSignal(task, signalInfo(SIGSEGV, SI_KERNEL));
 }
 
 /** A CPU exception in the program: a signal that cannot be ignored or blocked without ending the process. */

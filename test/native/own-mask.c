@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -184,6 +185,23 @@ static void actions(void) {
   printf("status %x\n", status);
 }
 
+/** A handler whose alternate stack cannot be written to does not run: SIGSEGV's does, and nothing is left blocked. */
+static void no_stack(void) {
+  void *pages = mmap(NULL, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  stack_t stack = {.ss_sp = pages, .ss_size = 65536}, none = {.ss_flags = SS_DISABLE};
+  struct sigaction on_stack = {.sa_handler = count, .sa_flags = SA_ONSTACK};
+  handled = 0;
+  sigaltstack(&stack, NULL);
+  sigaction(SIGUSR1, &on_stack, NULL);
+  signal(SIGSEGV, in_handler);
+  raise(SIGUSR1);
+  printf("without a stack: %d handled\n", handled);
+  show("after it");
+  sigaltstack(&none, NULL);
+  signal(SIGSEGV, SIG_DFL);
+  munmap(pages, 65536);
+}
+
 /** What becomes pending while it is blocked is there, and comes as soon as it may. */
 static void pending(void) {
   sigset_t set = set_of(SIGUSR1), waiting;
@@ -252,6 +270,7 @@ int main(int argc, char **argv) {
   signal(SIGUSR2, jump_out);
   if (!sigsetjmp(back, 1)) raise(SIGUSR2);
   show("after the jump");
+  no_stack();
   actions();
   results();
   sigprocmask(SIG_SETMASK, &set, NULL);
