@@ -36,7 +36,7 @@ import { walkRobustList } from './robust-list.ts';
 import { isOrphaned, leaveProcessGroup, type ProcessGroup } from './sessions.ts';
 import { type SignalInfo, signalInfo } from './signal-state.ts';
 import { interruptTask, sendSignalToGroup, sendSignalToProcessGroup } from './signals.ts';
-import { DEAD, RUNNING, SERVING, type Task, type ThreadGroup } from './task.ts';
+import { DEAD, RUNNING, SERVING, STOPPED, type Task, type ThreadGroup } from './task.ts';
 import { closeUsage } from './usage.ts';
 
 const CORE_SIGNALS = new Set([3, 4, 5, 6, 7, 8, 11, 24, 25, 31]);
@@ -62,8 +62,16 @@ export function exitGroup(task: Task, status: number): number {
   return ANSWERED;
 }
 
-/** Writes a core file and tells whether there is one; set by fs/core. */
-type CoreDumper = (group: ThreadGroup, signo: number, self: Task, info: SignalInfo | null) => boolean;
+/**
+ * Writes a core file and tells whether there is one; set by fs/core. Null: that takes longer, and `finished` will be told.
+ */
+type CoreDumper = (
+  group: ThreadGroup,
+  signo: number,
+  self: Task,
+  info: SignalInfo | null,
+  finished: (dumped: boolean) => void,
+) => boolean | null;
 let dumpCore: CoreDumper = () => false;
 
 export function setCoreDumper(dumper: CoreDumper): void {
@@ -81,8 +89,14 @@ export function leavesCore(group: ThreadGroup, signo: number): boolean {
  */
 export function killGroup(group: ThreadGroup, signo: number, self: Task | null, info: SignalInfo | null = null): void {
   const first = group.exitStatus < 0 && self !== null && self.state !== DEAD && !self.doomed;
-  const dumped = first && leavesCore(group, signo) && dumpCore(group, signo, self, info);
-  terminate(group, signo | (dumped ? WCOREFLAG : 0), self);
+  const dies = (dumped: boolean): void => terminate(group, signo | (dumped ? WCOREFLAG : 0), self);
+  const dumped = first && !group.dumping && leavesCore(group, signo) && dumpCore(group, signo, self, info, dies);
+  if (dumped !== null) return dies(dumped);
+  // The thread is held with its memory, until all of it is written or it is killed for good. The others are in the way.
+  group.dumping = true;
+  if (self === null) return;
+  killOtherThreads(self);
+  self.state = STOPPED;
 }
 
 /** exit(2) of one thread. */

@@ -57,7 +57,7 @@ export function continueGroup(group: ThreadGroup): void {
   group.continueReported = false;
   tellParent(group, CLD_CONTINUED, SIGCONT);
   // Now what was sent meanwhile is taken: it may be the end.
-  for (const task of group.threads) if (task.state === STOPPED) resumeStopped(task);
+  for (const task of group.threads) if (task.state === STOPPED && !group.dumping) resumeStopped(task);
 }
 
 function tellParent(group: ThreadGroup, code: number, status: number): void {

@@ -284,6 +284,8 @@ export class ThreadGroup {
   leader: Task;
   readonly threads = new Set<Task>();
   parent: ThreadGroup | null = null;
+  /** A signal has killed it, and its core file is being written. */
+  dumping = false;
   /** tid of the parent's thread that made it. */
   madeBy = 0 as Pid;
   readonly children = new Set<ThreadGroup>();

@@ -98,3 +98,14 @@ test('those who have hundreds of thousands of things, or processes', () => {
   // Tables that grow to hundreds of thousands of entries are copied at once, and the collector has its share.
   checkTurns(stderr, 150);
 });
+
+test('core files of large and of wide programs', () => {
+  const core = compile('core', directory);
+  const script = `cd /dev/shm && echo core.%p >/proc/sys/kernel/core_pattern && ${core}; echo $?; ls /dev/shm`;
+  const args = ['do', '--stats', '--bind', `${directory}:${directory}:ro`, '--', 'sh', '-c', script];
+  const { stdout, stderr, status } = spawnSync(CLOISTER, args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(status, 0, stderr);
+  const all = ['a desert', 'much', 'several threads'].map((what) => `${what}: signal 6, all\n`).join('');
+  assert.equal(stdout, `${all}killed: signal 9, no core\n0\n`);
+  checkTurns(stderr, 100);
+});

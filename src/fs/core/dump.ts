@@ -7,12 +7,15 @@ import { REG_ORIG_RAX } from '../../abi/ptrace.ts';
 import { RLIMIT_CORE } from '../../abi/resource.ts';
 import { S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { Fd, UserAddress } from '../../base/brands.ts';
+import { monotonicNow } from '../../base/clock.ts';
 import { setCoreDumper } from '../../kernel/exit.ts';
 import { recallMask } from '../../kernel/own-answers.ts';
 import { floatingState, Registers } from '../../kernel/ptrace/registers.ts';
 import { writeSiginfo } from '../../kernel/signal-delivery.ts';
 import { type SignalInfo, signalInfo } from '../../kernel/signal-state.ts';
 import { DEAD, RUNNING, type Task, type ThreadGroup } from '../../kernel/task.ts';
+import { armTimer, Timer, type TimerTarget } from '../../kernel/timers.ts';
+import { turnIsOver } from '../../kernel/turns.ts';
 import { readPagemap } from '../../mm/host-maps.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch, u8, u32 } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
@@ -39,11 +42,19 @@ import {
 
 const PAGE = 4096;
 const CHUNK = 256 << 10;
+/** Of so much it is asked first whether any of it is there. */
+const DESERT = 16 << 20;
 const SIGINFO_SIZE = 128;
 const CWD = AT_FDCWD as Fd;
 
-/** Writes the core file of a process. True if there is one now. */
-function dumpCore(group: ThreadGroup, signo: number, self: Task, info: SignalInfo | null): boolean {
+/** Writes the core file of a process. Whether there is one now, or null: `finished` will be told. */
+function dumpCore(
+  group: ThreadGroup,
+  signo: number,
+  self: Task,
+  info: SignalInfo | null,
+  finished: (dumped: boolean) => void,
+): boolean | null {
   const limit = group.limits.soft[RLIMIT_CORE];
   const path = coreName(group, signo, self);
   // It is never written into a file that is there, nor through a link.
@@ -53,10 +64,47 @@ function dumpCore(group: ThreadGroup, signo: number, self: Task, info: SignalInf
   if (typeof file === 'number') return false;
   const mark = markScratch();
   const isPlain = (file.inode.mode & S_IFMT) === S_IFREG;
-  const done = isPlain && writeCore(file, group, self, info ?? signalInfo(signo, 0), limit);
+  const parts = isPlain ? writeCore(file, group, self, info ?? signalInfo(signo, 0), limit) : null;
   releaseScratch(mark);
-  drop(file);
-  return done;
+  if (parts === null) {
+    drop(file);
+    return false;
+  }
+  return new Dump(file, self, parts, finished).goOn() ? true : null;
+}
+
+/** A core file that is being written, in turns: memory may be large, or a wide desert. */
+class Dump implements TimerTarget {
+  private readonly file: OpenFile;
+  private readonly self: Task;
+  private readonly parts: Generator<void>;
+  private readonly finished: (dumped: boolean) => void;
+  private readonly timer = new Timer(this);
+
+  constructor(file: OpenFile, self: Task, parts: Generator<void>, finished: (dumped: boolean) => void) {
+    this.file = file;
+    this.self = self;
+    this.parts = parts;
+    this.finished = finished;
+  }
+
+  /** Writes until the turn is over. True when that was all. */
+  goOn(): boolean {
+    do {
+      if (this.parts.next().done) {
+        drop(this.file);
+        return true;
+      }
+    } while (!turnIsOver());
+    armTimer(this.timer, monotonicNow());
+    return false;
+  }
+
+  expire(): void {
+    // SIGKILL ends that, too.
+    if (this.self.state === DEAD) drop(this.file);
+    else if (this.goOn()) this.finished(true);
+  }
 }
 
 /** From now on core files are written. */
@@ -91,6 +139,8 @@ function coreName(group: ThreadGroup, signo: number, self: Task): string {
 interface Mapped extends Segment {
   /** Memory without a file: pages that were never touched are holes. */
   readonly anonymous: boolean;
+  /** Some of its pages are there. */
+  readonly touched: boolean;
   readonly offset: number;
   readonly name: string;
 }
@@ -103,10 +153,13 @@ function mappings(task: Task): Mapped[] {
   const found: Mapped[] = [];
   let parts: RegExpExecArray | null = null;
   let changed = false;
+  let touched = false;
   for (const line of hostProcLines(`${task.mm.hostPid}/smaps`)) {
     if (line.startsWith('Anonymous:')) changed = Number.parseInt(line.slice(10), 10) > 0;
+    else if (line.startsWith('Rss:')) touched = Number.parseInt(line.slice(4), 10) > 0;
+    else if (line.startsWith('Swap:')) touched ||= Number.parseInt(line.slice(5), 10) > 0;
     else if (line.startsWith('VmFlags:')) {
-      if (parts && parts[6] !== '[vsyscall]') found.push(mapped(task, parts, changed, line.includes(' dd')));
+      if (parts && parts[6] !== '[vsyscall]') found.push(mapped(task, parts, changed, touched, line.includes(' dd')));
       parts = null;
     } else if (HEADER.test(line)) parts = LINE.exec(guestMapLine(line, task.mm, task.fs.root) ?? '');
   }
@@ -121,7 +174,7 @@ const FILE_SHARED = 8;
 const ELF_HEADERS = 16;
 
 /** `changed`: pages of it are the process's own; `forbidden`: by MADV_DONTDUMP. */
-function mapped(task: Task, parts: RegExpExecArray, changed: boolean, forbidden: boolean): Mapped {
+function mapped(task: Task, parts: RegExpExecArray, changed: boolean, touched: boolean, forbidden: boolean): Mapped {
   const [start, end, offset] = [parts[1], parts[2], parts[4]].map((digits) => Number.parseInt(digits, 16));
   const [readable, writable, executable, type] = parts[3];
   const flags = (readable === 'r' ? 4 : 0) | (writable === 'w' ? 2 : 0) | (executable === 'x' ? 1 : 0);
@@ -142,7 +195,7 @@ function mapped(task: Task, parts: RegExpExecArray, changed: boolean, forbidden:
     if (coreFilter & FILE_PRIVATE) return whole;
     return coreFilter & ELF_HEADERS && offset === 0 && isElf(task, start) ? PAGE : 0;
   };
-  return { start, end, flags, kept: kept(), anonymous, offset, name };
+  return { start, end, flags, kept: kept(), anonymous, touched, offset, name };
 }
 
 function isElf(task: Task, address: number): boolean {
@@ -153,13 +206,35 @@ function isElf(task: Task, address: number): boolean {
   return is;
 }
 
-function writeCore(file: OpenFile, group: ThreadGroup, self: Task, info: SignalInfo, limit: number): boolean {
+/** Writes the head, and gives what writes the memory part by part; null if nothing can be written. */
+function writeCore(
+  file: OpenFile,
+  group: ThreadGroup,
+  self: Task,
+  info: SignalInfo,
+  limit: number,
+): Generator<void> | null {
   const segments = mappings(self);
   const { head, offsets, size } = coreHead(makeNotes(group, self, info, segments), segments);
-  if (!writeBytesAt(file, head, limit)) return false;
-  for (let i = 0; i < segments.length; i++) writeSegment(file, self, segments[i], offsets[i], limit);
-  file.truncate(Math.min(size, limit));
-  return true;
+  return writeBytesAt(file, head, limit) ? writeMemory(file, self, segments, offsets, Math.min(size, limit)) : null;
+}
+
+function* writeMemory(
+  file: OpenFile,
+  self: Task,
+  segments: readonly Mapped[],
+  offsets: readonly number[],
+  end: number,
+): Generator<void> {
+  for (let i = 0; i < segments.length; i++) {
+    if (segments[i].anonymous && !segments[i].touched) continue;
+    for (let done = 0; done < segments[i].kept && offsets[i] + done < end; done += CHUNK) {
+      if (isDesert(self, segments[i], done)) done += DESERT - CHUNK;
+      else writePart(file, self, segments[i], done, offsets[i] + done, end);
+      yield;
+    }
+  }
+  file.truncate(end);
 }
 
 function writeBytesAt(file: OpenFile, bytes: Buffer, limit: number): boolean {
@@ -175,18 +250,26 @@ function writeBytesAt(file: OpenFile, bytes: Buffer, limit: number): boolean {
   return true;
 }
 
-/** Copies what is there of a mapping; the rest stays a hole. */
-function writeSegment(file: OpenFile, task: Task, segment: Mapped, offset: number, limit: number): void {
+/** Whether nothing is there in the next piece of a wide mapping. */
+function isDesert(task: Task, { start, kept, anonymous }: Mapped, done: number): boolean {
+  if (!anonymous || done % DESERT !== 0 || done + DESERT > kept) return false;
+  const mark = markScratch();
+  const at = allocateScratch((8 * DESERT) / PAGE);
+  const is = at >= 0 && !anyPresent(task, start + done, DESERT / PAGE, at);
+  releaseScratch(mark);
+  return is;
+}
+
+/** Copies what is there of a part of a mapping; the rest stays a hole. */
+function writePart(file: OpenFile, task: Task, segment: Mapped, done: number, offset: number, end: number): void {
   const mark = markScratch();
   const at = allocateScratch(CHUNK);
   const mapAt = allocateScratch((8 * CHUNK) / PAGE);
-  if (at < 0 || mapAt < 0) return;
-  for (let done = 0; done < segment.kept && offset + done < limit; done += CHUNK) {
-    const length = Math.min(CHUNK, segment.kept - done);
-    const address = segment.start + done;
-    if (segment.anonymous && !anyPresent(task, address, length / PAGE, mapAt)) continue;
+  const length = Math.min(CHUNK, segment.kept - done);
+  const address = segment.start + done;
+  if (at >= 0 && mapAt >= 0 && !(segment.anonymous && !anyPresent(task, address, length / PAGE, mapAt))) {
     const n = task.memory.readSome(address as UserAddress, at, length);
-    if (n > 0) file.write(at, Math.min(n, limit - offset - done), offset + done);
+    if (n > 0) file.write(at, Math.min(n, end - offset), offset);
   }
   releaseScratch(mark);
 }
