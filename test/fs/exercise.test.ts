@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { CLOISTER } from '../cli/cloister.ts';
 
 const SECONDS = Number(process.env.CLOISTER_STRESS_SECONDS ?? 0.3);
-const OPERATIONS = 4000 * Math.ceil(SECONDS / 10);
+const OPERATIONS = 3000 + 20 * Math.floor(SECONDS);
 const SEED = SECONDS > 1 ? String(Date.now() % 1_000_000) : '1';
 const isRoot = process.getuid?.() === 0;
 
