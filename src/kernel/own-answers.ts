@@ -35,6 +35,23 @@ export const ownEuid = (task: Task): number => shownId(task.credentials.user.uid
 export const ownGid = (task: Task): number => shownId(task.credentials.user.gidMap, task.credentials.gid);
 export const ownEgid = (task: Task): number => shownId(task.credentials.user.gidMap, task.credentials.egid);
 
+/** The calls that the stub may answer by itself (answer_alone in native/stub/marshal.c). */
+export const OWN_CALLS: Readonly<Record<string, number>> = {
+  rt_sigaction: 13,
+  rt_sigprocmask: 14,
+  getpid: 39,
+  getuid: 102,
+  getgid: 104,
+  geteuid: 107,
+  getegid: 108,
+  getppid: 110,
+  arch_prctl: 158,
+  gettid: 186,
+  set_tid_address: 218,
+  set_robust_list: 273,
+  rseq: 334,
+};
+
 // ---- the signal mask ----
 // It lies in the slot while the thread runs and is *lent*: the stub may change it without telling us. Before a signal
 // becomes pending the mask is called back, and only then looked at; the stub looks whether it still has it after it has
@@ -115,14 +132,18 @@ export function seesEveryCall(task: Task): boolean {
   return allTraced || task.everyCall || task.tracing !== null;
 }
 
+function judgesOwnCalls({ seccomp }: Task): boolean {
+  return seccomp !== null && (seccomp === 'strict' || !seccomp.allowsOwnCalls);
+}
+
 /**
- * The switch of one task: while `task.everyCall` is set (a tracer that stops it at calls), or filters judge its calls,
- * the sentry gets them all. Call it after a change of one of these, of the task's ids, its parent or its credentials.
+ * The switch of one task: while `task.everyCall` is set (a tracer that stops it at calls), or filters judge one of these
+ * calls, the sentry gets them all. Call it after a change of one of these, of the task's ids, its parent or its credentials.
  */
 export function showOwnAnswers(task: Task): void {
   if (task.memory.slot < 0) return;
   const header = (task.memory.slot * SLOT_SIZE) >>> 2;
-  if (allTraced || task.everyCall || task.seccomp !== null) {
+  if (allTraced || task.everyCall || judgesOwnCalls(task)) {
     u32[header + H_OWN] = 0;
     return;
   }

@@ -33,7 +33,7 @@ import { u32 } from '../platform/arena.ts';
 import { completeWithSignal } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { exitThread, killGroup } from './exit.ts';
-import { showOwnAnswers } from './own-answers.ts';
+import { OWN_CALLS, showOwnAnswers } from './own-answers.ts';
 import { numberIn } from './pid-namespaces.ts';
 import { stopForSeccomp } from './ptrace/calls.ts';
 import { reportsSeccomp } from './ptrace/tracing.ts';
@@ -57,6 +57,8 @@ export class SeccompFilter {
   readonly count: number;
   /** By number, 1 where this filter and all before it allow the call whatever its arguments are. */
   readonly alwaysAllowed = new Uint8Array(CACHED_NUMBERS);
+  /** All that the stub answers by itself is allowed: it may go on doing so. */
+  readonly allowsOwnCalls: boolean;
 
   constructor(program: SeccompProgram, previous: SeccompFilter | null) {
     this.program = program;
@@ -66,6 +68,7 @@ export class SeccompFilter {
       if (previous && previous.alwaysAllowed[nr] === 0) continue;
       if (allowsAlways(program, nr, AUDIT_ARCH_X86_64)) this.alwaysAllowed[nr] = 1;
     }
+    this.allowsOwnCalls = Object.values(OWN_CALLS).every((nr) => this.alwaysAllowed[nr] === 1);
   }
 }
 

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { OWN_CALLS } from '../../src/kernel/own-answers.ts';
 import * as layout from '../../src/platform/layout.ts';
+import { entryByName } from '../../syscall-tables/table.ts';
 
 const header = readFileSync(join(import.meta.dirname, '../../native/abi.h'), 'latin1').replaceAll(/\/\/.*$/gm, '');
 
@@ -38,4 +40,12 @@ test('layout.ts leaves out nothing of the protocol', () => {
     missing.filter((name) => !theirs.includes(name)),
     [],
   );
+});
+
+test('what the stub answers by itself is what filters are asked about', () => {
+  const source = readFileSync(join(import.meta.dirname, '../../native/stub/marshal.c'), 'utf8');
+  const body = /static int answer_alone[\s\S]*?\n}\n/.exec(source)?.[0] ?? '';
+  const answered = [...body.matchAll(/case SYS_(\w+):/g)].map(([, name]) => name);
+  assert.deepEqual(answered.sort(), Object.keys(OWN_CALLS).sort());
+  for (const [name, nr] of Object.entries(OWN_CALLS)) assert.equal(entryByName(name).nr, nr, name);
 });

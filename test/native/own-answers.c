@@ -81,22 +81,34 @@ static void other_user(void) {
   show("other users");
 }
 
-static void filtered(void) {
+/** From now on this call fails. */
+static int refuse(unsigned call) {
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 99),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   struct sock_fprog program = {4, code};
-  show("before the filter");
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return;
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void filtered(void) {
+  show("before the filters");
+  if (refuse(SYS_chroot)) return;
+  show("under a filter of something else");
+  if (refuse(SYS_getppid)) return;
   for (int i = 0; i < ROUNDS; i++)
     if (syscall(SYS_getppid) != -1) printf("getppid came by the filter\n");
 }
 
 int main(int argc, char **argv) {
+  if (argc > 1 && !strcmp(argv[1], "filter")) {
+    if (refuse(SYS_chroot)) return 1;
+    for (int i = 0; i < 10; i++) show("filtered");
+    return 0;
+  }
   if (argc > 1) {
     show("executed");
     return 0;

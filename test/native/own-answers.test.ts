@@ -49,6 +49,12 @@ for (const way of [[], ['--spin', 'off'], ['--strace']]) {
   });
 }
 
+test('a filter that judges none of these calls leaves them to the stub', () => {
+  const { stdout, stderr } = inSandbox(['--stats'], `${program} filter`);
+  assert.equal(stdout.split('filtered').length, 11);
+  assert.ok(Number(/own threads: (\d+)/.exec(stderr)?.[1]) > 10_000, stderr);
+});
+
 test('with --strace every call is seen', () => {
   const { stderr } = inSandbox(['--strace']);
   // 200 rounds in each of nine states; the shell asks too.
