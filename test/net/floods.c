@@ -46,7 +46,7 @@ static int connect_to(int fd, int port) {
 static void connections(void) {
   int port, listener = bound(SOCK_STREAM | SOCK_NONBLOCK, &port), accepted = 0;
   if (listen(listener, 16)) exit(1);
-  for (int i = 0; i < 5000; i++) {
+  for (int i = 0; i < 1500; i++) {
     int fd = open_socket(SOCK_STREAM | SOCK_NONBLOCK);
     connect_to(fd, port);
     if (i % 3 == 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
@@ -69,7 +69,7 @@ static void datagrams(void) {
   long kept = 0;
   static char data[1400];
   connect_to(sender, port);
-  for (int i = 0; i < 20000; i++) {
+  for (int i = 0; i < 6000; i++) {
     memcpy(data, &i, sizeof i);
     if (send(sender, data, i % sizeof data + sizeof i > sizeof data ? sizeof data : i % sizeof data + sizeof i, 0) < 0)
       failed++;
@@ -87,7 +87,7 @@ static void datagrams(void) {
 
 /** Connections whose other end never reads take so many bytes and no more. */
 static void streams(void) {
-  enum { COUNT = 200 };
+  enum { COUNT = 50 };
   static char data[65536];
   int port, listener = bound(SOCK_STREAM, &port), ends[COUNT][2];
   long most = 0;

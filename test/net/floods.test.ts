@@ -18,7 +18,7 @@ test('floods over the loopback', {
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   const program = join(directory, 'floods');
   execFileSync('cc', ['-O1', '-Wall', '-Werror', '-o', program, join(import.meta.dirname, 'floods.c')]);
-  const options = { encoding: 'utf8', timeout: 60000 } as const;
+  const options = { encoding: 'utf8', timeout: 120_000 } as const;
   const native = spawnSync('unshare', ['-n', 'sh', '-c', NATIVE, program], options);
   const inside = spawnSync(CLOISTER, ['do', '--stats', '--', program], options);
   assert.deepEqual(inside.stdout.split('\n'), native.stdout.split('\n'));
