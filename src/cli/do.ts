@@ -17,6 +17,7 @@ import type { Bind, Sandbox } from '../oci/launch.ts';
 import { HOST_NETWORK, launch } from '../oci/launch.ts';
 import { LaunchError } from '../oci/launch-error.ts';
 import { callerDirectory, callerEnvironment, isTerminal } from './caller.ts';
+import { networkDefaults } from './globals.ts';
 import { addNetworkOptions, type NetworkOptions, readEgress } from './network.ts';
 import type { TraceOptions } from './options.ts';
 import { addTraceOptions, appendTo, parseId, traceSpec } from './options.ts';
@@ -71,7 +72,11 @@ export function addDoCommand(program: Command, dist: () => string): void {
     .option('--gid <n>', 'group id inside', parseId, 0)
     .option('--hostname <name>', "host name inside (default: this machine's)");
   addNetworkOptions(command, 'none');
-  addTraceOptions(command).action(async (name: string, args: string[], options: DoOptions) => {
+  addTraceOptions(command).action(async (name: string, args: string[], own: DoOptions) => {
+    const defaults = networkDefaults();
+    const egress = [...(defaults.egress ?? []), ...(own.egress ?? [])];
+    const { network } = defaults;
+    const options: DoOptions = { ...(network && { network }), ...own, ...(egress.length > 0 && { egress }) };
     launch(dist(), sandboxOf([name, ...args], options, await readEgress(options), dist()));
   });
 }

@@ -155,3 +155,28 @@ describe('egress policies', { skip: skipsVeth }, () => {
     assert.match(near.log, /refused udp 10\.9\.9\.9:9 to python3 \(\d+\): deny=10\.9\.9\.9/);
   });
 });
+
+test("a policy against the machine's loopback holds for 0.0.0.0, too, wherever it is given", async () => {
+  const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const script = `import socket, sys
+for host in ('127.0.0.1', '0.0.0.0'):
+    try: socket.create_connection((host, ${port})); print('connected')
+    except OSError as error: print(error.errno)`;
+  const outcome = async (before: string[], own: string[]): Promise<string> => {
+    const child = spawn(CLOISTER, [...before, 'do', ...own, '--', 'python3', '-c', script]);
+    let text = '';
+    child.stdout.on('data', (data) => {
+      text += data;
+    });
+    await once(child, 'close');
+    return text;
+  };
+  const host = ['--network', 'host'];
+  const policy = ['--egress', 'deny=tcp://127.0.0.0/8,default=allow'];
+  assert.equal(await outcome([], host), 'connected\nconnected\n');
+  assert.equal(await outcome([], [...host, ...policy]), '1\n1\n');
+  assert.equal(await outcome([...host, ...policy], []), '1\n1\n');
+  server.close();
+});

@@ -214,10 +214,12 @@ export abstract class InetSocket extends Socket {
   /** Where to send for a destination: the wildcard means this machine. -ENETUNREACH for what is not here. */
   protected route(to: Endpoint): Endpoint | number {
     if (!this.speaks(to.host)) return -ENETUNREACH;
-    if (this.groupIsInside(to.host) || this.outside?.reaches(to)) return to;
+    // Before an egress policy is asked: this too is the machine itself.
     const host = !isAny(to.host) ? to.host : to.host.length === 4 ? LOOPBACK4 : LOOPBACK6;
+    const target = host === to.host ? to : { host, port: to.port };
+    if (this.groupIsInside(host) || this.outside?.reaches(target)) return target;
     if (!this.isHere(host) || (this.device > LOOPBACK_INDEX && isLoopback(host))) return -ENETUNREACH;
-    return host === to.host ? to : { host, port: to.port };
+    return target;
   }
 
   /** Whether it is a multicast group that this socket sends to on the loopback. */
