@@ -1,6 +1,6 @@
 // `npm run clients`: podman, docker and containerd, as users have them, with runc and with cloister: the same scripts,
 // section by section, and their output compared. Differences that are meant are listed here with their reason; any other
-// is a failure. Needs root, and the clients (Debian: podman catatonit containerd docker.io runc busybox-static).
+// is a failure. Needs root, and the clients (Debian: podman catatonit containerd docker.io docker-compose runc busybox-static).
 // Arguments: names of clients, and --core for the shortest part.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';

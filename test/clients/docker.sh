@@ -63,3 +63,30 @@ create -d --name j1 box sleep 20 >/dev/null; d run --runtime "$RUNTIME" --rm --n
 section 'joined pid namespace'; run --pid container:j1 box sh -c 'ps | grep -c "sleep 20"' 2>&1 | grep '^[0-9]*$'
 section 'joined ipc'; run --ipc container:j1 box true 2>&1 | grep -o 'non-shareable'; run --pid host --uts host --ipc host box echo ok; status
 d rm -f j1 >/dev/null
+section 'compose'
+cat >"$SCRATCH/compose.yml" <<END
+version: "2.4"
+services:
+  server:
+    image: box
+    runtime: $RUNTIME
+    network_mode: none
+    command: sh -c 'mkdir /w; echo served >/w/index.html; exec httpd -f -p 80 -h /w'
+    mem_limit: 100m
+    volumes: ["data:/data"]
+  client:
+    image: box
+    runtime: $RUNTIME
+    network_mode: none
+    pid: "service:server"
+    command: sh -c 'sleep 1; ps | grep -c "[h]ttpd -f"; echo x >/data/x'
+    volumes: ["data:/data"]
+    depends_on: [server]
+volumes: {data: {}}
+END
+compose() { timeout -s KILL 60 docker-compose -H "unix://$SCRATCH/docker/socket" --no-ansi -p composed -f "$SCRATCH/compose.yml" "$@" 2>/dev/null; }
+if command -v docker-compose >/dev/null; then
+  compose up -d >/dev/null; status; eventually 'compose logs client | grep -o "[0-9]$"'
+  compose exec -T server wget -q -O - http://127.0.0.1/; status; compose exec -T server cat /data/x
+  compose stop -t 1 >/dev/null; status; compose down -v >/dev/null; status
+fi
