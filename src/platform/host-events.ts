@@ -27,10 +27,20 @@ export function unwatchHostFd(fd: HostFd): void {
   if (sinks.delete(fd)) native.unwatch(fd);
 }
 
-/** Takes what is ready and tells the sinks. */
+/** Whom the events of this round are for. */
+const meant: (HostEventSink | undefined)[] = [];
+
+/**
+ * Takes what is ready and tells the sinks. What one does may close another's descriptor, and its number may be a new one's
+ * by the time its event comes up: that is not for the new one, to which it might mean the end.
+ */
 export function deliverHostEvents(): void {
   const count = native.events();
+  const { readyTokens } = native;
+  for (let i = 0; i < count; i++) meant[i] = sinks.get(readyTokens[2 * i]);
   for (let i = 0; i < count; i++) {
-    sinks.get(native.readyTokens[2 * i])?.ready(native.readyTokens[2 * i + 1]);
+    const sink = meant[i];
+    meant[i] = undefined;
+    if (sink !== undefined && sinks.get(readyTokens[2 * i]) === sink) sink.ready(readyTokens[2 * i + 1]);
   }
 }
