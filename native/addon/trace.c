@@ -144,7 +144,11 @@ static int trace_receive(struct ring *ring, bool block) {
     int status;
     pid_t tid = waitpid(-1, &status, __WALL | (block ? 0 : WNOHANG));
     if (tid < 0) return errno == EINTR ? -EAGAIN : -errno;
-    if (tid > 0 && take_event(tid, status, ring)) return 0;
+    if (tid > 0 && take_event(tid, status, ring)) {
+      // Others may have come with it before the descriptor was emptied.
+      if (drained) eventfd_write(event_fd, 1);
+      return 0;
+    }
     if (tid > 0) continue;
     // What came before the descriptor was emptied is seen by a last look.
     if (drained) return -EAGAIN;
