@@ -128,7 +128,8 @@ function participants(directory: string, micro: string): Participant[] {
 function run(participant: Participant, args: readonly string[]): Map<string, number> {
   const [command = '', ...rest] = participant.command(args);
   const result = spawnSync(command, rest, {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    // Pipes: runsc gives what it has for its input and output to nobody, and that would be the machine's /dev/null.
+    stdio: ['pipe', 'pipe', 'pipe'],
     encoding: 'latin1',
     timeout: RUN_TIMEOUT_MS,
     killSignal: 'SIGKILL',
