@@ -68,7 +68,10 @@ export function parsePacketFilter(bytes: Uint8Array, at: number, length: number)
 
 const memory = new Int32Array(BPF_MEMWORDS);
 
-/** How many bytes of a packet the program takes. */
+/**
+ * How many bytes of a packet the program takes. A loop of its own beside that of seccomp filters, which are run for every
+ * call and whose loads are words of an array.
+ */
 export function runPacketFilter({ codes, jumpsTrue, jumpsFalse, constants }: BpfProgram, packet: Buffer): number {
   let a = 0;
   let x = 0;
