@@ -53,8 +53,8 @@ for (const kind of KINDS) {
     // Blank processes and slots are made ahead of need, and an end may find some more or less of them.
     assert.ok(many.descriptors - few.descriptors <= 12, told);
     assert.ok(many.guests - few.guests <= 4, told);
-    // Less than one object a cycle; what is compiled later has some, too.
-    assert.ok(many.objects - few.objects < (MANY - FEW) / 2 + 400, told);
+    // A thing that leaks has several objects; what is compiled later has some hundreds, too.
+    assert.ok(many.objects - few.objects < MANY - FEW + 600, told);
     assert.ok(many.heap - few.heap < 1024 + MANY / 20, told);
   });
 }
