@@ -1,7 +1,7 @@
 // linux.resources on the host: what each field becomes in the files of cgroup version 1 and 2. Rules about devices are
 // not among them: no device node of the host is ever in a sandbox, so whatever they forbid cannot be reached.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OciLinux } from './config.ts';
 import { isLaunchError, LaunchError } from './launch-error.ts';
@@ -35,9 +35,18 @@ export function withMinimum(resources: Resources): Resources {
  */
 export function applyResources(cgroups: CgroupState, resources: Resources): void {
   const raised = withMinimum(resources);
+  if (cgroups.version === 2 && resources.memory?.checkBeforeUpdate) checkUsage(cgroups, raised.memory?.limit);
   const settings = cgroups.version === 2 ? unifiedSettings(raised) : legacySettings(raised);
   const refused = settings.filter((setting) => !tryApply(cgroups, setting));
   for (const setting of refused) apply(cgroups, setting);
+}
+
+/** Version 1 refuses by itself a limit that is too low; version 2 would begin to kill. */
+function checkUsage({ directories }: CgroupState, limit = 0): void {
+  if (limit <= 0) return;
+  const usage = Number(readFileSync(join(directories[''] ?? '', 'memory.current'), 'latin1'));
+  if (usage > limit)
+    throw new LaunchError(`linux.resources.memory.limit: ${usage} bytes are in use, more than ${limit}`);
 }
 
 function tryApply(cgroups: CgroupState, setting: Setting): boolean {
@@ -110,8 +119,12 @@ function legacySettings(resources: Resources): Setting[] {
   settings.add('cpuset', 'cpuset.mems', cpu?.mems, 'cpu.mems');
   settings.add('pids', 'pids.max', pidsLimit(pids?.limit), 'pids.limit');
   settings.add('blkio', 'blkio.weight', unless(0, blockIO?.weight), 'blockIO.weight');
-  for (const { major, minor, weight } of blockIO?.weightDevice ?? []) {
-    if (weight) settings.add('blkio', 'blkio.weight_device', `${major}:${minor} ${weight}`, 'blockIO.weightDevice');
+  settings.add('blkio', 'blkio.leaf_weight', unless(0, blockIO?.leafWeight), 'blockIO.leafWeight');
+  for (const { major, minor, weight, leafWeight } of blockIO?.weightDevice ?? []) {
+    const device = `${major}:${minor}`;
+    if (weight) settings.add('blkio', 'blkio.weight_device', `${device} ${weight}`, 'blockIO.weightDevice');
+    if (leafWeight)
+      settings.add('blkio', 'blkio.leaf_weight_device', `${device} ${leafWeight}`, 'blockIO.weightDevice');
   }
   for (const [field, file] of Object.entries(LEGACY_THROTTLES)) {
     for (const { major, minor, rate } of blockIO?.[field as keyof typeof LEGACY_THROTTLES] ?? []) {
@@ -169,6 +182,9 @@ function unifiedSettings(resources: Resources): Setting[] {
   settings.add('', 'cpuset.mems', cpu?.mems, 'cpu.mems');
   settings.add('', 'pids.max', pidsLimit(pids?.limit), 'pids.limit');
   if (blockIO?.weight) settings.add('', 'io.weight', `default ${ioWeight(blockIO.weight)}`, 'blockIO.weight');
+  if (blockIO?.leafWeight || blockIO?.weightDevice?.some(({ leafWeight }) => leafWeight)) {
+    throw new LaunchError('linux.resources.blockIO.leafWeight: cgroup version 2 has no such weight');
+  }
   for (const { major, minor, weight } of blockIO?.weightDevice ?? []) {
     if (weight) settings.add('', 'io.weight', `${major}:${minor} ${ioWeight(weight)}`, 'blockIO.weightDevice');
   }
@@ -210,6 +226,12 @@ function addUnifiedMemory(settings: Settings, memory: Resources['memory']): void
   if (reservation) settings.add('', 'memory.low', bytes(reservation), 'memory.reservation');
   if (memory.disableOOMKiller) {
     throw new LaunchError('linux.resources.memory.disableOOMKiller: cgroup version 2 cannot switch it off');
+  }
+  if (memory.swappiness !== undefined) {
+    throw new LaunchError('linux.resources.memory.swappiness: cgroup version 2 has no such setting');
+  }
+  if (memory.kernelTCP) {
+    throw new LaunchError('linux.resources.memory.kernelTCP: cgroup version 2 has no such limit');
   }
 }
 

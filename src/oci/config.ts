@@ -21,11 +21,13 @@ const stringMap = z.record(z.string(), z.string());
 const idMapping = z.object({ containerID: uint32, hostID: uint32, size: uint32 });
 const idMappings = z.array(idMapping);
 
+const absolutePath = cString.startsWith('/', { error: 'must be an absolute path' });
+
 const hook = z.object({
-  path: cString,
+  path: absolutePath,
   args: cStrings.optional(),
   env: cStrings.optional(),
-  timeout: int64.optional(),
+  timeout: integer(1, 2 ** 31 - 1).optional(),
 });
 const hookList = z.array(hook).optional();
 
@@ -133,7 +135,10 @@ const resources = z.object({
         type: z.enum(['a', 'b', 'c', '']).optional(),
         major: int64.optional(),
         minor: int64.optional(),
-        access: z.string().optional(),
+        access: z
+          .string()
+          .regex(/^[rwm]*$/, { error: 'expected letters of rwm' })
+          .optional(),
       }),
     )
     .optional(),
@@ -250,8 +255,8 @@ const linux = z.object({
     .optional(),
   seccomp: seccomp.optional(),
   sysctl: stringMap.optional(),
-  maskedPaths: cStrings.optional(),
-  readonlyPaths: cStrings.optional(),
+  maskedPaths: z.array(absolutePath).optional(),
+  readonlyPaths: z.array(absolutePath).optional(),
   mountLabel: z.string().optional(),
   intelRdt: z
     .object({

@@ -1,6 +1,5 @@
-// From a bundle's config.json to a sandbox. What the specification asks for and is not there yet is never passed over
-// in silence: where the container would be wrong or less contained without it, it is refused; where only a limit of
-// the host's or a label is missing, it is warned about. Both name the field.
+// From a bundle's config.json to a sandbox. What the specification asks for and is not there is never passed over in
+// silence (unsupported.ts).
 
 import { statSync } from 'node:fs';
 import { uptime } from 'node:os';
@@ -32,6 +31,8 @@ import { LaunchError } from './launch-error.ts';
 import { type MountOptions, parseMountOptions } from './mount-options.ts';
 import { convertIoPriority, convertPersonality, convertScheduler } from './scheduling.ts';
 import { compileSeccomp } from './seccomp.ts';
+import { submountsOf } from './submounts.ts';
+import { refuseUnsupported, warnUnsupported } from './unsupported.ts';
 
 const EGRESS_ANNOTATION = 'dev.cloister.egress';
 
@@ -63,8 +64,8 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   if (root === undefined) throw new LaunchError('config.json: root: required');
   if (process === undefined) throw new LaunchError('config.json: process: required');
   const linux = config.linux ?? {};
-  refuseUnsupported(linux);
-  warnUnsupported(process, linux, options.warn);
+  refuseUnsupported(config);
+  warnUnsupported(config, options.warn);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], linux, options);
   if (options.notifies && !options.joins) mounts.push(NOTIFY_MOUNT);
@@ -176,33 +177,6 @@ function offsetOf({ timeOffsets }: OciLinux, clock: 'monotonic' | 'boottime'): n
     refuse(`linux.timeOffsets.${clock}.secs`, `${secs} leads out of the clock's range`);
   }
   return secs * 1e9 + nanosecs;
-}
-
-function refuseUnsupported(linux: OciLinux): void {
-  const seen = new Set<string>();
-  for (const [index, { type }] of (linux.namespaces ?? []).entries()) {
-    if (seen.has(type)) refuse(`linux.namespaces[${index}].type`, `${type} is named twice`);
-    seen.add(type);
-  }
-  if (Object.keys(linux.netDevices ?? {}).length > 0) refuse('linux.netDevices', 'moving devices is not supported');
-  if (linux.timeOffsets !== undefined && !seen.has('time')) refuse('linux.timeOffsets', 'needs a time namespace');
-  if (linux.intelRdt !== undefined) refuse('linux.intelRdt', 'is not supported: a sandbox has no resctrl group');
-}
-
-function warnUnsupported(process: OciProcess, linux: OciLinux, warn: (message: string) => void): void {
-  const ignored: string[] = [];
-  const memory = linux.resources?.memory?.limit ?? 0;
-  if (memory > 0 && memory < 64 << 20) warn('config.json: linux.resources.memory.limit: raised to 64 MiB on the host');
-  if (linux.memoryPolicy !== undefined) ignored.push('linux.memoryPolicy');
-  if (linux.mountLabel) ignored.push('linux.mountLabel');
-  if (linux.rootfsPropagation?.includes('shared')) ignored.push('linux.rootfsPropagation');
-  if (process.apparmorProfile) ignored.push('process.apparmorProfile');
-  if (process.selinuxLabel) ignored.push('process.selinuxLabel');
-  for (const field of ignored) warn(`config.json: ${field} has no effect yet`);
-  const named = new Set((linux.namespaces ?? []).map(({ type }) => type));
-  for (const type of ['mount', 'pid', 'uts', 'ipc'] as const) {
-    if (!named.has(type)) warn(`config.json: linux.namespaces: the host's ${type} namespace cannot be shared`);
-  }
 }
 
 function identityOf(linux: OciLinux): ReturnType<typeof defaultIdentity> {
@@ -356,11 +330,15 @@ function convertMounts(
     const list = (mount.options ?? []).map(bytesOfText);
     if (mount.type === 'bind' || list.includes('bind') || list.includes('rbind')) {
       const name = `bind${binds.length}`;
-      const { options, readonly, propagation, idMap, ignored } = parseMountOptions('bind', list, field);
+      const parsed = parseMountOptions('bind', list, field);
+      const { options, readonly, propagation, idMap, ignored } = parsed;
       const source = bindSource(mount, field, bundle);
       const idMappings = idMappingsOf(mount, idMap, linux, field);
       binds.push({ name, source, readonly, ...(idMappings !== null && { idMappings }) });
       mounts.push({ destination, type: 'bind', source: name, device: source, options, copyUp: false });
+      if (list.includes('rbind') && readonly && !parsed.allReadonly && idMappings === null) {
+        addSubmounts(source, destination, options, mounts, binds);
+      }
       for (const option of ignored) warn(`config.json: ${field}.options: ${option} has no effect on a bind mount`);
       if (propagation !== null && propagation !== 'private') {
         warn(`config.json: ${field}.options: what is mounted later on the host is not seen inside (${propagation})`);
@@ -379,6 +357,23 @@ function convertMounts(
     mounts.push({ destination, type, source: null, device, options, copyUp });
   }
   return { mounts, binds };
+}
+
+/** What is mounted below a bind that is read-only by itself alone. */
+function addSubmounts(
+  above: string,
+  destination: string,
+  options: readonly string[],
+  mounts: MountSpec[],
+  binds: Bind[],
+): void {
+  for (const { source, below, readonly } of submountsOf(above)) {
+    const name = `bind${binds.length}`;
+    const place = posix.join(destination, below);
+    const own = readonly ? options : options.filter((option) => option !== 'ro');
+    binds.push({ name, source, readonly });
+    mounts.push({ destination: place, type: 'bind', source: name, device: source, options: own, copyUp: false });
+  }
 }
 
 /** Those of the mount, or with the option alone those of the container. */

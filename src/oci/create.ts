@@ -24,6 +24,7 @@ import { setOomScore } from './oom-score.ts';
 import { listenCount, listenVariables, openDescriptors } from './passed.ts';
 import { controlDirectory, joinRequest, warnOfPod } from './pod.ts';
 import { ordinaryUser } from './rootless.ts';
+import { convertAffinity } from './scheduling.ts';
 import {
   type ContainerState,
   checkId,
@@ -74,6 +75,7 @@ export function prepare(options: CreateOptions): Prepared {
   const join = planJoin(options.root, config);
   const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: join !== null, notifies: wantsNotice() });
   if (join !== null) warnOfPod(linux ?? {}, options.warn);
+  const execCpus = convertAffinity(config.process?.execCPUAffinity);
   const scope = options.systemd ? parseScope(linux?.cgroupsPath, options.id) : null;
   const cgroups = scope === null && needsCgroups(linux) ? planCgroups(linux?.cgroupsPath, options.id) : NO_CGROUPS;
   return {
@@ -96,6 +98,7 @@ export function prepare(options: CreateOptions): Prepared {
       hooks,
       process: withoutNotice(sandbox.spec.process),
       ...(sandbox.spec.notifySocket !== null && { notifies: true }),
+      ...(execCpus !== null && { execCpus }),
       ...(join !== null && { sandbox: join.sandbox.id }),
       idMappings: sandbox.spec.idMappings,
     },

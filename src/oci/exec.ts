@@ -94,6 +94,7 @@ function processOf(state: ContainerState, options: ExecOptions): ProcessSpec {
       ambient: union(capabilities.ambient, added),
     },
     noNewPrivileges: base.noNewPrivileges || options.noNewPrivileges,
+    cpus: state.execCpus ?? null,
     terminal: options.terminal ?? false,
     consoleSize: null,
   };

@@ -1,6 +1,6 @@
 // Options of mounts in config.json: what mount(8) would make of them. Later ones override earlier ones, unknown ones are
 // refused. A mount of a sandbox is one mount, whatever is below its source on the host, so the recursive forms mean what
-// the plain ones mean.
+// the plain ones mean; but `ro` of a recursive bind means its top alone (submounts.ts).
 
 import { LaunchError } from './launch-error.ts';
 
@@ -9,6 +9,8 @@ export interface MountOptions {
   /** For the sentry: flags by name, and the file system's own options. */
   readonly options: readonly string[];
   readonly readonly: boolean;
+  /** So is what is mounted below it. */
+  readonly allReadonly: boolean;
   /** The directory's contents are to be copied into the new tmpfs. */
   readonly copyUp: boolean;
   /** `private`, …; null if it is not said. */
@@ -64,6 +66,7 @@ export function parseMountOptions(type: string, list: readonly string[], field: 
   const ignored: string[] = [];
   let time: string | null = null;
   let copyUp = false;
+  let allReadonly = false;
   let propagation: string | null = null;
   let idMap: MountOptions['idMap'] = null;
   for (const [index, option] of list.entries()) {
@@ -72,6 +75,7 @@ export function parseMountOptions(type: string, list: readonly string[], field: 
       '',
     );
     const flag = FLAGS.find((pair) => pair.includes(name));
+    if (option === 'rro' || option === 'rrw') allReadonly = option === 'rro';
     if (flag !== undefined) {
       if (name === flag[0]) set.add(name);
       else set.delete(flag[0]);
@@ -87,7 +91,7 @@ export function parseMountOptions(type: string, list: readonly string[], field: 
     else refuse(`${field}.options[${index}]`, option, type);
   }
   const flags = [...set, ...(time === null ? [] : [time])];
-  return { options: [...flags, ...data], readonly: set.has('ro'), copyUp, propagation, idMap, ignored };
+  return { options: [...flags, ...data], readonly: set.has('ro'), allReadonly, copyUp, propagation, idMap, ignored };
 }
 
 function refuse(field: string, option: string, type: string): never {

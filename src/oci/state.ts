@@ -42,6 +42,8 @@ export interface ContainerState {
   readonly notifies?: true;
   /** The container in whose sandbox it is; not given: it has its own. */
   readonly sandbox?: string;
+  /** CPUs for programs of exec that say nothing of CPUs themselves. */
+  readonly execCpus?: readonly number[];
   /** Its launcher waits for hooks. */
   readonly creating?: true;
   /** As in the sandbox's spec. */

@@ -155,9 +155,9 @@ test('rules for devices: the last that matches decides, and what everybody needs
   assert.match(stderr, /\/dev\/kmsg'?: Operation not permitted\n.*\/dev\/loop-control'?: Operation not permitted\n$/);
 });
 
-test('what has no effect yet is said', () => {
+test('what has no effect is said', () => {
   const linux = { namespaces: ALL_NAMESPACES, mountLabel: 'label' };
   const { status, stderr } = run('true', { linux });
   assert.equal(status, 0);
-  assert.equal(stderr, 'cloister: warning: config.json: linux.mountLabel has no effect yet\n');
+  assert.equal(stderr, 'cloister: warning: config.json: linux.mountLabel has no effect\n');
 });

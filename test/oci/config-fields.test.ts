@@ -33,6 +33,15 @@ const SPECIAL: Readonly<Record<string, unknown>> = {
   'linux.resources.hugepageLimits[0].pageSize': '2MB',
   'linux.seccomp.architectures[0]': 'SCMP_ARCH_X86_64',
   'linux.intelRdt.memBwSchema': 'MB:0=50',
+  ...Object.fromEntries(
+    ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'].map((name) => [
+      `hooks.${name}[0].path`,
+      '/true',
+    ]),
+  ),
+  'linux.resources.devices[0].access': 'rwm',
+  'linux.maskedPaths[0]': '/proc/kcore',
+  'linux.readonlyPaths[0]': '/proc/bus',
   'process.execCPUAffinity.initial': '0',
   'process.execCPUAffinity.final': '0-1',
 };

@@ -187,8 +187,8 @@ test('what is not supported is refused where it matters, and warned about where 
     linux: { namespaces: [{ type: 'pid' }], mountLabel: 'a', resources: { devices: [] } },
   });
   assert.deepEqual(warnings.slice(0, 2), [
-    'config.json: linux.mountLabel has no effect yet',
-    'config.json: process.apparmorProfile has no effect yet',
+    'config.json: linux.mountLabel has no effect',
+    'config.json: process.apparmorProfile has no effect',
   ]);
   assert.match(warnings[2] ?? '', /the host's mount namespace cannot be shared/);
 });

@@ -201,6 +201,34 @@ test('a service manager is told when the container is ready, and which process t
   assert.equal(stdout, `READY=1\n MAINPID=${state('service').pid}\n`);
 });
 
+test('of a recursive bind `ro` means the top alone, `rro` all of it', { skip: process.geteuid?.() !== 0 }, () => {
+  const source = join(scratch, 'with mounts');
+  const below = join(source, 'a b');
+  mkdirSync(below, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', 'none', below]);
+  try {
+    const command = 'for place in /there "/there/a b"; do touch "$place/x" 2>/dev/null && echo "$place"; done';
+    for (const [option, expected] of [
+      ['ro', '/there/a b\n'],
+      ['rro', ''],
+    ] as const) {
+      writeConfig(['sh', '-c', command], { mounts: [{ destination: '/there', source, options: ['rbind', option] }] });
+      assert.equal(run('run', '-b', bundle, 'recursive').text, expected);
+    }
+  } finally {
+    execFileSync('umount', [below]);
+  }
+});
+
+test('programs of exec get the CPUs that the configuration has for them', () => {
+  const cpus = { execCPUAffinity: { final: '0' } };
+  writeConfig(['sh', '-c', 'sleep 100'], {
+    process: { cwd: '/', args: ['sleep', '100'], env: ['PATH=/bin'], ...cpus },
+  });
+  succeed('run', '-d', '-b', bundle, 'cpus');
+  assert.match(succeed('exec', 'cpus', 'grep', 'Cpus_allowed_list', '/proc/self/status'), /:\t0\n/);
+});
+
 test('devices stand where they are wanted, with the owner and mode that are wanted', () => {
   const devices = [
     { path: '/dev/tty', type: 'c', major: 5, minor: 0, fileMode: 0o600, gid: 7 },
