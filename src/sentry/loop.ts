@@ -17,6 +17,8 @@ import { callName, ringName, type Turns } from './turns.ts';
 
 const FOREVER = -1;
 const NOW = 0;
+/** What is later than this, in 292 years, must not be waited for: its nanoseconds are more than 63 bits. */
+const LONGEST = 9.2e18;
 /** How long libuv may be kept waiting for its own timers, in ns, at the least. */
 const MILLISECOND = 1e6;
 
@@ -88,7 +90,7 @@ function timeoutUntil(libuvDeadline: number): number {
   const deadline = Math.min(nextDeadline(), libuvDeadline);
   if (deadline === Number.POSITIVE_INFINITY) return FOREVER;
   // The clock as the last wait read it: a host call less per call served, for a few microseconds of lateness.
-  return Math.max(0, deadline - native.clock[0]);
+  return Math.min(Math.max(0, deadline - native.clock[0]), LONGEST);
 }
 
 /** What is done while nobody waits: blanks and slots are made ahead. */

@@ -35,10 +35,11 @@ import {
   setTemporaryMask,
 } from '../kernel/signals.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
+import { readTimespec } from '../kernel/time-arguments.ts';
 import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { order } from '../platform/answer.ts';
-import { i32, readS64, readU64, u32, writeU64 } from '../platform/arena.ts';
+import { i32, readU64, u32, writeU64 } from '../platform/arena.ts';
 import { H_ARGS, ORDER_SIGRETURN, SLOT_SIZE } from '../platform/layout.ts';
 
 const NSIG = 64;
@@ -171,13 +172,7 @@ export function rt_sigtimedwait(
 }
 
 function readTimeout(task: Task, address: UserAddress): number {
-  if (address === 0) return Number.POSITIVE_INFINITY;
-  const at = task.memory.in(address, 16);
-  if (at < 0) return at;
-  const seconds = readS64(at);
-  const nanoseconds = readS64(at + 8);
-  if (seconds < 0 || nanoseconds < 0 || nanoseconds >= 1e9) return -EINVAL;
-  return seconds * 1e9 + nanoseconds;
+  return address === 0 ? Number.POSITIVE_INFINITY : readTimespec(task, address);
 }
 
 function writeInfo(task: Task, address: UserAddress, info: SignalInfo): number {

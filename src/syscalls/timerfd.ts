@@ -20,9 +20,7 @@ import { TimerFile } from '../fs/timerfd/timerfd.ts';
 import { clockOffset } from '../kernel/clocks.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import type { Task } from '../kernel/task.ts';
-import { readS64, writeU64 } from '../platform/arena.ts';
-
-const SECOND = 1e9;
+import { putTimespec, timespecAt } from '../kernel/time-arguments.ts';
 
 export function timerfd_create(task: Task, clockid: number, flags: number): number {
   if (flags & ~(TFD_CLOEXEC | TFD_NONBLOCK)) return -EINVAL;
@@ -41,8 +39,8 @@ export function timerfd_settime(
 ): number {
   const at = task.memory.in(new_value, ITIMERSPEC_SIZE);
   if (at < 0) return at;
-  const interval = nanoseconds(at);
-  const value = nanoseconds(at + 16);
+  const interval = timespecAt(at);
+  const value = timespecAt(at + 16);
   if (flags & ~(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) || interval < 0 || value < 0) return -EINVAL;
   const file = task.files.get(fd);
   if (!file) return -EBADF;
@@ -62,20 +60,11 @@ export function timerfd_gettime(task: Task, fd: Fd, curr_value: UserAddress): nu
   return report(task, file, curr_value);
 }
 
-/** A struct timespec at an arena offset as nanoseconds, -EINVAL if it is no time. */
-function nanoseconds(at: number): number {
-  const seconds = readS64(at);
-  const fraction = readS64(at + 8);
-  return seconds < 0 || fraction < 0 || fraction >= SECOND ? -EINVAL : seconds * SECOND + fraction;
-}
-
 function report(task: Task, file: TimerFile, address: UserAddress): number {
   const at = task.memory.out(address, ITIMERSPEC_SIZE);
   if (at < 0) return at;
   const left = file.remaining();
-  writeU64(at, Math.floor(file.period / SECOND));
-  writeU64(at + 8, file.period % SECOND);
-  writeU64(at + 16, Math.floor(left / SECOND));
-  writeU64(at + 24, Math.floor(left % SECOND));
+  putTimespec(at, file.period);
+  putTimespec(at + 16, left);
   return 0;
 }
