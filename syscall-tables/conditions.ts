@@ -16,6 +16,10 @@ export function emitCondition(asm: Assembler, entry: SyscallEntry, condition: Co
     emitRange(asm, indexOf(condition.range), indexOf(condition.length), refuse);
     return;
   }
+  if ('either' in condition) {
+    emitEither(asm, entry, condition.either, refuse);
+    return;
+  }
   const index = indexOf(condition.argument);
   if (index < 0) throw new Error(`${entry.name} has no argument ${condition.argument}`);
   const { decode } = entry.args[index] as (typeof entry.args)[number];
@@ -28,6 +32,17 @@ export function emitCondition(asm: Assembler, entry: SyscallEntry, condition: Co
   else if ('any' in condition) asm.ifAnySet(condition.any, '', refuse);
   else if ('only' in condition) asm.ifAnySet(~condition.only, refuse, '');
   else emitOneOf(asm, condition.mask, condition.oneOf, refuse);
+}
+
+function emitEither(asm: Assembler, entry: SyscallEntry, conditions: readonly Condition[], refuse: string): void {
+  const accept = asm.fresh();
+  for (const [at, condition] of conditions.entries()) {
+    const next = asm.fresh();
+    emitCondition(asm, entry, condition, at === conditions.length - 1 ? refuse : next);
+    asm.jump(accept);
+    asm.label(next);
+  }
+  asm.label(accept);
 }
 
 function emitOneOf(asm: Assembler, mask: number | undefined, values: readonly number[], refuse: string): void {

@@ -217,6 +217,7 @@ export type Condition =
   | { readonly argument: string; readonly not: number } // it is any other value
   | { readonly argument: string; readonly any: number } // at least one of these bits is set
   | { readonly argument: string; readonly only: number } // no other bit is set
+  | { readonly either: readonly Condition[] } // at least one of these holds
   | { readonly range: string; readonly length: string }; // neither in the stub's region nor able to reach it
 
 /** A rule: the call runs on the host if every condition holds. */
@@ -309,6 +310,12 @@ interface Options {
   readonly note?: string;
 }
 
+/** The arguments that a condition is about. */
+function argumentsOf(condition: Condition): string[] {
+  if ('either' in condition) return condition.either.flatMap(argumentsOf);
+  return 'range' in condition ? [condition.range, condition.length] : [condition.argument];
+}
+
 function entry(
   nr: number,
   name: string,
@@ -320,11 +327,8 @@ function entry(
   const names = Object.keys(args);
   if (names.length > 6) throw new Error(`${name}: more than six arguments`);
   const parsed = names.map((argument) => parseArgument(argument, args[argument] as ArgumentSpec, names));
-  for (const condition of rule?.conditions ?? []) {
-    const used = 'range' in condition ? [condition.range, condition.length] : [condition.argument];
-    for (const argument of used)
-      if (!names.includes(argument)) throw new Error(`${name}: rule on unknown argument ${argument}`);
-  }
+  for (const argument of rule?.conditions.flatMap(argumentsOf) ?? [])
+    if (!names.includes(argument)) throw new Error(`${name}: rule on unknown argument ${argument}`);
   return { nr, name, args: parsed, disposition, rule, returns: options.returns ?? 'int', note: options.note ?? '' };
 }
 

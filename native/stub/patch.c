@@ -17,7 +17,8 @@ struct trampoline {
   u8 code[32];
 };
 
-/** Beside the trampolines: the sites that were patched behind an int3. */
+/** Beside the trampolines: the sites that were patched behind an int3. The sentry restores sites, and says so here. */
+#define RESTORED (1ul << 63)
 struct trampolines {
   struct trampoline of[MAX_SITES];
   u64 behind_int3[MAX_SITES];
@@ -163,8 +164,9 @@ static int owns_pad(struct pad pad, u64 entry) {
 
 /** The entry for a pair, whose address ends in int3; 0 if another site has it. */
 static u64 take_pair_entry(u32 index, u64 target) {
-  u64 *entry = (u64 *)(((struct jump_table *)JUMP_TABLE_ADDR)->pair[index % PAIRS] + INT3), none = 0;
-  return __atomic_compare_exchange_n(entry, &none, target, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ? (u64)entry : 0;
+  u64 *entry = (u64 *)(((struct jump_table *)JUMP_TABLE_ADDR)->pair[index % PAIRS] + INT3), before = 0;
+  __atomic_compare_exchange_n(entry, &before, target, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  return before == 0 || before == target ? (u64)entry : 0;
 }
 
 /** The trampoline of a site, and the table's entry that leads to it. 0 if there is no room for them. */
@@ -245,17 +247,29 @@ static int before_syscall(u64 site) {
   return 0;
 }
 
-/** A thread has run into an int3: if it is one of a patched site, the thread goes on in the trampoline. */
+/**
+ * A thread has run into an int3: if it is one of a patched site, the thread goes on in the trampoline; where a site was
+ * restored meanwhile, in the site.
+ */
 static int pass_int3(u64 *reg) {
   const u64 *known = ((struct trampolines *)TRAMPOLINES_ADDR)->behind_int3;
   u64 at = reg[RIP] - 1, some[64];
+  u8 now = INT3;
   for (u32 first = 0; first < MAX_SITES; first += 64) {
     if (copy_user(some, known + first, sizeof some)) return 0;
-    for (u32 i = 0; i < 64; i++)
-      if (some[i] && at - some[i] < LONGEST && before_syscall(some[i])) {
-        reg[RIP] = TRAMPOLINES_ADDR + (first + i) * sizeof(struct trampoline) + (at - some[i]);
+    for (u32 i = 0; i < 64; i++) {
+      u64 site = some[i] & ~RESTORED;
+      if (!site || at - site >= LONGEST) continue;
+      if (some[i] & RESTORED) {
+        // One that stands there still, or again, is the program's or its debugger's.
+        if (copy_user(&now, (void *)at, 1) || now == INT3) continue;
+        reg[RIP] = at;
         return 1;
       }
+      if (!before_syscall(site)) continue;
+      reg[RIP] = TRAMPOLINES_ADDR + (first + i) * sizeof(struct trampoline) + (at - site);
+      return 1;
+    }
   }
   return 0;
 }

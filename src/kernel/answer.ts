@@ -3,6 +3,7 @@
 
 import { EAGAIN, EFAULT, EINTR, ENOENT, ERESTART_RESTARTBLOCK, ERESTARTNOINTR, ERESTARTSYS } from '../abi/errno.ts';
 import { SA_RESTART, SIG_DFL, SIG_IGN, SIGKILL } from '../abi/signal.ts';
+import { sweepSites } from '../mm/patches.ts';
 import { clearOrders, flushAnswers, order, orderCount, sendAnswer, writeAnswer } from '../platform/answer.ts';
 import { ACT_RESTART, ACT_SET_RETURN, ORDER_PATCH } from '../platform/layout.ts';
 import { native } from '../platform/native.ts';
@@ -142,9 +143,11 @@ function send(task: Task, act: number, result: number): void {
 function considerPatch(task: Task, act: number): void {
   const next = task.trappedAt;
   task.trappedAt = 0;
-  if (!task.mm.sites) return;
+  const { sites } = task.mm;
+  if (!sites) return;
   if (task.directRead === 0 && (act !== ACT_SET_RETURN || orderCount(task.memory.slot) > 0)) return;
-  const place = task.mm.sites.countTrap(next);
+  const place = sites.countTrap(next);
+  if (sites.isCrowded) sweepSites(task.mm);
   if (place >= 0) order(task.memory.slot, ORDER_PATCH, next, place);
 }
 

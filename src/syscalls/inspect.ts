@@ -17,6 +17,7 @@ import { mayInspect } from '../kernel/credentials.ts';
 import { hasUndo } from '../kernel/ipc/objects.ts';
 import { findTask } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
+import { showOriginals } from '../mm/patches.ts';
 import { allocateScratch, readU64 } from '../platform/arena.ts';
 
 const CHUNK = 64 << 10;
@@ -94,6 +95,7 @@ function copy(from: Task, source: number[], to: Task, destination: number[]): nu
     const n = Math.min(source[i + 1], destination[j + 1], CHUNK, RW_MAX - done);
     if (n > 0) {
       const got = from.memory.readSome(source[i] as UserAddress, at, n);
+      if (got > 0) showOriginals(from.mm, source[i], at, got);
       if (got <= 0 || to.memory.write(destination[j] as UserAddress, at, got) < 0) return done > 0 ? done : -EFAULT;
       done += got;
       if (got < n) return done;

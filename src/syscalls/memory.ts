@@ -40,6 +40,8 @@ import {
   MAP_SHARED_VALIDATE,
   MAP_STACK,
   MAP_TYPE,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
   MS_ASYNC,
   MS_INVALIDATE,
   MS_SYNC,
@@ -58,6 +60,7 @@ import { keepUnsent, sendWithAnswer } from '../kernel/sent-descriptor.ts';
 import type { Task } from '../kernel/task.ts';
 import { type HostMapping, hostMappings } from '../mm/host-maps.ts';
 import { noteMapping } from '../mm/mapped-files.ts';
+import { releaseText, sweepSites } from '../mm/patches.ts';
 import { mappingFd } from '../platform/layout.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { drop, type OpenFile } from '../vfs/open-file.ts';
@@ -124,6 +127,7 @@ export function mmap(
   const hint = outOfBounds(address, length) ? 0 : address;
   const kind = type === MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
   const passed = (flags & PASSED) | kind;
+  if (fixed) task.mm.sites?.forget(address, address + length);
   if (flags & MAP_ANONYMOUS) return callHost(task, SYS_MMAP, hint, length, protection, passed | MAP_ANONYMOUS, -1, 0);
   return mapFile(task, hint, length, protection, passed & ~MAP_GROWSDOWN, fd, offset);
 }
@@ -152,6 +156,8 @@ function mapFile(
     task.installedMapped = true;
     noteMapping(mm, hostFd as HostFd, file.path);
   }
+  // Where it comes to lie nobody knows yet; but nothing that is gone by now is to be taken for text there.
+  if (shared && protection & PROT_EXEC) sweepSites(mm);
   if (flags & MAP_FIXED && protection === TEXT && !shared)
     mm.sites?.addText(address, length, file.path.dentry.name, offset);
   const answered = callHost(task, SYS_MMAP, address, length, protection, flags, mappingFd(task.block), offset);
@@ -167,6 +173,7 @@ export function munmap(task: Task, address: number, length: number): number {
 export function mprotect(task: Task, address: number, length: number, protection: number): number {
   if (address % PAGE_SIZE !== 0) return -EINVAL;
   if (outOfBounds(address, length)) return -ENOMEM;
+  if (protection & (PROT_WRITE | PROT_EXEC)) releaseText(task.mm, address, address + length);
   return callHost(task, SYS_MPROTECT, address, length, protection);
 }
 
@@ -179,7 +186,10 @@ export function mremap(
   newAddress: number,
 ): number {
   if (outOfBounds(address, oldLength)) return -EINVAL;
-  if (newLength > USER_LIMIT || (flags & 6 && outOfBounds(newAddress, newLength))) return -EINVAL;
+  if (newLength > USER_LIMIT || (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && outOfBounds(newAddress, newLength)))
+    return -EINVAL;
+  releaseText(task.mm, address, address + oldLength);
+  if (flags & MREMAP_FIXED) task.mm.sites?.forget(newAddress, newAddress + newLength);
   return callHost(task, SYS_MREMAP, address, oldLength, newLength, flags, newAddress);
 }
 

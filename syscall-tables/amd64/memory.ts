@@ -18,10 +18,15 @@ import {
   MAP_PRIVATE,
   MAP_SHARED_VALIDATE,
   MAP_STACK,
+  MREMAP_MAYMOVE,
+  PROT_READ,
+  PROT_WRITE,
 } from '../../src/abi/mman.ts';
 import { type Condition, enosys, eperm, kernel, native, type SyscallEntry } from '../types.ts';
 
 const RANGE: Condition = { range: 'addr', length: 'length' };
+/** What a program makes writable in smaller pieces may be its text, of which patches are undone before it changes any. */
+const LONG_RANGE = 64 << 10;
 const NUMA = 'one memory node: policies are checked, kept and reported; there is nothing to choose';
 const LOCKED = 'locked on the host, within our limit and the one the sandbox was started with (ulimit -l)';
 const PKEY = 'no memory protection keys, as on a CPU without them';
@@ -67,7 +72,19 @@ export const MEMORY: readonly SyscallEntry[] = [
     10,
     'mprotect',
     { addr: 'addr', length: 'size', prot: 'flags(prot)' },
-    { conditions: [RANGE], text: 'less than 4 GiB, away from the stub' },
+    {
+      conditions: [
+        RANGE,
+        { argument: 'prot', only: PROT_READ | PROT_WRITE },
+        {
+          either: [
+            { argument: 'prot', only: PROT_READ },
+            { argument: 'length', any: -LONG_RANGE },
+          ],
+        },
+      ],
+      text: 'not executable, writable only 64 KiB and more, less than 4 GiB, away from the stub',
+    },
   ),
   native(
     11,
@@ -81,8 +98,8 @@ export const MEMORY: readonly SyscallEntry[] = [
     'mremap',
     { addr: 'addr', length: 'size', new_length: 'size', flags: 'flags64(mremap)', new_addr: 'addr' },
     {
-      conditions: [RANGE, { range: 'new_addr', length: 'new_length' }],
-      text: 'less than 4 GiB, away from the stub, before and after',
+      conditions: [RANGE, { range: 'new_addr', length: 'new_length' }, { argument: 'flags', only: MREMAP_MAYMOVE }],
+      text: 'MAYMOVE, less than 4 GiB, away from the stub, before and after',
     },
     { returns: 'addr' },
   ),

@@ -71,7 +71,7 @@ const isWide = (entry: SyscallEntry, index: number): boolean =>
 
 /** The test's own reading of a condition. */
 function holds(entry: SyscallEntry, condition: Condition, args: readonly bigint[]): boolean {
-  if ('range' in condition) throw new Error('the sentry has no such rule');
+  if ('range' in condition || 'either' in condition) throw new Error('the sentry has no such rule');
   const index = indexOf(entry, condition.argument);
   const all = BigInt.asUintN(64, args[index] ?? 0n);
   if (isWide(entry, index) && all >> 32n !== 0n) return false;
@@ -92,7 +92,7 @@ function candidates(condition: Condition): bigint[] {
     const bits = Array.from({ length: 33 }, (_, bit) => 1n << BigInt(bit));
     return [0n, BigInt('only' in condition ? condition.only : condition.any), ...bits, ONES];
   }
-  if ('range' in condition) return [];
+  if ('range' in condition || 'either' in condition) return [];
   return [
     ...condition.oneOf.flatMap((value) => [BigInt(value), BigInt(value) + 1n, BigInt(value) + (1n << 32n)]),
     ONES,

@@ -100,10 +100,10 @@ test('ranges of a program stay off the stub', () => {
   const calls: readonly (readonly [string, (address: bigint, length: bigint) => bigint[]])[] = [
     ['mmap', (address, length) => [address, length, 3n, 0x32n, 0xffffffffffffffffn, 0n]],
     ['munmap', (address, length) => [address, length]],
-    ['mprotect', (address, length) => [address, length, 7n]],
+    ['mprotect', (address, length) => [address, length, 1n]],
     ['madvise', (address, length) => [address, length, 4n]],
     ['mremap', (address, length) => [address, length, 4096n, 1n, 0n]],
-    ['mremap', (address, length) => [0x10000n, 4096n, length, 3n, address]],
+    ['mremap', (address, length) => [0x10000n, 4096n, length, 1n, address]],
   ];
   for (const [name, args] of calls) {
     const at = (address: bigint, length: bigint): string => program(name, ...args(address, length));
@@ -119,6 +119,18 @@ test('ranges of a program stay off the stub', () => {
     assert.equal(at(0x10000n, 0xffff_ffff_ffff_f000n), 'trap', `${name} of everything`);
     assert.equal(at(0xffff_ffff_ffff_f000n, 8192n), 'allow', `${name} beyond user space: the host refuses it`);
   }
+});
+
+test('what may change or move text comes to the sentry', () => {
+  const mprotect = (protection: bigint, length = 4096n): string => program('mprotect', 0x10000n, length, protection);
+  for (const protection of [0n, 1n]) assert.equal(mprotect(protection), 'allow');
+  for (const protection of [2n, 3n, 4n, 5n, 7n, 8n, 0x1000001n]) assert.equal(mprotect(protection), 'trap');
+  assert.equal(mprotect(3n, 0xf000n), 'trap');
+  for (const length of [0x10000n, 0x11000n, 0xff000n]) assert.equal(mprotect(3n, length), 'allow');
+  assert.equal(mprotect(5n, 0x100000n), 'trap');
+  const mremap = (flags: bigint): string => program('mremap', 0x10000n, 4096n, 8192n, flags, 0x20000n);
+  for (const flags of [0n, 1n]) assert.equal(mremap(flags), 'allow');
+  for (const flags of [2n, 3n, 5n, 8n, GIB4 | 1n]) assert.equal(mremap(flags), 'trap');
 });
 
 test('madvise of a program: advice about its own pages', () => {

@@ -17,6 +17,7 @@ import { DEAD, RUNNING, type Task, type ThreadGroup } from '../../kernel/task.ts
 import { armTimer, Timer, type TimerTarget } from '../../kernel/timers.ts';
 import { turnIsOver } from '../../kernel/turns.ts';
 import { readPagemap } from '../../mm/host-maps.ts';
+import { showOriginals } from '../../mm/patches.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch, u8, u32 } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import { removeName } from '../../vfs/names.ts';
@@ -188,7 +189,7 @@ function mapped(task: Task, parts: RegExpExecArray, changed: boolean, touched: b
     if (type === 's') {
       return coreFilter & (anonymous || name.endsWith(' (deleted)') ? ANONYMOUS_SHARED : FILE_SHARED) ? whole : 0;
     }
-    // Of code the sentry may have changed a few instructions: the file has the original.
+    // Of code pages are the process's own because call sites in them are patched: the file has the original.
     const own = anonymous || writable === 'w' || (changed && executable !== 'x');
     if (own && coreFilter & ANONYMOUS_PRIVATE) return whole;
     if (anonymous) return 0;
@@ -269,6 +270,7 @@ function writePart(file: OpenFile, task: Task, segment: Mapped, done: number, of
   const address = segment.start + done;
   if (at >= 0 && mapAt >= 0 && !(segment.anonymous && !anyPresent(task, address, length / PAGE, mapAt))) {
     const n = task.memory.readSome(address as UserAddress, at, length);
+    showOriginals(task.mm, address, at, n);
     if (n > 0) file.write(at, Math.min(n, end - offset), offset);
   }
   releaseScratch(mark);

@@ -10,6 +10,7 @@ import { namespaceName, namespacePath } from '../../kernel/namespace-files.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
 import { readForced, writeForced } from '../../mm/forced-memory.ts';
+import { releaseText, showOriginals } from '../../mm/patches.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
@@ -198,12 +199,15 @@ class MemoryFile extends OpenFile {
   override read(at: number, length: number, offset: number): number {
     const living = alive(this.inode.task);
     if (!living || length === 0) return 0;
-    return readForced(living.memory, offset as UserAddress, at, length);
+    const n = readForced(living.memory, offset as UserAddress, at, length);
+    showOriginals(living.mm, offset, at, n);
+    return n;
   }
 
   override write(at: number, length: number, offset: number): number {
     const living = alive(this.inode.task);
     if (!living || length === 0) return 0;
+    releaseText(living.mm, offset, offset + length);
     return writeForced(living.memory, offset as UserAddress, at, length);
   }
 

@@ -16,6 +16,7 @@ import {
 } from '../../abi/ptrace.ts';
 import { SI_KERNEL, SIGKILL, SIGSTOP } from '../../abi/signal.ts';
 import { capable } from '../../base/credentials.ts';
+import { unpatch } from '../../mm/patches.ts';
 import { ACT_SET_RETURN } from '../../platform/layout.ts';
 import { mayInspect } from '../credentials.ts';
 import { showOwnAnswers } from '../own-answers.ts';
@@ -25,7 +26,6 @@ import { notifyTask, sendSignalToGroup, sendSignalToTask } from '../signals.ts';
 import { DEAD, RESUMED, RUNNING, STOPPED, type Task, TRACED } from '../task.ts';
 import { DebugRegisters } from './debug-registers.ts';
 import { Registers } from './registers.ts';
-import { unpatch } from './unpatch.ts';
 
 /** Options that PTRACE_SETOPTIONS takes. */
 export const KNOWN_OPTIONS = 0xff | PTRACE_O_EXITKILL;
