@@ -27,6 +27,7 @@ static u32 served[MAX_SLOTS];  // sequence number of the last call that was take
 static u32 done[MAX_SLOTS];    // sequence number of the last call that was answered without a ring
 static bool spun[MAX_SLOTS];   // it was taken without a ring, and is not answered yet
 static bool wanted[MAX_SLOTS]; // its ring is waited for: the answer brings a descriptor
+static bool stays[MAX_SLOTS];  // a zygote: it stays where it was put, because its children inherit that
 static bool parked[MAX_SLOTS]; // it was taken without a ring, and its stub told to sleep until it is answered
 
 s32 doorbell_expected[MAX_SLOTS];
@@ -37,7 +38,7 @@ void doorbell_forget(u32 index) {
   spin_sent_away(index);
   pending[index] = 0;
   doorbell_expected[index] = 0;
-  spun[index] = wanted[index] = parked[index] = false;
+  spun[index] = wanted[index] = parked[index] = stays[index] = false;
   served[index] = done[index] = slot_header(index) ? slot_header(index)[H_SEQ] : 0;
 }
 
@@ -74,9 +75,8 @@ static int send_answer(u32 index, bool elsewhere) {
   return transport->answer(id, 0, elsewhere);
 }
 
-/** The zygote stays where it was put: its children inherit that. */
 static bool watch_now(u32 index) {
-  if (!in_burst || index == 0 || !spin_worthwhile((s64)addon_clock[0])) return false;
+  if (!in_burst || stays[index] || !spin_worthwhile((s64)addon_clock[0])) return false;
   spin_watch(index);
   return true;
 }
@@ -348,6 +348,7 @@ static napi_value attach(napi_env env, napi_callback_info info) {
   close(pidfd);
   if (result < 0) return number_value(env, result);
   doorbell_expected[0] = pid;
+  stays[0] = true;
   served[0] = slot_header(0)[H_SEQ] - 1; // it may have rung already
   release_zygote(slot_header(0));
   create_tick();
@@ -433,6 +434,17 @@ static napi_value id_valid(napi_env env, napi_callback_info info) {
   return number_value(env, transport->valid(pending[index] - 1));
 }
 
+/** stay(slot): its thread is a zygote from now on. */
+static napi_value stay(napi_env env, napi_callback_info info) {
+  struct arguments a;
+  get_arguments(env, info, &a);
+  s64 index = slot_argument(env, &a);
+  if (index < 0) return NULL;
+  stays[index] = true;
+  spin_unwatch(index);
+  return NULL;
+}
+
 void doorbell_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "attach", attach, NULL);
   export_method(env, exports, "next", next_method, NULL);
@@ -440,4 +452,5 @@ void doorbell_exports(napi_env env, napi_value exports) {
   export_method(env, exports, "addfd", addfd, NULL);
   export_method(env, exports, "want", want, NULL);
   export_method(env, exports, "idValid", id_valid, NULL);
+  export_method(env, exports, "stay", stay, NULL);
 }

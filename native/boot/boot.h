@@ -85,6 +85,7 @@ struct options {
   bool remove;      // the state and the cgroups go away at the end
   const char *cgroup[MAX_CGROUPS];
   int cgroups;
+  const char *oom_score; // of a container's processes that joins a sandbox, or NULL
   struct mount_point mount_point[MAX_MOUNT_POINTS];
   int mount_points;
   struct passed passed[MAX_PASSED];
@@ -128,6 +129,11 @@ sigset_t forwarded_signals(void);
 // ---- container.c ----
 /** Puts a process (0: ourselves) into the container's cgroups. */
 void join_cgroups(const struct options *options, pid_t pid);
+/**
+ * Puts a process of a sandbox into the cgroups, by the number that its sentry knows it by: one that the first guest
+ * process has made.
+ */
+void place_guest(const struct options *options, pid_t init, int number);
 /** A terminal whose master goes to the console socket becomes our standard streams and our controlling terminal. */
 void open_console(const char *socket_path);
 /** The listening socket in the container's directory. */
@@ -146,6 +152,8 @@ void bind_port(const struct state *state);
 // ---- view.c ----
 /** Whether others will look for the container's files by way of the outer process. */
 bool wants_view(const struct options *options);
+/** The first guest process: the child of init that is in another pid namespace; 0: there is none. */
+pid_t zygote_of(pid_t init);
 void make_mount_points(const struct options *options, int root);
 /** How many descriptors of `keep` the view needs; they are added to it. */
 int keep_view(const struct options *options, const struct state *state, int *keep);

@@ -20,6 +20,50 @@ void join_cgroups(const struct options *options, pid_t pid) {
   }
 }
 
+/** The number of a process in the pid namespace above its own; 0 if it is gone. */
+static int number_above(pid_t pid) {
+  char path[64], *line = NULL;
+  size_t size = 0;
+  int numbers[33], count = 0;
+  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  FILE *status = fopen(path, "re");
+  while (status && getline(&line, &size, status) > 0) {
+    if (strncmp(line, "NSpid:", 6)) continue;
+    int used;
+    for (char *at = line + 6; count < 33 && sscanf(at, "%d%n", &numbers[count], &used) == 1; at += used) count++;
+    break;
+  }
+  free(line);
+  if (status) fclose(status);
+  return count < 2 ? 0 : numbers[count - 2];
+}
+
+/** That it may be lowered is a matter of luck, that it is raised is not. */
+static void set_oom_score(pid_t pid, const char *score) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || (write(fd, score, strlen(score)) < 0 && errno != EACCES)) die(NULL, "cannot write %s", path);
+  close(fd);
+}
+
+void place_guest(const struct options *options, pid_t init, int number) {
+  char path[64];
+  pid_t zygote = zygote_of(init), found = 0;
+  int child;
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", zygote, zygote);
+  FILE *children = fopen(path, "re");
+  while (!found && children && fscanf(children, "%d", &child) == 1)
+    if (number_above(child) == number) found = child;
+  if (children) fclose(children);
+  if (!found) {
+    errno = 0;
+    die(NULL, "the sandbox's process %d for the container is not there", number);
+  }
+  join_cgroups(options, found);
+  if (options->oom_score) set_oom_score(found, options->oom_score);
+}
+
 static void remove_directory(const char *path) {
   DIR *directory = opendir(path);
   if (!directory) return;

@@ -55,14 +55,18 @@ static pid_t init_of(pid_t launcher) {
   return init;
 }
 
-/** One line of the sentry's: "started", "exit STATUS" or "error STATUS TEXT". */
-static void obey(const struct options *options, const struct state *trees, char *line) {
-  int status = 0, skip = 0;
+/** One line of the sentry's: "place PID", "started", "exit STATUS" or "error STATUS TEXT". */
+static void obey(const struct options *options, const struct state *trees, int connection, char *line) {
+  int status = 0, skip = 0, number = 0;
   if (!strcmp(line, "started")) {
     enter_view(options, trees, init_of(options->launcher));
     if (options->sync_fd < 0) return;
     if (write(options->sync_fd, "created\n", 8) != 8) return;
     message_fd = 2;
+  } else if (sscanf(line, "place %d", &number) == 1) {
+    static const char placed[] = "{\"verb\":\"placed\"}\n";
+    place_guest(options, init_of(options->launcher), number);
+    if (send(connection, placed, sizeof placed - 1, MSG_NOSIGNAL) < 0) die(NULL, "cannot reach the sandbox");
   } else if (sscanf(line, "exit %d", &status) == 1) {
     // Whoever started us must be gone first: our status is for the process that we are left to.
     char byte;
@@ -83,7 +87,7 @@ static void listen_to(const struct options *options, const struct state *trees, 
   used += length;
   for (char *end; (end = memchr(text, '\n', used));) {
     *end = 0;
-    obey(options, trees, text);
+    obey(options, trees, connection, text);
     used -= end + 1 - text;
     memmove(text, end + 1, used);
   }

@@ -140,6 +140,7 @@ static void parse_options(struct options *options, char **argv) {
       options->joined[options->joined_count++] = value;
     else if ((value = option_value(argv[i], "--cgroup")) && options->cgroups < MAX_CGROUPS)
       options->cgroup[options->cgroups++] = value;
+    else if ((value = option_value(argv[i], "--oom-score"))) options->oom_score = value;
     else if (!strcmp(argv[i], "--traced")) options->traced = true;
     else if (!strcmp(argv[i], "--hooks")) options->hooks = true;
     else if (!strcmp(argv[i], "--exec")) options->is_exec = true;

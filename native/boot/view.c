@@ -67,25 +67,28 @@ int keep_view(const struct options *options, const struct state *state, int *kee
   return count;
 }
 
-/** The zygote is the child of init that is in another pid namespace: a descriptor of that, or of init's own. */
-static int guests_namespace(pid_t init) {
+pid_t zygote_of(pid_t init) {
   char path[96], own[64] = "", name[64];
   snprintf(path, sizeof path, "/proc/%d/ns/pid", init);
-  if (readlink(path, own, sizeof own - 1) < 0) return -1;
-  int found = open(path, O_RDONLY | O_CLOEXEC);
+  if (readlink(path, own, sizeof own - 1) < 0) return 0;
   snprintf(path, sizeof path, "/proc/%d/task/%d/children", init, init);
   FILE *children = fopen(path, "re");
-  int child;
-  while (children && fscanf(children, "%d", &child) == 1) {
+  int child, found = 0;
+  while (!found && children && fscanf(children, "%d", &child) == 1) {
     snprintf(path, sizeof path, "/proc/%d/ns/pid", child);
     memset(name, 0, sizeof name);
-    if (readlink(path, name, sizeof name - 1) < 0 || !strcmp(name, own)) continue;
-    close(found);
-    found = open(path, O_RDONLY | O_CLOEXEC);
-    break;
+    if (readlink(path, name, sizeof name - 1) > 0 && strcmp(name, own)) found = child;
   }
   if (children) fclose(children);
   return found;
+}
+
+/** A descriptor of the guests' pid namespace, or of init's own. */
+static int guests_namespace(pid_t init) {
+  char path[64];
+  pid_t zygote = zygote_of(init);
+  snprintf(path, sizeof path, "/proc/%d/ns/pid", zygote ? zygote : init);
+  return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /** Mounts the guests' /proc where the container has a directory for it: only a process of their pid namespace can. */

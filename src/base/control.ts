@@ -14,7 +14,7 @@ export type ControlRequest =
       readonly container?: string | undefined;
     }
   /** Its limits have changed; those that are named. */
-  | { readonly verb: 'limit'; readonly limits: Partial<LimitsSpec> }
+  | { readonly verb: 'limit'; readonly limits: Partial<LimitsSpec>; readonly container?: string | undefined }
   /** List the processes. */
   | { readonly verb: 'ps'; readonly container?: string | undefined }
   /**
@@ -32,7 +32,10 @@ export type ControlRequest =
   | { readonly verb: 'notify' }
   /**
    * Another container of a pod, in this sandbox. As with exec; between the standard streams and what is passed on come
-   * its root file system and a descriptor for each of `binds`. "started" means that it is there, waiting for its start.
+   * its root file system and a descriptor for each of `binds`. If it is `placed`, it has a cgroup of the host's for itself:
+   * the answer is "place PID" then, with the number that the sentry knows the process by that is to be put there, from which
+   * all of the container's will descend, and goes on when it is `placed`. "started" means that the container is there,
+   * waiting for its start.
    */
   | {
       readonly verb: 'container';
@@ -40,9 +43,12 @@ export type ControlRequest =
       readonly spec: SandboxSpec;
       readonly binds: readonly { readonly name: string; readonly isDirectory: boolean }[];
       readonly passed: readonly number[];
+      readonly placed: boolean;
       /** Whose it has: null for new ones, '' for the sandbox's, else those of the container with this id. */
       readonly namespaces: Readonly<Record<'pid' | 'ipc' | 'uts' | 'network', string | null>>;
-    };
+    }
+  /** On the connection of such a container: it is in its cgroup. */
+  | { readonly verb: 'placed' };
 
 /** Except to exec, the answer is one line of JSON. */
 export type ControlAnswer =

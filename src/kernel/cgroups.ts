@@ -1,7 +1,10 @@
 // Control groups (cgroups(7)) inside the sandbox: trees by which programs group processes, count and bound their tasks, and
 // end them together. One tree is version 2's; those of version 1 are hierarchies that programs mount, each with its
-// controllers. The sandbox as a whole is in a cgroup of the host, which bounds memory and CPU.
+// controllers. The sandbox as a whole is in a cgroup of the host, which bounds memory and CPU. A container that joined it is
+// in another of the host's, and has a tree of its own here.
 
+import type { LimitsSpec } from '../base/spec.ts';
+import { firstZygote, type Zygote } from '../platform/zygote.ts';
 import type { ThreadGroup } from './task.ts';
 
 /** A tree of version 1. */
@@ -13,6 +16,8 @@ export interface Hierarchy {
   readonly root: Cgroup;
 }
 
+const NO_LIMITS: LimitsSpec = { pids: null, memory: null, cpuQuota: null, cpuPeriod: 100_000 };
+
 export class Cgroup {
   readonly parent: Cgroup | null;
   readonly name: string;
@@ -22,6 +27,10 @@ export class Cgroup {
   /** Controllers that its children have (cgroup.subtree_control). */
   readonly enabled = new Set<string>();
   pidsMax = Number.POSITIVE_INFINITY;
+  /** Of the root of a tree: what the container was given. */
+  limits = NO_LIMITS;
+  /** Of the root of a tree: whose blanks its programs are executed in, which are in a cgroup of the host's. */
+  zygote: Zygote = firstZygote;
   /** CPU time of processes that are gone, in ns; of cgroups below that are gone, too. */
   readonly spent = { user: 0, system: 0 };
   removed = false;
@@ -57,6 +66,13 @@ export class Cgroup {
     return false;
   }
 
+  /** The root of its tree. */
+  get top(): Cgroup {
+    let at: Cgroup = this;
+    while (at.parent) at = at.parent;
+    return at;
+  }
+
   /** Its path as seen from another, which need not be above it. */
   pathFrom(root: Cgroup): string {
     let up = '';
@@ -83,7 +99,7 @@ export class Cgroup {
   }
 }
 
-/** The one that the sandbox starts in. */
+/** The one that the sandbox starts in. Those of containers that joined it have no parent either. */
 export const rootCgroup = new Cgroup(null, '');
 
 /** The hierarchies of version 1 that are mounted, by their numbers. */

@@ -40,7 +40,7 @@ import {
 } from '../platform/layout.ts';
 import { native } from '../platform/native.ts';
 import { setOwner } from '../platform/slots.ts';
-import { type Blank, refillBlanks, takeBlank } from '../platform/zygote.ts';
+import type { Blank, Zygote } from '../platform/zygote.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { dropAll } from '../vfs/fd-table.ts';
 import type { Inode } from '../vfs/inode.ts';
@@ -102,8 +102,8 @@ class PreparedExec {
   }
 }
 
-/** Tasks whose exec waits for a blank. */
-const waiting: Task[] = [];
+/** Tasks whose exec waits for a blank, by whose it has to be. */
+const waiting = new Map<Zygote, Task[]>();
 
 /**
  * execve: replaces the program of `task`. Returns ANSWERED's moral (undefined) through `execDone`; -errno if the
@@ -122,34 +122,41 @@ export function execTask(task: Task, path: Path, name: string, args: string[], e
   }
   task.pendingObject = prepared;
   task.state = WITHHELD;
-  const blank = takeBlank();
+  const { zygote } = task.group.cgroup.top;
+  const blank = zygote.takeBlank();
   if (blank) commit(task, prepared, blank);
   else {
-    waiting.push(task);
-    refillBlanks();
+    const queue = waiting.get(zygote);
+    if (queue) queue.push(task);
+    else waiting.set(zygote, [task]);
+    zygote.refill();
   }
   return 0;
 }
 
-/** A blank is there: whoever waits for one goes on. */
-export function serveWaitingExecs(): void {
-  while (waiting.length > 0) {
-    const task = waiting[0];
+/** A blank of a zygote is there: whoever waits for one goes on. */
+export function serveWaitingExecs(zygote: Zygote): void {
+  const queue = waiting.get(zygote);
+  while (queue && queue.length > 0) {
+    const task = queue[0];
     if (task.state !== WITHHELD) {
-      waiting.shift();
+      queue.shift();
       abandonExec(task);
       continue;
     }
-    const blank = takeBlank();
+    const blank = zygote.takeBlank();
     if (!blank) return;
-    waiting.shift();
+    queue.shift();
     commit(task, task.pendingObject as PreparedExec, blank);
   }
+  waiting.delete(zygote);
 }
 
 /** The host makes no more processes: execve(2) has EAGAIN for a limit that was met. */
-export function refuseWaitingExecs(): void {
-  for (const task of waiting.splice(0)) {
+export function refuseWaitingExecs(zygote: Zygote): void {
+  const refused = waiting.get(zygote) ?? [];
+  waiting.delete(zygote);
+  for (const task of refused) {
     abandonExec(task);
     if (task.state !== WITHHELD) continue;
     task.pendingObject = null;

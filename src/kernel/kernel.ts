@@ -2,7 +2,6 @@
 // so there is one kernel per process; it is filled at boot and nothing is created at import time but empty tables.
 
 import type { Pid } from '../base/brands.ts';
-import type { LimitsSpec } from '../base/spec.ts';
 import { initialPids } from './pid-namespaces.ts';
 import type { ProcessGroup, Session } from './sessions.ts';
 import type { Task, ThreadGroup } from './task.ts';
@@ -20,8 +19,6 @@ export interface Kernel {
   current: Task | null;
   /** CLOCK_MONOTONIC (ns) at the sandbox's start: uptime and process start times count from here. */
   bootTime: number;
-  /** Of the sandbox as a whole: its cgroup. */
-  limits: LimitsSpec;
   /** CPUs the sandbox may use. */
   cpuCount: number;
   /** Calls served, by number, for --stats. */
@@ -41,7 +38,6 @@ export const kernel: Kernel = {
   initUnkillable: false,
   current: null,
   bootTime: 0,
-  limits: { pids: null, memory: null, cpuQuota: null, cpuPeriod: 100_000 },
   cpuCount: 1,
   callCounts: new Float64Array(1024),
   traps: 0,

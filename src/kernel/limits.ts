@@ -14,7 +14,7 @@ import {
 } from '../abi/resource.ts';
 import { capable } from '../base/credentials.ts';
 import type { FdTable } from '../vfs/fd-table.ts';
-import { exceedsCgroupLimit } from './cgroups.ts';
+import { countTasks, exceedsCgroupLimit } from './cgroups.ts';
 import { kernel } from './kernel.ts';
 import type { Task } from './task.ts';
 
@@ -65,11 +65,14 @@ export class Limits {
 }
 
 /**
- * Whether the sandbox has as many tasks as its cgroup may, or the task's user as many as RLIMIT_NPROC lets it have.
+ * Whether a container has as many tasks as its cgroup may, or the task's user as many as RLIMIT_NPROC lets it have.
  * Privileged tasks are not held to the latter.
  */
 export function exceedsProcessLimit(task: Task): boolean {
-  if (kernel.tasks.size >= (kernel.limits.pids ?? Number.POSITIVE_INFINITY)) return true;
+  const { top } = task.group.cgroup;
+  const most = top.limits.pids ?? Number.POSITIVE_INFINITY;
+  // Counted only where there are so many in all.
+  if (kernel.tasks.size >= most && countTasks(top, kernel.groups.values()) >= most) return true;
   if (exceedsCgroupLimit(task.group, kernel.groups.values())) return true;
   const limit = task.group.limits.soft[RLIMIT_NPROC];
   if (kernel.tasks.size < limit) return false;

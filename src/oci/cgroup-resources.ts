@@ -29,14 +29,23 @@ export function withMinimum(resources: Resources): Resources {
   return { ...resources, memory: { ...memory, limit: raise(memory.limit), swap: raise(memory.swap) } };
 }
 
+/** What everybody has who asks for nothing. */
+const USUAL_SHARES = 1024;
+
+/** The sentry of a pod does the work of all its containers: the share of one that does nothing is not enough. */
+export function withShares(resources: Resources): Resources {
+  const { cpu } = resources;
+  if (!cpu?.shares || cpu.shares >= USUAL_SHARES) return resources;
+  return { ...resources, cpu: { ...cpu, shares: USUAL_SHARES } };
+}
+
 /**
  * Sets the limits. Some must keep within others (a quota in its period, memory in memory and swap), so what is refused
  * is tried once more when the others are set. Throws a LaunchError that names the field that cannot be honoured.
  */
 export function applyResources(cgroups: CgroupState, resources: Resources): void {
-  const raised = withMinimum(resources);
-  if (cgroups.version === 2 && resources.memory?.checkBeforeUpdate) checkUsage(cgroups, raised.memory?.limit);
-  const settings = cgroups.version === 2 ? unifiedSettings(raised) : legacySettings(raised);
+  if (cgroups.version === 2 && resources.memory?.checkBeforeUpdate) checkUsage(cgroups, resources.memory.limit);
+  const settings = cgroups.version === 2 ? unifiedSettings(resources) : legacySettings(resources);
   const refused = settings.filter((setting) => !tryApply(cgroups, setting));
   for (const setting of refused) apply(cgroups, setting);
 }

@@ -65,7 +65,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
   if (process === undefined) throw new LaunchError('config.json: process: required');
   const linux = config.linux ?? {};
   refuseUnsupported(config);
-  warnUnsupported(config, options.warn);
+  warnUnsupported(config, options);
   const identity = identityOf(linux);
   const { mounts, binds } = convertMounts(config.mounts ?? [], linux, options);
   if (options.notifies && !options.joins) mounts.push(NOTIFY_MOUNT);

@@ -10,13 +10,13 @@ import { userInfo } from 'node:os';
 import { join, posix } from 'node:path';
 import type { SandboxSpec } from '../base/spec.ts';
 import { pathOf } from './bytes.ts';
-import { applyResources } from './cgroup-resources.ts';
+import { applyResources, type Resources, withMinimum, withShares } from './cgroup-resources.ts';
 import { cgroupDirectories, makeCgroups, NO_CGROUPS, planCgroups, requireUnusedCgroups } from './cgroups.ts';
 import { type OciConfig, parseConfig } from './config.ts';
 import { type ConversionOptions, sandboxOfConfig } from './convert.ts';
 import { destroy } from './delete.ts';
 import { hasEarlyHooks, runEarlyHooks } from './hooks.ts';
-import { type Join, planJoin, withoutHostPaths } from './join.ts';
+import { isPodSandbox, type Join, planJoin, withoutHostPaths } from './join.ts';
 import { bootArgument, bootArguments, descriptorCalls, type Sandbox, writeSpec } from './launch.ts';
 import { LaunchError } from './launch-error.ts';
 import { wantsNotice, withoutNotice } from './notify.ts';
@@ -153,8 +153,8 @@ export async function limit(
   prepared: Prepared,
   directory: string,
 ): Promise<{ prepared: Prepared; release: () => void }> {
-  const { config, scope } = prepared;
-  const resources = config.linux?.resources ?? {};
+  const { scope } = prepared;
+  const resources = hostResources(prepared);
   let limited = prepared;
   let release = (): void => {};
   if (scope !== null) {
@@ -166,6 +166,13 @@ export async function limit(
   makeCgroups(limited.state.cgroups);
   applyResources(limited.state.cgroups, resources);
   return { prepared: limited, release };
+}
+
+/** Those of the host's cgroup. The sentry is in the sandbox's own. */
+function hostResources({ config, join }: Prepared): Resources {
+  const resources = config.linux?.resources ?? {};
+  if (join !== null) return resources;
+  return withMinimum(isPodSandbox(config.annotations ?? {}) ? withShares(resources) : resources);
 }
 
 /** Only one at a time makes or deletes a container; the lock is let go of when this process ends. */
@@ -275,13 +282,22 @@ async function waitForLine(launcher: ChildProcess, sync: Socket, line: string): 
 /** A container of a pod: what stands for it is no launcher, but takes it into the sandbox that is there. */
 function startJoining(
   dist: string,
-  { sandbox, state, join }: Prepared,
+  { config, sandbox, state, join }: Prepared,
   options: CreateOptions,
   directory: string,
   inForeground: boolean,
 ): ChildProcess {
   const passed = passedDescriptors(options);
-  const { file, args } = joinRequest(dist, sandbox, withListenVariables(sandbox.spec), join as Join, passed);
+  const { file, args } = joinRequest(
+    dist,
+    sandbox,
+    withListenVariables(sandbox.spec),
+    join as Join,
+    passed,
+    state.cgroups.version !== 0,
+  );
+  const { oomScoreAdj } = config.process ?? {};
+  if (oomScoreAdj !== undefined) args.push(`--oom-score=${oomScoreAdj}`);
   args.push('--sync-fd=3', '--spec-fd=4', '--log-fd=5', `--control-directory=${controlDirectory(options.root, state)}`);
   if (!inForeground) args.push('--new-session');
   for (const cgroup of cgroupDirectories(state.cgroups)) args.push(`--cgroup=${cgroup}`);

@@ -52,7 +52,8 @@ function podOf(annotations: Annotations, kind: 'container' | 'sandbox'): string 
   return null;
 }
 
-function isPodSandbox(annotations: Annotations): boolean {
+/** Whether a container is the first of a pod, in whose sandbox the others will be. */
+export function isPodSandbox(annotations: Annotations): boolean {
   return KINDS.some(({ type }) => annotations[type] === 'sandbox');
 }
 

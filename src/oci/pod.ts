@@ -26,6 +26,7 @@ export function joinRequest(
   wholeSpec: SandboxSpec,
   { namespaces, options }: Join,
   passed: readonly number[],
+  placed: boolean,
 ): { file: number; args: string[] } {
   const request: ControlRequest = {
     verb: 'container',
@@ -33,6 +34,7 @@ export function joinRequest(
     spec: wholeSpec,
     binds: binds.map(({ name, source }) => ({ name, isDirectory: statSync(pathOf(source)).isDirectory() })),
     passed,
+    placed,
     namespaces,
   };
   const file = anonymousFile(dist, 'container-request', Buffer.from(`${JSON.stringify(request)}\n`, 'latin1'));
@@ -41,9 +43,6 @@ export function joinRequest(
 
 /** What a container asks for in vain because the sandbox that it joins has it. */
 export function warnOfPod(linux: OciLinux, warn: (message: string) => void): void {
-  const limits = Object.keys(linux.resources ?? {}).filter((name) => name !== 'devices');
-  if (limits.length > 0)
-    warn('config.json: linux.resources: what the sandbox may use holds for its programs, not what this container may');
   if (Object.keys(linux.sysctl ?? {}).length > 0)
     warn('config.json: linux.sysctl: the sandbox has been set up already; it is not changed');
 }

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pidsLimit, type Resources, weightOfShares, withMinimum } from './cgroup-resources.ts';
+import { pidsLimit, type Resources, weightOfShares } from './cgroup-resources.ts';
 import { cgroupsAt } from './cgroups.ts';
 import { callDbus, DbusWriter } from './dbus.ts';
 import { LaunchError } from './launch-error.ts';
@@ -50,7 +50,7 @@ export function systemdSocket(): string {
 export function scopeBody({ slice, unit }: Scope, pid: number, resources: Resources, version: 0 | 1 | 2): DbusWriter {
   const body = new DbusWriter().string(unit).string('replace');
   const property = (name: string, type: string): DbusWriter => body.align(8).string(name).signature(type);
-  const { memory, cpu, pids } = withMinimum(resources);
+  const { memory, cpu, pids } = resources;
   body.array(8, () => {
     property('Description', 's').string(`cloister container ${unit}`);
     property('Slice', 's').string(slice);

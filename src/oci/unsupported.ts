@@ -67,9 +67,13 @@ function refuseResources({ blockIO, rdma }: Resources): void {
 }
 
 /** Tells of what has no effect. */
-export function warnUnsupported({ process = { cwd: '/' }, linux = {}, annotations = {} }: OciConfig, warn: Warn): void {
+export function warnUnsupported(
+  { process = { cwd: '/' }, linux = {}, annotations = {} }: OciConfig,
+  { warn, joins }: { readonly warn: Warn; readonly joins: boolean },
+): void {
   const memory = linux.resources?.memory?.limit ?? 0;
-  if (memory > 0 && memory < 64 << 20) warn('config.json: linux.resources.memory.limit: raised to 64 MiB on the host');
+  if (!joins && memory > 0 && memory < 64 << 20)
+    warn('config.json: linux.resources.memory.limit: raised to 64 MiB on the host');
   for (const field of [...withoutEffect(process, linux), ...namelessAnnotations(annotations)]) {
     warn(`config.json: ${field} has no effect`);
   }

@@ -70,6 +70,8 @@ export interface NativePlatform {
    * next() then returns the slot plus LATE_RING.
    */
   want(slot: number): void;
+  /** The slot's thread is a zygote from now on: it runs where it was put, which its children inherit. */
+  stay(slot: number): void;
   /** 0 while the slot's thread waits for its answer, else -ENOENT. */
   idValid(slot: number): number;
 

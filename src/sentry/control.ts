@@ -9,6 +9,7 @@ import { SI_USER, SIGCHLD, SIGCONT, SIGKILL, SIGURG, SIGWINCH } from '../abi/sig
 import type { HostFd } from '../base/brands.ts';
 import type { ControlRequest, ProcessEntry } from '../base/control.ts';
 import { host } from '../host/calls.ts';
+import { type Cgroup, rootCgroup } from '../kernel/cgroups.ts';
 import { killGroup } from '../kernel/exit.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
@@ -17,11 +18,13 @@ import { isStopSignal } from '../kernel/stop.ts';
 import type { ThreadGroup } from '../kernel/task.ts';
 import { allocateScratch, buffer, i32, markScratch, releaseScratch } from '../platform/arena.ts';
 import { unwatchHostFd, watchHostFd } from '../platform/host-events.ts';
+import { firstZygote, type Zygote } from '../platform/zygote.ts';
 import { endSandbox } from './end.ts';
 import { type ExecutedProgram, startProgram } from './exec.ts';
 import type { Mounts } from './mounts.ts';
 import { whenReady } from './notify.ts';
-import { joinPod, podContainers } from './pod.ts';
+import { Placing } from './placing.ts';
+import { type ContainerRequest, joinPod, podContainers } from './pod.ts';
 import { StartError } from './start-error.ts';
 
 const CHUNK = 1 << 16;
@@ -63,6 +66,9 @@ class Connection {
   private text = '';
   private readonly descriptors: HostFd[] = [];
   private program: ExecutedProgram | null = null;
+  /** A container that waits for its processes' place on the host. */
+  private joining: ContainerRequest | null = null;
+  private placing: Placing | null = null;
   /** Whoever is at the other end stood for a program that has ended: signals are for nobody any more. */
   private ended = false;
 
@@ -111,12 +117,13 @@ class Connection {
       case 'ps':
         return this.listProcesses(request.container);
       case 'limit':
-        kernel.limits = { ...kernel.limits, ...request.limits };
-        return this.reply('{"ok":true}');
+        return this.limit(request);
       case 'exec':
         return this.exec(request);
       case 'container':
-        return this.join(request);
+        return this.receive(request);
+      case 'placed':
+        return this.placed();
       case 'notify':
         return whenReady((ready) => this.reply(JSON.stringify({ ok: true, ready })));
     }
@@ -155,19 +162,48 @@ class Connection {
     this.reply(JSON.stringify({ ok: true, processes: groups.flatMap(processEntry) }));
   }
 
-  private join(request: Extract<ControlRequest, { verb: 'container' }>): void {
+  private limit({ limits, container }: Extract<ControlRequest, { verb: 'limit' }>): void {
+    const cgroup: Cgroup | undefined = container === undefined ? rootCgroup : podContainers.get(container)?.cgroup;
+    if (!cgroup) return this.reply('{"error":"the container is not there"}');
+    cgroup.limits = { ...cgroup.limits, ...limits };
+    this.reply('{"ok":true}');
+  }
+
+  private receive(request: ContainerRequest): void {
+    if (!request.placed) {
+      this.join(request, firstZygote);
+      return;
+    }
+    this.joining = request;
+    this.placing = new Placing((process) => this.reply(`place ${process}`));
+  }
+
+  /** The process from which those of a new container will descend is in its cgroup. */
+  private placed(): void {
+    const { joining, placing } = this;
+    this.placing = this.joining = null;
+    if (!joining || !placing) return this.close();
+    const zygote = placing.placed(() => podContainers.get(joining.id)?.kill());
+    if (!zygote) return this.close();
+    if (!this.join(joining, zygote)) zygote.end();
+  }
+
+  /** Makes a container. False if that cannot be. */
+  private join(request: ContainerRequest, zygote: Zygote): boolean {
     const descriptors = this.descriptors.splice(0);
     try {
       const expected = 4 + request.binds.length + request.passed.length;
       if (descriptors.length !== expected) throw new StartError('descriptors are missing', 1);
-      this.program = joinPod(request, descriptors, (status) => {
+      this.program = joinPod(request, descriptors, zygote, (status) => {
         this.end(status);
       });
       this.reply('started');
+      return true;
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
       for (const fd of descriptors) host.close(fd);
       this.reply(`error ${error.status} ${error.message}`);
+      return false;
     }
   }
 
@@ -214,6 +250,7 @@ class Connection {
     unwatchHostFd(this.fd);
     host.close(this.fd);
     for (const fd of this.descriptors) host.close(fd);
+    this.placing?.cancel();
     this.program?.kill();
   }
 }

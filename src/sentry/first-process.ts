@@ -102,6 +102,7 @@ export function makeProcess(process: ProcessSpec, root: Path, namespaces: Namesp
   const fs = new FsContext(root, root, process.umask);
   const task = new Task(identity, null, mm, new FdTable(), fs, ALL_POWERFUL, 'init');
   const { group } = task;
+  group.cgroup = namespaces.cgroup.root;
   task.startTime = monotonicNow();
   mm.tasks.add(task);
   group.threads.add(task);

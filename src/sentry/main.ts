@@ -12,6 +12,7 @@ import { hostUsageReader } from '../fs/proc/host-usage.ts';
 import { presetSysctl } from '../fs/proc/sysctl.ts';
 import { loadAddon } from '../host/addon.ts';
 import { host } from '../host/calls.ts';
+import { rootCgroup } from '../kernel/cgroups.ts';
 import { patching, setExecFailureHook } from '../kernel/exec.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { initialNamespaces } from '../kernel/namespaces.ts';
@@ -101,7 +102,7 @@ function bindNative(args: SentryArguments, { platform }: SandboxSpec): void {
 function prepareKernel(spec: SandboxSpec, log: Log): void {
   initialNamespaces.uts.hostname = spec.hostname;
   initialNamespaces.uts.domainname = spec.domainname;
-  kernel.limits = spec.limits;
+  rootCgroup.limits = spec.limits;
   kernel.bootTime = monotonicNow();
   Object.assign(initialNamespaces.time, spec.timeOffsets);
   showOutsideMaps(spec.idMappings);

@@ -179,7 +179,7 @@ function makeSuperblock(trees: Trees, spec: SandboxSpec, task: Task, mount: Moun
       return tree;
     }
     case 'cgroup':
-      return new CgroupSuperblock();
+      return new CgroupSuperblock(task.namespaces.cgroup.root);
     case 'tmpfs':
     case 'mqueue':
       return new TmpfsSuperblock(parseTmpfsOptions(mount.options, memoryTotal()), mount.type);

@@ -3,22 +3,26 @@
 // exec.c), as for an executed program: if that is killed, so is the container.
 
 import { CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWUTS } from '../abi/sched.ts';
+import { SIGKILL } from '../abi/signal.ts';
 import type { HostFd } from '../base/brands.ts';
 import type { ControlRequest } from '../base/control.ts';
 import type { ProcessSpec } from '../base/spec.ts';
 import { initialUser } from '../base/user-namespace.ts';
-import { abandonTask } from '../kernel/exit.ts';
-import { initialNamespaces, type NamespaceSet, newNamespaces } from '../kernel/namespaces.ts';
+import { Cgroup } from '../kernel/cgroups.ts';
+import { abandonTask, killGroup } from '../kernel/exit.ts';
+import { kernel } from '../kernel/kernel.ts';
+import { CgroupNamespace, initialNamespaces, type NamespaceSet, newNamespaces } from '../kernel/namespaces.ts';
 import { initialPids } from '../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
 import { networkOf } from '../net/network.ts';
+import { firstZygote, type Zygote } from '../platform/zygote.ts';
 import type { BoundTree } from './arguments.ts';
 import { ExecutedProgram, makeTerminal, openTerminal } from './exec.ts';
 import { execute, installStream, makeProcess, settle } from './first-process.ts';
 import { type Mounts, mountAll, mountRoot } from './mounts.ts';
 import { StartError } from './start-error.ts';
 
-type ContainerRequest = Extract<ControlRequest, { verb: 'container' }>;
+export type ContainerRequest = Extract<ControlRequest, { verb: 'container' }>;
 
 const STREAMS = 3;
 
@@ -43,15 +47,26 @@ export class PodContainer {
     execute(this.task, this.process);
   }
 
-  /** Whether a process is one of its own: of its pids, or with its root. */
+  get cgroup(): Cgroup {
+    return this.namespaces.cgroup.root;
+  }
+
+  /** Whether a process is one of its own. */
   owns(group: ThreadGroup): boolean {
-    const { namespace } = group.leader.fs.root.mount;
-    if (namespace === this.mounts.namespace) return true;
-    if (this.task.group !== this.task.pidNamespace.init || !group.pidNamespace.isWithin(this.task.pidNamespace)) {
-      return false;
+    return group.cgroup.top === this.cgroup;
+  }
+
+  kill(): void {
+    if (this.task.group.status < 0) killGroup(this.task.group, SIGKILL, null);
+  }
+
+  /** Its first process has ended; the others end with it, also if they have the pids of another container. */
+  end(): void {
+    for (const group of [...kernel.groups.values()]) {
+      if (group.status < 0 && this.owns(group)) killGroup(group, SIGKILL, null);
     }
-    for (const other of podContainers.values()) if (other.mounts.namespace === namespace) return false;
-    return true;
+    const { zygote } = this.cgroup;
+    if (zygote !== firstZygote) zygote.end();
   }
 }
 
@@ -59,17 +74,19 @@ export class PodContainer {
 export const podContainers = new Map<string, PodContainer>();
 
 /**
- * Makes a container. `descriptors`: standard streams, root file system, binds, what is passed on. Throws StartError; the
+ * Makes a container, whose programs are executed in blanks of the zygote. `descriptors`: standard streams, root file system, binds, what is passed on. Throws StartError; the
  * descriptors that are left in the list are the caller's to close then.
  */
 export function joinPod(
   request: ContainerRequest,
   descriptors: HostFd[],
+  zygote: Zygote,
   onEnd: (status: number) => void,
 ): ExecutedProgram {
   const { id, spec, passed } = request;
   if (podContainers.has(id)) throw new StartError(`the pod has a container ${id} already`, 1);
   const namespaces = namespacesOf(request);
+  Object.assign(namespaces.cgroup.root, { limits: spec.limits, zygote });
   const trees = treesOf(request, descriptors);
   const mounts = mountRoot(trees, spec);
   const task = makeProcess(spec.process, mounts.root, namespaces);
@@ -85,9 +102,11 @@ export function joinPod(
     const rest = descriptors.slice(STREAMS + 1 + request.binds.length);
     for (const [index, fd] of passed.entries()) installStream(task, fd, rest[index]);
     settle(task, spec.process);
-    podContainers.set(id, new PodContainer(mounts, namespaces, task, spec.process));
+    const container = new PodContainer(mounts, namespaces, task, spec.process);
+    podContainers.set(id, container);
     return new ExecutedProgram(task.group, terminal, (status) => {
       podContainers.delete(id);
+      container.end();
       onEnd(status);
     });
   } catch (error) {
@@ -119,6 +138,7 @@ function namespacesOf({ namespaces: { pid, ipc, uts, network }, spec }: Containe
   if (uts === null) Object.assign(made.uts, { hostname: spec.hostname, domainname: spec.domainname });
   return {
     ...made,
+    cgroup: new CgroupNamespace(initialUser, new Cgroup(null, '')),
     ...(pid && { pidForChildren: namespacesIn(pid).pidForChildren }),
     ...(ipc && { ipc: namespacesIn(ipc).ipc }),
     ...(uts && { uts: namespacesIn(uts).uts }),

@@ -36,7 +36,7 @@ import {
 } from '../platform/layout.ts';
 import { INFO_PID, LATE_RING, native } from '../platform/native.ts';
 import { ownerOf } from '../platform/slots.ts';
-import { Blank, blankArrived, blanksRefused, zygoteRang } from '../platform/zygote.ts';
+import { Blank, firstZygote, Zygote } from '../platform/zygote.ts';
 import { continueCall, dispatchCall } from '../syscalls/dispatch.ts';
 
 const ZYGOTE_SLOT = 0;
@@ -44,23 +44,25 @@ const SYS_FUTEX = 202;
 
 /** Serves the ring of a slot. The addon has checked that it is the slot's own thread that rang. */
 export function serveRing(slot: number): void {
-  if (slot === ZYGOTE_SLOT) return serveZygote(u32[H_KIND]);
+  if (slot === ZYGOTE_SLOT) return serveZygote(firstZygote, slot);
   if (slot >= LATE_RING) return serveLateRing(slot - LATE_RING);
   const owner = ownerOf(slot);
   if (owner instanceof Task) return serveTask(owner, u32[((slot * SLOT_SIZE) >>> 2) + H_KIND]);
   if (owner instanceof Blank) {
-    blankArrived(owner, native.info[INFO_PID] as HostPid);
-    serveWaitingExecs();
+    owner.zygote.blankArrived(owner, native.info[INFO_PID] as HostPid);
+    return serveWaitingExecs(owner.zygote);
   }
+  if (owner instanceof Zygote) serveZygote(owner, slot);
 }
 
-/** The zygote's slot is mapped nowhere but in the zygote, which runs nothing but the stub. */
-function serveZygote(kind: number): void {
-  if (kind === KIND_ORDER_FAIL) {
-    blanksRefused(u32[H_ARGS]);
-    refuseWaitingExecs();
+/** A zygote's slot is mapped nowhere but in the zygote, which runs nothing but the stub. */
+function serveZygote(zygote: Zygote, slot: number): void {
+  const header = (slot * SLOT_SIZE) >>> 2;
+  if (u32[header + H_KIND] === KIND_ORDER_FAIL) {
+    zygote.blanksRefused(u32[header + H_ARGS]);
+    refuseWaitingExecs(zygote);
   }
-  zygoteRang();
+  zygote.rang();
 }
 
 /** The answer is written; now it can take its descriptor along. */

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { applyResources, type Resources } from '../../src/oci/cgroup-resources.ts';
+import { applyResources, type Resources, withMinimum } from '../../src/oci/cgroup-resources.ts';
 import { cgroupProcesses, makeCgroups, removeCgroups, requireUnusedCgroups, setFrozen } from '../../src/oci/cgroups.ts';
 import { type CgroupState, isFrozen } from '../../src/oci/state.ts';
 
@@ -36,7 +36,7 @@ test('resources in the files of version 2', () => {
     'memory.swap.max': String(100 * MiB),
   });
   assert.deepEqual(written({ memory: { limit: -1 } }), { 'memory.max': 'max', 'memory.swap.max': 'max' });
-  assert.deepEqual(written({ memory: { limit: 1 * MiB } }), { 'memory.max': String(64 * MiB) });
+  assert.deepEqual(written(withMinimum({ memory: { limit: 1 * MiB } })), { 'memory.max': String(64 * MiB) });
   assert.deepEqual(
     written({ cpu: { shares: 1024, quota: 50_000, period: 200_000, burst: 7, idle: 1, cpus: '0', mems: '0' } }),
     {

@@ -164,9 +164,15 @@ test('pids that are shared with the sandbox', { skip }, () => {
 });
 
 /** A container outside of pods, in the namespaces that are listed. */
-function joining(name: string, args: readonly string[], namespaces: readonly object[]): string {
-  const linux = { cgroupsPath: `cloister-${process.pid}-${name}`, namespaces };
-  return bundle(name, args, {}, { hostname: 'its-own', linux });
+function joining(name: string, args: readonly string[], namespaces: readonly object[], resources?: object): string {
+  const linux = { cgroupsPath: `cloister-${process.pid}-${name}`, namespaces, resources };
+  const mounts = [
+    { destination: '/proc', type: 'proc' },
+    { destination: '/dev', type: 'tmpfs', options: ['mode=755'] },
+    { destination: '/cgroup', type: 'cgroup' },
+  ];
+  const program = { args, cwd: '/', env: ['PATH=/bin'], oomScoreAdj: 321 };
+  return bundle(name, args, {}, { hostname: 'its-own', linux, mounts, process: program });
 }
 
 const KINDS = ['ipc', 'network', 'pid', 'uts'] as const;
@@ -249,6 +255,44 @@ test('namespaces that cannot be joined are refused by name', { skip }, () => {
   assert.match(run('run', '-b', hosts, 'joins').text, /host's uts namespace cannot be shared(.|\n)*its-own\n$/);
   succeed('delete', '--force', 'other');
   assert.deepEqual(readdirSync(root), ['pod']);
+});
+
+test('a container has its own cgroup on the host, with its limits, and can be paused by itself', { skip }, () => {
+  const resources = { memory: { limit: 32 << 20 }, pids: { limit: 5 }, cpu: { quota: 50_000, period: 100_000 } };
+  const count = 'sleep 4000 & while :; do echo >>/count; sleep 0.01; done';
+  const counts = joining('counts', ['sh', '-c', count], namespacesOf('pod', 'network', 'pid'), resources);
+  succeed('create', '-b', counts, 'counts');
+  succeed('start', 'counts');
+  const show =
+    'cat /cgroup/memory.max /cgroup/pids.max /cgroup/cpu.max /cgroup/cgroup.procs /proc/1/comm; cat /proc/1/cgroup';
+  const [memory, pids, cpu, ...procs] = succeed('exec', 'counts', 'sh', '-c', show).trim().split('\n');
+  assert.deepEqual([memory, pids, cpu], [String(32 << 20), '5', '50000 100000']);
+  assert.deepEqual([procs.length > 3, procs.includes('1'), procs.at(-2)], [true, false, 'sleep']);
+  assert.match(run('exec', 'counts', 'sh', '-c', 'sleep 9 & sleep 9 & sleep 9 &').text, /can't fork/);
+  const place = (pid: number) => readFileSync(`/proc/${pid}/cgroup`, 'latin1');
+  const lasting = (JSON.parse(succeed('ps', '-f', 'json', 'counts')) as number[]).slice(0, 2);
+  assert.equal(lasting.length, 2);
+  for (const pid of lasting) {
+    assert.equal(place(pid), place(pidOf('counts')));
+    assert.equal(readFileSync(`/proc/${pid}/oom_score_adj`, 'latin1'), '321\n');
+  }
+  assert.notEqual(place(pidOf('counts')), place(pidOf('pod')));
+  succeed('pause', 'counts');
+  assert.deepEqual([status('counts'), status('pod')], ['paused', 'running']);
+  const size = () => succeed('exec', 'pod', 'true') + readFileSync(join(counts, 'rootfs/count')).length;
+  assert.equal(size(), size());
+  succeed('resume', 'counts');
+  succeed('update', '--memory', '64m', 'counts');
+  assert.equal(succeed('exec', 'counts', 'cat', '/cgroup/memory.max'), `${64 << 20}\n`);
+  // What it has started ends with it, also among the pids of another.
+  succeed('delete', '--force', 'counts');
+  assert.equal((JSON.parse(succeed('ps', '-f', 'json', 'pod')) as number[]).length, 1);
+  const hungry = ['sh', '-c', 'exec tail </dev/zero'];
+  assert.equal(
+    run('run', '-b', joining('hungry', hungry, namespacesOf('pod', 'network'), resources), 'hungry').status,
+    137,
+  );
+  assert.equal(status('pod'), 'running');
 });
 
 test('a first process that reads its signals from a signalfd gets those it blocks', { skip }, async () => {

@@ -5,6 +5,7 @@
 import { EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../../abi/errno.ts';
 import { CGROUP_SUPER_MAGIC } from '../../abi/stat.ts';
 import type { Pid } from '../../base/brands.ts';
+import type { LimitsSpec } from '../../base/spec.ts';
 import { type Cgroup, type Hierarchy, hierarchies, makeHierarchy, rootCgroup } from '../../kernel/cgroups.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { TextSource } from '../virtual/inode.ts';
@@ -47,13 +48,15 @@ const COMMON: Files = {
   tasks: file((cgroup) => numbers(membersOf(cgroup).flatMap(({ threads }) => [...threads])), moveThread),
 };
 
-const memoryLimit = ({ parent }: Cgroup): string => (parent ? UNLIMITED : String(kernel.limits.memory ?? UNLIMITED));
+/** Those of the reader's container. */
+const limits = (): LimitsSpec => (kernel.current?.group.cgroup ?? rootCgroup).top.limits;
+const memoryLimit = ({ parent }: Cgroup): string => (parent ? UNLIMITED : String(limits().memory ?? UNLIMITED));
 const all = (cgroup: Cgroup): number => Object.values(memoryOf(cgroup)).reduce((sum, bytes) => sum + bytes, 0);
 
 const FILES: Readonly<Record<(typeof V1_CONTROLLERS)[number], Files>> = {
   cpu: {
-    'cpu.cfs_period_us': fixed(() => String(kernel.limits.cpuPeriod)),
-    'cpu.cfs_quota_us': fixed(({ parent }) => String(parent ? -1 : (kernel.limits.cpuQuota ?? -1))),
+    'cpu.cfs_period_us': fixed(() => String(limits().cpuPeriod)),
+    'cpu.cfs_quota_us': fixed(({ parent }) => String(parent ? -1 : (limits().cpuQuota ?? -1))),
     'cpu.shares': fixed(() => '1024'),
   },
   cpuacct: {

@@ -71,6 +71,7 @@ export function moveHere(cgroup: Cgroup, text: string): number {
   if (cgroup.enabled.size > 0 && cgroup.parent) return -EBUSY;
   const group = word === '0' ? caller.group : caller.pidNamespace.groups.get(Number(word) as Pid);
   if (!group || group.status >= 0) return -ESRCH;
+  if (cgroup.hierarchy === null && group.cgroup.top !== cgroup.top) return -ENOENT; // another container's
   cgroup.take(group);
   return 0;
 }
@@ -192,14 +193,14 @@ const COMMON: Readonly<Record<string, TextSource<Cgroup>>> = {
   'cpu.stat': file(cpuStatistics),
 };
 
-/** What the sandbox's own has: the limits that it was given. */
+/** What a container's own has: the limits that it was given. */
 const ROOT: Readonly<Record<string, TextSource<Cgroup>>> = {
-  'cpu.max': file(() => `${limitText(kernel.limits.cpuQuota)} ${kernel.limits.cpuPeriod}\n`),
+  'cpu.max': file(({ limits }) => `${limitText(limits.cpuQuota)} ${limits.cpuPeriod}\n`),
   'memory.current': file((cgroup) => `${memoryInAll(cgroup)}\n`),
   'memory.stat': file(memoryStatistics),
-  'memory.max': file(() => `${limitText(kernel.limits.memory)}\n`),
-  'pids.current': file(() => `${kernel.tasks.size}\n`),
-  'pids.max': file(() => `${limitText(kernel.limits.pids)}\n`),
+  'memory.max': file(({ limits }) => `${limitText(limits.memory)}\n`),
+  'pids.current': file((cgroup) => `${countTasks(cgroup, kernel.groups.values())}\n`),
+  'pids.max': file(({ limits }) => `${limitText(limits.pids)}\n`),
 };
 
 const BELOW: Readonly<Record<string, TextSource<Cgroup>>> = {
