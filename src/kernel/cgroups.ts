@@ -5,6 +5,7 @@
 
 import type { LimitsSpec } from '../base/spec.ts';
 import { firstZygote, type Zygote } from '../platform/zygote.ts';
+import { Changes } from '../vfs/changes.ts';
 import type { ThreadGroup } from './task.ts';
 
 /** A tree of version 1. */
@@ -34,6 +35,10 @@ export class Cgroup {
   /** CPU time of processes that are gone, in ns; of cgroups below that are gone, too. */
   readonly spent = { user: 0, system: 0 };
   removed = false;
+  /** Whether a process was in it or below, when that was last looked at. */
+  populated = false;
+  /** Counts how often that has changed. */
+  readonly events = new Changes(false);
 
   constructor(parent: Cgroup | null, name: string, hierarchy: Hierarchy | null = parent?.hierarchy ?? null) {
     this.parent = parent;
@@ -97,6 +102,37 @@ export class Cgroup {
     for (const child of this.children.values()) count += 1 + child.descendants;
     return count;
   }
+}
+
+/** Told of each cgroup that has got its first process or lost its last. */
+export const populationHooks: ((cgroup: Cgroup) => void)[] = [];
+
+/** Whether a process that has not ended is in a cgroup or below. */
+export function isPopulated(cgroup: Cgroup, groups: Iterable<ThreadGroup>): boolean {
+  for (const group of groups) if (group.status < 0 && cgroup.holds(group)) return true;
+  return false;
+}
+
+/** A process has come to a cgroup or gone from it: those above it change as long as each does. */
+export function notePopulation(cgroup: Cgroup, groups: Iterable<ThreadGroup>): void {
+  if (cgroup.parent === null) return;
+  const all = [...groups];
+  for (let at = cgroup; at.parent; at = at.parent) {
+    const populated = isPopulated(at, all);
+    if (populated === at.populated) return;
+    at.populated = populated;
+    at.events.note();
+    for (const hook of populationHooks) hook(at);
+  }
+}
+
+/** Moves a process to a cgroup. */
+export function moveProcess(cgroup: Cgroup, group: ThreadGroup, groups: Iterable<ThreadGroup>): void {
+  const from = cgroupOf(group, cgroup.hierarchy);
+  const all = [...groups];
+  cgroup.take(group);
+  notePopulation(from, all);
+  notePopulation(cgroup, all);
 }
 
 /** The one that the sandbox starts in. Those of containers that joined it have no parent either. */

@@ -323,6 +323,7 @@ function change(mount: Mount, { set, clear, propagation }: AttributeSets, recurs
     if (propagation !== 0) setPropagation(one, propagation);
     one.flags = keepsTimes ? (flags & ~TIME_FLAGS) | (one.flags & TIME_FLAGS) : flags;
   }
+  mount.namespace?.changes.note();
   return 0;
 }
 

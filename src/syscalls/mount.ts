@@ -165,6 +165,7 @@ function remount(path: Path, flags: number, options: readonly string[]): number 
   const times = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
   const keepsTimes = (flags & times) === 0;
   mount.flags = keepsTimes ? (keptFlags(flags) & ~times) | (mount.flags & times) : keptFlags(flags);
+  mount.namespace?.changes.note();
   return 0;
 }
 

@@ -45,10 +45,11 @@ import { installPidfd, pidfdGroup } from '../fs/pidfd/install.ts';
 import { CgroupDirectory } from '../fs/sys/cgroup.ts';
 import { complete } from '../kernel/answer.ts';
 import { ANSWERED, block } from '../kernel/block.ts';
-import type { Cgroup } from '../kernel/cgroups.ts';
+import { type Cgroup, moveProcess } from '../kernel/cgroups.ts';
 import { type CloneArguments, cloneTask } from '../kernel/clone.ts';
 import { execTask } from '../kernel/exec.ts';
 import { exitGroup, exitThread } from '../kernel/exit.ts';
+import { kernel } from '../kernel/kernel.ts';
 import { MAX_PID_LEVEL, numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { writeGroupUsage } from '../kernel/usage.ts';
@@ -128,7 +129,7 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
   const wantsPidfd = ((flags % 4294967296) & CLONE_PIDFD) !== 0;
   if (!wantsPidfd && !cgroup) return cloneTask(task, args);
   return cloneTask(task, args, (child) => {
-    if (cgroup) child.group.cgroup = cgroup;
+    if (cgroup) moveProcess(cgroup, child.group, kernel.groups.values());
     return wantsPidfd ? installPidfd(task, child, pidfd) : 0;
   });
 }

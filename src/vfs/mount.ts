@@ -6,6 +6,7 @@ import { MS_NOATIME, MS_NODIRATIME, MS_RDONLY, MS_SHARED, MS_STRICTATIME } from 
 import { makeDevice, PROC_SUPER_MAGIC } from '../abi/stat.ts';
 import { Namespace } from '../base/namespace.ts';
 import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
+import { Changes } from './changes.ts';
 import { Dentry, Mount, type Path } from './dentry.ts';
 import { adoptInode, forgetTree, unpinDentry } from './dentry-cache.ts';
 import type { Inode, Superblock } from './inode.ts';
@@ -32,6 +33,8 @@ let lastNamespace = -1;
 /** A tree of mounts (mount_namespaces(7)). */
 export class MountNamespace extends Namespace {
   root: Mount;
+  /** For those that poll /proc/PID/mounts. */
+  readonly changes = new Changes(true);
   /** 0 for the one that the sandbox started with. */
   readonly id = ++lastNamespace;
 
@@ -167,6 +170,7 @@ function attach(mount: Mount, path: Path): void {
   path.mount.children.push(mount);
   path.dentry.mounts ??= [];
   path.dentry.mounts.push(mount);
+  path.mount.namespace?.changes.note();
 }
 
 function detach(mount: Mount): void {
@@ -178,6 +182,7 @@ function detach(mount: Mount): void {
   if (mounts.length === 0) mountpoint.mounts = null;
   mount.parent = null;
   mount.mountpoint = null;
+  parent.namespace?.changes.note();
 }
 
 /** Binds what `source` names onto a path; `recursive` binds the mounts below it too. 0 or -errno. */

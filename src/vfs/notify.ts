@@ -9,6 +9,7 @@ import {
   IN_DELETE,
   IN_DELETE_SELF,
   IN_ISDIR,
+  IN_MODIFY,
   IN_MOVE_SELF,
   IN_MOVED_FROM,
   IN_MOVED_TO,
@@ -149,6 +150,12 @@ export function notifyFile(file: OpenFile, mask: number): void {
     changedSelf(under, bits);
     tell(under, bits & ~FAN_OPEN_EXEC, 0, '', false);
   }
+}
+
+/** What a generated file tells has changed, without anybody having written it. */
+export function notifyGenerated(directory: Inode, name: string, inode: Inode): void {
+  tell(directory, IN_MODIFY, 0, name, false);
+  tell(inode, IN_MODIFY, 0, '', false);
 }
 
 function changedEntry(directory: Dentry, name: string, inode: Inode | null, mask: number): void {

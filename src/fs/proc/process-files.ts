@@ -13,6 +13,7 @@ import { offsetsText, writeOffsets } from '../../kernel/time-namespaces.ts';
 import { mapText, writeMap, writeSetgroups } from '../../kernel/user-namespaces.ts';
 import { allocateScratch, markScratch, readBytes, releaseScratch } from '../../platform/arena.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
+import type { Changes } from '../../vfs/changes.ts';
 import type { Superblock } from '../../vfs/inode.ts';
 import { listMounts, type MountInfo } from '../../vfs/mount-info.ts';
 import { v1Lines } from '../sys/cgroup-v1.ts';
@@ -124,6 +125,10 @@ function mergedOptions(info: MountInfo): string {
   const shared = info.superOptions.split(',');
   const access = own[0] === 'ro' || shared[0] === 'ro' ? 'ro' : 'rw';
   return [access, ...own.slice(1), ...shared.slice(1)].join(',');
+}
+
+function mountChanges(task: Task): Changes | null {
+  return (alive(task) ?? task).fs.root.mount.namespace?.changes ?? null;
 }
 
 function mountsText(task: Task): string {
@@ -285,8 +290,8 @@ const COMMON: Readonly<Record<string, TextSource<Task>>> = {
     stream: mapsStream('maps'),
     ioctl: mapsIoctl,
   },
-  mountinfo: open(mountInfoText),
-  mounts: open(mountsText),
+  mountinfo: { ...open(mountInfoText), changes: mountChanges },
+  mounts: { ...open(mountsText), changes: mountChanges },
   oom_score: open((task) => `${Math.max(0, 666 + Math.floor((task.group.oomScoreAdjust * 2) / 3))}\n`),
   oom_score_adj: {
     mode: 0o644,
@@ -332,7 +337,7 @@ export const PROCESS_FILES: Readonly<Record<string, TextSource<Task>>> = {
     read: (task) => (isGone(task) ? -ESRCH : `${task.group.coreFilter.toString(16).padStart(8, '0')}\n`),
     write: writeCoreFilter,
   },
-  mountstats: closed(mountStatsText),
+  mountstats: { ...closed(mountStatsText), changes: mountChanges },
   stat: open((task, pids) => statText(task, pids, true)),
   timens_offsets: {
     mode: 0o644,

@@ -6,7 +6,14 @@ import { EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../../abi/errno.ts';
 import { CGROUP_SUPER_MAGIC } from '../../abi/stat.ts';
 import type { Pid } from '../../base/brands.ts';
 import type { LimitsSpec } from '../../base/spec.ts';
-import { type Cgroup, type Hierarchy, hierarchies, makeHierarchy, rootCgroup } from '../../kernel/cgroups.ts';
+import {
+  type Cgroup,
+  type Hierarchy,
+  hierarchies,
+  makeHierarchy,
+  moveProcess,
+  rootCgroup,
+} from '../../kernel/cgroups.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { TextSource } from '../virtual/inode.ts';
 import { CgroupSuperblock, file, membersOf, memoryOf, moveHere, numbers, PIDS, usageOf } from './cgroup.ts';
@@ -29,7 +36,7 @@ function moveThread(cgroup: Cgroup, text: string): number {
   const task = word === '0' ? caller : caller.pidNamespace.tasks.get(Number(word) as Pid);
   if (!task) return -ESRCH;
   if (task.group.threads.size > 1) return -EOPNOTSUPP;
-  cgroup.take(task.group);
+  moveProcess(cgroup, task.group, kernel.groups.values());
   return 0;
 }
 

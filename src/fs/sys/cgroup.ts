@@ -6,15 +6,27 @@ import { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ESRCH
 import { SIGKILL } from '../../abi/signal.ts';
 import { CGROUP2_SUPER_MAGIC } from '../../abi/stat.ts';
 import type { HostPid, Pid } from '../../base/brands.ts';
-import { boundTasks, Cgroup, cgroupOf, countTasks, hierarchies, rootCgroup } from '../../kernel/cgroups.ts';
+import {
+  boundTasks,
+  Cgroup,
+  cgroupOf,
+  countTasks,
+  hierarchies,
+  isPopulated,
+  moveProcess,
+  notePopulation,
+  populationHooks,
+  rootCgroup,
+} from '../../kernel/cgroups.ts';
 import { killGroup } from '../../kernel/exit.ts';
-import { reapHooks } from '../../kernel/exit-hooks.ts';
+import { groupExitHooks, reapHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, type Numbered, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { ThreadGroup } from '../../kernel/task.ts';
 import { groupUsage, Usage } from '../../kernel/usage.ts';
 import { hostProcLines } from '../../platform/host-proc.ts';
 import type { AttributeChange, DirectorySink, Inode } from '../../vfs/inode.ts';
+import { notifyGenerated } from '../../vfs/notify.ts';
 import { entryType, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedFile, type TextSource } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
@@ -23,6 +35,7 @@ import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
 const CGROUPS_MAX = 10_000;
 const DEPTH_MAX = 64;
 const MICROSECOND = 1000;
+const EVENTS = 'cgroup.events';
 
 /** What bounds a cgroup's children can be given; memory and CPU time are bounded for the sandbox as a whole. */
 const CONTROLLERS = ['pids'];
@@ -47,11 +60,6 @@ export function membersOf(cgroup: Cgroup, below = false): ThreadGroup[] {
   return [...kernel.groups.values()].filter(counts);
 }
 
-function isPopulated(cgroup: Cgroup): boolean {
-  for (const group of kernel.groups.values()) if (group.status < 0 && cgroup.holds(group)) return true;
-  return false;
-}
-
 export const limitText = (value: number | null): string =>
   value === null || value === Infinity ? 'max' : String(value);
 
@@ -72,7 +80,7 @@ export function moveHere(cgroup: Cgroup, text: string): number {
   const group = word === '0' ? caller.group : caller.pidNamespace.groups.get(Number(word) as Pid);
   if (!group || group.status >= 0) return -ESRCH;
   if (cgroup.hierarchy === null && group.cgroup.top !== cgroup.top) return -ENOENT; // another container's
-  cgroup.take(group);
+  moveProcess(cgroup, group, kernel.groups.values());
   return 0;
 }
 
@@ -132,6 +140,8 @@ reapHooks.push((group) => {
   for (const hierarchy of hierarchies.values()) cgroupOf(group, hierarchy).note(userTime, systemTime);
 });
 
+groupExitHooks.push((group) => notePopulation(group.cgroup, kernel.groups.values()));
+
 /** Memory that processes of a cgroup have now, in bytes, as the host counts it: what they share counts for each. */
 export function memoryOf(cgroup: Cgroup): Readonly<Record<'anon' | 'file' | 'shmem', number>> {
   const sum = { anon: 0, file: 0, shmem: 0 };
@@ -189,7 +199,10 @@ const COMMON: Readonly<Record<string, TextSource<Cgroup>>> = {
   'cgroup.subtree_control': file((cgroup) => `${[...cgroup.enabled].join(' ')}\n`, control),
   'cgroup.threads': file((cgroup) => numbers(membersOf(cgroup).flatMap(({ threads }) => [...threads]))),
   'cgroup.type': file(() => 'domain\n'),
-  'cgroup.events': file((cgroup) => `populated ${isPopulated(cgroup) ? 1 : 0}\nfrozen 0\n`),
+  [EVENTS]: {
+    ...file((cgroup) => `populated ${isPopulated(cgroup, kernel.groups.values()) ? 1 : 0}\nfrozen 0\n`),
+    changes: ({ events }) => events,
+  },
   'cpu.stat': file(cpuStatistics),
 };
 
@@ -246,6 +259,12 @@ export class CgroupDirectory extends VirtualDirectory {
     return false;
   }
 
+  /** Tells those that watch cgroup.events, by inotify(7), that it has changed. */
+  eventsChanged(): void {
+    const file = this.files.get(EVENTS);
+    if (file) notifyGenerated(this, EVENTS, file);
+  }
+
   private has(name: string): boolean {
     const { parent, hierarchy } = this.cgroup;
     // In version 2 they are there while the parent has the controller enabled.
@@ -286,7 +305,7 @@ export class CgroupDirectory extends VirtualDirectory {
   override rmdir(name: string, target: Inode): number {
     const { cgroup } = target as CgroupDirectory;
     if (!(target instanceof CgroupDirectory)) return -EPERM;
-    if (cgroup.children.size > 0 || isPopulated(cgroup)) return -EBUSY;
+    if (cgroup.children.size > 0 || isPopulated(cgroup, kernel.groups.values())) return -EBUSY;
     // Who has ended and was not waited for yet goes on being counted above.
     for (const group of kernel.groups.values()) if (cgroup.has(group)) this.cgroup.take(group);
     cgroup.removed = true;
@@ -319,6 +338,17 @@ function takeOwner(inode: Inode, { mode, uid, gid }: AttributeChange): number | 
   return 0;
 }
 
+/** The cgroup filesystems that are mounted, or were. */
+const superblocks = new Set<WeakRef<CgroupSuperblock>>();
+
+populationHooks.push((cgroup) => {
+  for (const reference of superblocks) {
+    const superblock = reference.deref();
+    if (superblock) superblock.knownDirectory(cgroup)?.eventsChanged();
+    else superblocks.delete(reference);
+  }
+});
+
 export class CgroupSuperblock extends VirtualSuperblock {
   readonly typeName: string = 'cgroup2';
   readonly root: Inode;
@@ -331,6 +361,12 @@ export class CgroupSuperblock extends VirtualSuperblock {
     this.magic = CGROUP2_SUPER_MAGIC;
     this.root = new CgroupDirectory(this, ROOT_INO, root);
     this.directories.set(root, this.root as CgroupDirectory);
+    superblocks.add(new WeakRef(this));
+  }
+
+  /** The directory of a cgroup, if anybody has looked there. */
+  knownDirectory(cgroup: Cgroup): CgroupDirectory | undefined {
+    return this.directories.get(cgroup);
   }
 
   /** The files that a cgroup may have. */

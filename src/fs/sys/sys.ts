@@ -169,7 +169,6 @@ const KERNEL: Tree = {
   debug: {},
   fscaps: line(() => 1),
   mm: {
-    hugepages: {},
     transparent_hugepage: {
       defrag: line(() => 'always defer defer+madvise [madvise] never'),
       enabled: line(() => 'always [madvise] never'),

@@ -5,14 +5,17 @@
 
 import { EACCES, EINVAL, ENOTTY, EPERM } from '../../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { POLLERR, POLLPRI } from '../../abi/poll.ts';
 import { S_IFLNK, S_IFREG } from '../../abi/stat.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { stampNow } from '../../base/clock.ts';
+import type { WaitQueue } from '../../base/wait-queue.ts';
 import { WAIT } from '../../kernel/block.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import { turnIsOver } from '../../kernel/turns.ts';
 import { readBytes, writeBytes } from '../../platform/arena.ts';
+import type { Changes } from '../../vfs/changes.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, Inode, type Superblock } from '../../vfs/inode.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
@@ -59,6 +62,8 @@ export interface TextSource<Subject> {
   readonly write?: (subject: Subject, text: string) => number;
   /** ioctl(2) by `task`; -ENOTTY without it. */
   readonly ioctl?: (subject: Subject, task: Task, command: number, argument: UserAddress) => number;
+  /** Counts the changes of what it tells, where those can be waited for; without it the file cannot be polled. */
+  readonly changes?: (subject: Subject) => Changes | null;
   /** Whether the caller has the owner's rights, though it is not the owner. */
   readonly admits?: () => boolean;
   /** Checks beyond the permission bits, when it is opened. 0 or -errno. */
@@ -92,6 +97,26 @@ class GeneratedOpenFile<Subject> extends OpenFile {
   private start = 0;
   private stream: TextStream | null = null;
   private paused = false;
+  private readonly changes: Changes | null;
+  /** How many of the changes its reader knows of. */
+  private seen = 0;
+
+  constructor(path: Path, inode: GeneratedFile<Subject>, flags: number) {
+    super(path, inode, flags);
+    this.changes = inode.source.changes?.(inode.subject) ?? null;
+    if (this.changes) this.seen = this.changes.count;
+  }
+
+  override get waitQueue(): WaitQueue | null {
+    return this.changes?.queue ?? null;
+  }
+
+  override poll(): number {
+    const { changes } = this;
+    if (!changes || changes.count === this.seen) return super.poll();
+    if (changes.seenByPolling) this.seen = changes.count;
+    return super.poll() | POLLERR | POLLPRI;
+  }
 
   override get seekable(): boolean {
     return true;
@@ -110,6 +135,7 @@ class GeneratedOpenFile<Subject> extends OpenFile {
   private begin(): number {
     const { source, subject, superblock } = this.inode;
     if (!source.read) return -EACCES;
+    if (this.changes && !this.changes.seenByPolling) this.seen = this.changes.count;
     this.release();
     this.start = 0;
     this.text = '';
