@@ -22,6 +22,7 @@ import { SPEC_VERSION } from '../base/spec.ts';
 import { resolversOf } from './addresses.ts';
 import { bytesOfText, pathOf } from './bytes.ts';
 import { capabilitySet } from './capabilities.ts';
+import { bindsHostCgroups, mountOwnCgroups } from './cgroup-mounts.ts';
 import type { OciConfig, OciLinux, OciMount, OciProcess } from './config.ts';
 import { NO_LIMITS, RLIMITS } from './defaults.ts';
 import { parseEgress } from './egress.ts';
@@ -333,6 +334,10 @@ function convertMounts(
       const parsed = parseMountOptions('bind', list, field);
       const { options, readonly, propagation, idMap, ignored } = parsed;
       const source = bindSource(mount, field, bundle);
+      if (bindsHostCgroups(source, destination)) {
+        mountOwnCgroups(mounts, source, readonly);
+        continue;
+      }
       const idMappings = idMappingsOf(mount, idMap, linux, field);
       binds.push({ name, source, readonly, ...(idMappings !== null && { idMappings }) });
       mounts.push({ destination, type: 'bind', source: name, device: source, options, copyUp: false });

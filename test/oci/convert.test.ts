@@ -122,6 +122,25 @@ test('mounts: kernel file systems, binds by name, a tmpfs on /dev with devices',
   ]);
 });
 
+test('cgroups of the host, bound over those of the container, are the sandbox’s own', () => {
+  const own = { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'ro'] };
+  const part = { destination: '/sys/fs/cgroup/systemd', type: 'bind', source: '/sys/fs/cgroup' };
+  const whole = { ...part, destination: '/sys/fs/cgroup' };
+  const made = (...mounts: object[]): (readonly string[])[] => {
+    const { sandbox } = convert({ mounts });
+    assert.deepEqual(sandbox.binds, []);
+    for (const { destination, type } of sandbox.spec.mounts) {
+      assert.equal(destination, '/sys/fs/cgroup');
+      assert.equal(type, 'cgroup');
+    }
+    return sandbox.spec.mounts.map(({ options }) => options);
+  };
+  assert.deepEqual(made(own, part), [['rw', 'nosuid']]);
+  assert.deepEqual(made(own, whole), [['rw', 'nosuid']]);
+  assert.deepEqual(made(whole), [['rw', 'nosuid', 'nodev', 'noexec']]);
+  assert.equal(convert({ mounts: [own, { ...part, destination: '/host' }] }).sandbox.binds.length, 1);
+});
+
 test('id mappings become the maps of the user namespace', () => {
   const { sandbox } = convert({
     linux: {
