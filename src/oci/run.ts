@@ -30,7 +30,7 @@ export interface RunOptions extends CreateOptions {
 
 /** Runs the container and resolves to its exit status, unless this process became the container. */
 export async function runContainer(dist: string, options: RunOptions): Promise<number> {
-  const prepared = prepare(options);
+  const prepared = prepare(dist, options);
   const { sandbox, state } = prepared;
   const { root, id } = options;
   if (

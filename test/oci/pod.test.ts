@@ -250,6 +250,10 @@ test('namespaces that cannot be joined are refused by name', { skip }, () => {
     assert.equal(failed, 1);
     assert.match(text, pattern);
   }
+  // That of pids is the host's in what stands for a container, here of another --root.
+  const elsewhere = joining('joins', ['true'], [...own, of('pod', 'pid')]);
+  const others = run('--root', join(scratch, 'other'), 'create', '-b', elsewhere, 'joins');
+  assert.deepEqual([others.status, /is no pid namespace of a running/.test(others.text)], [1, true]);
   // The caller's own are the host's, which no container has: it gets its own.
   const hosts = joining('joins', ['sh', '-c', 'hostname'], [...own, { type: 'uts', path: '/proc/self/ns/uts' }]);
   assert.match(run('run', '-b', hosts, 'joins').text, /host's uts namespace cannot be shared(.|\n)*its-own\n$/);
@@ -268,7 +272,6 @@ test('a container has its own cgroup on the host, with its limits, and can be pa
   const [memory, pids, cpu, ...procs] = succeed('exec', 'counts', 'sh', '-c', show).trim().split('\n');
   assert.deepEqual([memory, pids, cpu], [String(32 << 20), '5', '50000 100000']);
   assert.deepEqual([procs.length > 3, procs.includes('1'), procs.at(-2)], [true, false, 'sleep']);
-  assert.match(run('exec', 'counts', 'sh', '-c', 'sleep 9 & sleep 9 & sleep 9 &').text, /can't fork/);
   const place = (pid: number) => readFileSync(`/proc/${pid}/cgroup`, 'latin1');
   const lasting = (JSON.parse(succeed('ps', '-f', 'json', 'counts')) as number[]).slice(0, 2);
   assert.equal(lasting.length, 2);
@@ -284,6 +287,7 @@ test('a container has its own cgroup on the host, with its limits, and can be pa
   succeed('resume', 'counts');
   succeed('update', '--memory', '64m', 'counts');
   assert.equal(succeed('exec', 'counts', 'cat', '/cgroup/memory.max'), `${64 << 20}\n`);
+  assert.match(run('exec', 'counts', 'sh', '-c', 'sleep 9 & sleep 9 & sleep 9 &').text, /can't fork/);
   // What it has started ends with it, also among the pids of another.
   succeed('delete', '--force', 'counts');
   assert.equal((JSON.parse(succeed('ps', '-f', 'json', 'pod')) as number[]).length, 1);
