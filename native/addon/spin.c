@@ -12,6 +12,7 @@
 #define WATCH_MAX      32
 #define FIRST_NS       150000l  // so long the first call may take: the threads have to get to another CPU
 #define SPIN_NS        50000l   // without a call for so long, the sentry goes to sleep
+#define THRIFTY_NS     8000l    // the same where CPU time is rationed: for longer a doorbell takes less of it
 #define LOOK_NS        6000l    // the listener and other events are looked at so often meanwhile
 #define PAUSE_LEAST_NS 1000000l // after a watch without success; doubles up to
 #define PAUSE_MOST_NS  16000000l
@@ -37,6 +38,8 @@ static u32 calls; // taken in this watch
 static s64 pause_ns = PAUSE_LEAST_NS, pause_end;
 static long switches; // involuntary context switches at the last tick
 static bool several_cpus, forbidden;
+static double quota; // CPUs that the sandbox may use at a time, 0: as many as there are
+static s64 spin_ns = SPIN_NS;
 
 /** What was served since `since`, in one way or the other. */
 static struct account {
@@ -49,7 +52,14 @@ static double ringing_rate;     // calls a nanosecond without watching, 0: not k
 static double watching_rate;    // with it, since that was given up last
 static s64 ringing_rate_time, loss_ns = LOSS_LEAST_NS;
 
-void spin_create(void) { several_cpus = !sched_getaffinity(0, sizeof all_cpus, &all_cpus) && CPU_COUNT(&all_cpus) > 1; }
+/** A cpuset may have changed since. */
+static void count_cpus(void) {
+  int count = sched_getaffinity(0, sizeof all_cpus, &all_cpus) ? 0 : CPU_COUNT(&all_cpus);
+  several_cpus = count > 1;
+  spin_ns = quota > 0 && quota < count ? THRIFTY_NS : SPIN_NS;
+}
+
+void spin_create(void) { count_cpus(); }
 
 u32 spin_moves(void) { return moves; }
 
@@ -75,6 +85,7 @@ void spin_count(s64 now) {
 void spin_begin(s64 now, u32 recent_calls, s64 recent_ns) {
   since = now;
   ringing = (struct account){0, 0};
+  count_cpus();
   if (now - ringing_rate_time < COMPARISON_AGE) return;
   ringing_rate = (double)recent_calls / (double)(recent_ns + 1);
   ringing_rate_time = now;
@@ -227,7 +238,7 @@ int spin_wait(const u32 *served, int listener_fd, s64 deadline) {
     if (deadline >= 0 && now >= deadline) return SPIN_LOOK;
     if (end == 0) {
       look = now + LOOK_NS;
-      end = now + (calls == 0 ? FIRST_NS : SPIN_NS);
+      end = now + (calls == 0 ? FIRST_NS : spin_ns);
     }
     if (now > end) break;
     if (now < look) continue;
@@ -238,12 +249,13 @@ int spin_wait(const u32 *served, int listener_fd, s64 deadline) {
   return SPIN_NONE;
 }
 
-/** setSpin(on): whether to spin at all. */
+/** setSpin(on, cpus): whether to spin at all; so many CPUs' time the sandbox is given, 0: no less than there are. */
 static napi_value set_spin(napi_env env, napi_callback_info info) {
   struct arguments a;
   bool on;
   get_arguments(env, info, &a);
   if (a.count > 0 && napi_get_value_bool(env, a.value[0], &on) == napi_ok) forbidden = !on;
+  if (napi_get_value_double(env, a.value[1], &quota) != napi_ok) quota = 0;
   return NULL;
 }
 

@@ -20,11 +20,14 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_STOPS    (MAX_SLOTS + 128)
-#define MAX_EVENTS   64         // looked at before others get their turn
-#define PATIENCE_NS  100000000l // with a thread that was told to make a call
+#define MAX_EVENTS   64           // looked at before others get their turn
+#define PATIENCE_NS  10000000000l // with a thread that was told to make a call: on a busy machine it waits for a CPU
+#define YIELDING_NS  1000000l     // for so long we look again at once, then
+#define NAP_NS       100000l      // every so often
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define OPTIONS                                                                                                        \
   (PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACESYSGOOD |    \
@@ -171,23 +174,31 @@ static int trace_answer(u64 id, s32 error, bool elsewhere) {
 
 // ---- calls that a stopped thread is made to make ----
 
+/** Lets others run who have kept us waiting for `waited` ns already. False: that was too long. */
+static bool give_time(s64 waited) {
+  struct timespec nap = {0, NAP_NS};
+  if (waited > PATIENCE_NS) return false;
+  if (waited < YIELDING_NS) sched_yield();
+  else clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+  return true;
+}
+
 /**
  * Lets the thread run to its next system call stop. False: it is dead, or takes its time, which an honest stub does
  * not, and is killed. Signals stay with us: they are sent again at the end.
  */
 static bool run_to_stop(pid_t tid, u64 *signals) {
-  s64 end = clock_monotonic() + PATIENCE_NS;
+  s64 start = clock_monotonic();
   if (ptrace(PTRACE_SYSCALL, tid, 0, 0)) return false;
   for (;;) {
     int status;
     pid_t found = waitpid(tid, &status, __WALL | WNOHANG);
     if (found < 0) return false;
     if (found == 0) {
-      if (clock_monotonic() > end) {
+      if (!give_time(clock_monotonic() - start)) {
         syscall(SYS_tkill, tid, SIGKILL);
         return false;
       }
-      sched_yield();
       continue;
     }
     if (!WIFSTOPPED(status)) {

@@ -24,6 +24,7 @@ export const INFO_MOVED = 3;
 export const INFO_BURSTS = 4;
 export const INFO_SPUN = 5;
 export const INFO_WATCHES = 6;
+export const INFO_LOSSES = 8;
 
 export interface NativePlatform {
   /** [INFO_PID] who rang last; counters. */
@@ -81,8 +82,8 @@ export interface NativePlatform {
    */
   lockDown(variant: number, logFd: number): number;
 
-  /** Whether the sentry may spin for calls at all; it does from the start. */
-  setSpin(on: boolean): void;
+  /** Whether the sentry may spin for calls at all; it does from the start. cpus: that it is given, 0 for all there are. */
+  setSpin(on: boolean, cpus: number): void;
 
   /** The slot is not watched any more, and its thread may run anywhere: it is to make another that inherits where. */
   letRoam(slot: number): void;

@@ -8,6 +8,7 @@ import { host } from '../host/calls.ts';
 import { setSandboxEndHook } from '../kernel/exit.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { countSites, type SiteCount } from '../mm/call-sites.ts';
+import { INFO_LOSSES, INFO_SPUN, INFO_WATCHES, native } from '../platform/native.ts';
 import { countOwnAnswers } from '../platform/slots.ts';
 import type { SentryArguments } from './arguments.ts';
 import { measureTurns, setGuestsGoneHook } from './loop.ts';
@@ -68,6 +69,13 @@ function reportSites(counts: ReadonlyMap<string, SiteCount>): string {
   return `cloister: of them by a trap: ${kernel.traps} (${share} %)\n  ${names.join(', ')}\n`;
 }
 
+/** Spinning for calls (native/addon/spin.c): how many it brought, and how often it was given up for not being worth it. */
+function reportSpinning(): string {
+  const { info } = native;
+  const [spun, watches, losses] = [info[INFO_SPUN], info[INFO_WATCHES], info[INFO_LOSSES]];
+  return `cloister: of them without a ring: ${spun}, in ${watches} watches; given up as no gain: ${losses} times\n`;
+}
+
 function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string, SiteCount>, turns: Turns): string {
   const served = TABLE.flatMap((entry): [string, number][] =>
     entry && kernel.callCounts[entry.nr] > 0 ? [[entry.name, kernel.callCounts[entry.nr]]] : [],
@@ -75,6 +83,7 @@ function report(hostCounts: Map<string, number>, siteCounts: ReadonlyMap<string,
   return (
     `cloister: guest system calls answered by the sentry: ${list(served)}` +
     reportSites(siteCounts) +
+    reportSpinning() +
     `cloister: calls that needed nobody, answered in the programs' own threads: ${countOwnAnswers()}\n` +
     `cloister: calls the sentry made on the host for them: ${list([...hostCounts])}` +
     `cloister: longest turns of the sentry's loop, ms: ${turns.report()}\n` +

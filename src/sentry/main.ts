@@ -108,7 +108,8 @@ function prepareKernel(spec: SandboxSpec, log: Log): void {
   showOutsideMaps(spec.idMappings);
   kernel.cpuCount = countCpus();
   patching.enabled = spec.patch;
-  native.setSpin(spec.spin);
+  const { cpuQuota, cpuPeriod } = spec.limits;
+  native.setSpin(spec.spin, cpuQuota === null ? 0 : cpuQuota / cpuPeriod);
   for (const [name, value] of Object.entries(spec.sysctl)) {
     if (!presetSysctl(name, value)) log(`warning: there is no setting ${name}; it is not set`);
   }

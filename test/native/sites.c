@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define THREADS 8
-#define CALLS   5000
+#define CALLS   2000
 
 long aligned_site(void), straddling_site(void), direct_jump(void);
 __asm__(
