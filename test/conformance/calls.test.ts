@@ -12,7 +12,7 @@ import { cloister } from '../cli/cloister.ts';
 /** By program, the parts it can be asked for. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   aio: ['transfers', 'polls', 'refusals', 'waiting'],
-  changes: ['mounts', 'cgroups'],
+  changes: ['mounts', 'cgroups', 'strings'],
   'far-times': ['all'],
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several', 'hunted'],

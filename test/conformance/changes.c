@@ -1,5 +1,5 @@
 // Generated files whose changes can be waited for: the tables of mounts and the events of a cgroup, by poll(2),
-// epoll(7) and inotify(7); and one whose changes cannot be.
+// epoll(7) and inotify(7), and one whose changes cannot be; and what is written to such files, which is a string.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -119,8 +119,30 @@ static void cgroups(void) {
   rmdir(place);
 }
 
+static void strings(void) {
+  static const struct {
+    const char *path, *text;
+    size_t length;
+  } writes[] = {
+      {"/proc/self/oom_score_adj", "7", 2},       {"/proc/self/oom_score_adj", "8\0009", 3},
+      {"/proc/self/oom_score_adj", " 9 \n", 4},   {"/proc/self/oom_score_adj", "\0005", 2},
+      {"/proc/self/oom_score_adj", "5x", 2},      {"/proc/self/coredump_filter", "0x33", 5},
+      {"/proc/sys/kernel/domainname", "a\0b", 3}, {"/proc/sys/kernel/domainname", "c\n", 2},
+  };
+  char text[64];
+  for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+    int fd = open(writes[i].path, O_RDWR);
+    ssize_t r = write(fd, writes[i].text, writes[i].length);
+    printf("%s: write %zd %s", writes[i].path, r, r < 0 ? strerrorname_np(errno) : "");
+    ssize_t got = pread(fd, text, sizeof text, 0);
+    printf(", %.*s", got < 0 ? 0 : (int)got, text);
+    close(fd);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "mounts")) mounts();
   if (argc > 1 && !strcmp(argv[1], "cgroups")) cgroups();
+  if (argc > 1 && !strcmp(argv[1], "strings")) strings();
   return 0;
 }

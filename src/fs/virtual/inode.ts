@@ -177,7 +177,8 @@ class GeneratedOpenFile<Subject> extends OpenFile {
     const { source, subject } = this.inode;
     if (!source.write) return -EACCES;
     if (length > WRITE_MAX) return -EINVAL;
-    const result = source.write(subject, readBytes(at, length));
+    // Linux reads what is written as a string: runc writes the NUL at its end, too.
+    const result = source.write(subject, readBytes(at, length).split('\0', 1)[0]);
     return result < 0 ? result : length;
   }
 
