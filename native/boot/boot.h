@@ -109,7 +109,7 @@ struct state {
   int ports_outer, ports_sentry; // for low ports of the caller's own network, or -1
   int terminal;                  // our controlling terminal, or -1
   bool background;
-  int stub, slot0, proc, memory, listener;
+  int stub, slot0, proc, memory, sparse, listener;
   int machine[MACHINE_FILES]; // the host's MACHINE_FILE, or -1
   int sync[2];                // outer tells init that its ids are mapped
   bool own_network;
@@ -200,7 +200,7 @@ void take_trees(struct options *options, struct state *state);
 /** A procfs of our pid namespace as a detached mount, or -1 where the host does not allow one. */
 int take_proc(void);
 /** A tmpfs for the sentry's files in memory as a detached mount, or -1 where the host has no large pages for it. */
-int take_memory(void);
+int take_memory(bool large_pages);
 /** Files of the host's procfs that tell of the machine: the guest is shown what they say. */
 extern const char *const MACHINE_FILE[MACHINE_FILES];
 void take_machine_files(struct state *state);

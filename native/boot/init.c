@@ -69,7 +69,8 @@ void run_init(struct options *options, struct state *state) {
     die(NULL, "cannot set the host name %s", options->hostname);
   make_mounts_private();
   state->proc = take_proc();
-  state->memory = take_memory();
+  state->memory = take_memory(true);
+  state->sparse = take_memory(false);
   take_machine_files(state);
   if (!state->trees_taken) take_trees(options, state);
   if (state->own_network) {

@@ -62,6 +62,7 @@ static void run_sentry(const struct options *options, const struct state *state,
   }
   if (state->proc >= 0) add_fd(&argv, state->proc, "--proc-fd=");
   if (state->memory >= 0) add_fd(&argv, state->memory, "--memory-fd=");
+  if (state->sparse >= 0) add_fd(&argv, state->sparse, "--sparse-fd=");
   for (int i = 0; i < MACHINE_FILES; i++)
     if (state->machine[i] >= 0) add_fd(&argv, state->machine[i], "--machine-fd=%s:", MACHINE_FILE[i]);
   add_fd(&argv, state->slot0, "--slot0-fd=");

@@ -271,15 +271,15 @@ int take_proc(void) {
   return tree;
 }
 
-int take_memory(void) {
+int take_memory(bool large_pages) {
   int context = syscall(SYS_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */);
   if (context < 0) return -1;
-  // How much there may be is for the sentry to say. Pages as large as what is written, but none beyond the end of a
-  // file.
-  static const char *const options[][2] = {
-      {"huge", "within_size"}, {"size", "0"}, {"nr_inodes", "0"}, {"mode", "0700"}};
+  // Its size is half of the machine's memory, as for any: guests touch pages of what they have mapped without asking.
+  // Large pages are as large as what is written, but there are none beyond the end of a file.
+  static const char *const options[][2] = {{"nr_inodes", "0"}, {"mode", "0700"}, {"huge", "within_size"}};
+  size_t count = sizeof options / sizeof options[0] - !large_pages;
   int tree = -1, failures = 0;
-  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+  for (size_t i = 0; i < count; i++)
     failures += syscall(SYS_fsconfig, context, CONFIG_STRING, options[i][0], options[i][1], 0) != 0;
   if (!failures && !syscall(SYS_fsconfig, context, CONFIG_CREATE, NULL, NULL, 0))
     tree = syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, ATTR_NOSUID | ATTR_NODEV);

@@ -178,9 +178,27 @@ export function exceedsCgroupLimit(group: ThreadGroup, groups: Iterable<ThreadGr
   if (bounded === 0) return false;
   const all = [...groups];
   for (const hierarchy of [null, ...hierarchies.values()]) {
-    for (let at: Cgroup | null = cgroupOf(group, hierarchy); at; at = at.parent) {
-      if (at.pidsMax !== Infinity && countTasks(at, all) >= at.pidsMax) return true;
-    }
+    const own = cgroupOf(group, hierarchy);
+    if (isBounded(own) && isFull(own, all)) return true;
   }
+  return false;
+}
+
+function isBounded(cgroup: Cgroup): boolean {
+  for (let at: Cgroup | null = cgroup; at; at = at.parent) if (at.pidsMax !== Infinity) return true;
+  return false;
+}
+
+/** Whether it, or one above it, has as many tasks as it may. Each process is looked at once, however deep the tree is. */
+function isFull(cgroup: Cgroup, groups: readonly ThreadGroup[]): boolean {
+  const direct = new Map<Cgroup, number>();
+  for (const group of groups) {
+    const its = cgroupOf(group, cgroup.hierarchy);
+    direct.set(its, (direct.get(its) ?? 0) + group.threads.size);
+  }
+  const counts = new Map<Cgroup, number>();
+  for (const [its, count] of direct)
+    for (let at: Cgroup | null = its; at; at = at.parent) counts.set(at, (counts.get(at) ?? 0) + count);
+  for (let at: Cgroup | null = cgroup; at; at = at.parent) if ((counts.get(at) ?? 0) >= at.pidsMax) return true;
   return false;
 }

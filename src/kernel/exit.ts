@@ -19,10 +19,10 @@ import type { AddressSpace } from '../mm/address-space.ts';
 import { hasSharedMemory } from '../mm/host-maps.ts';
 import { clearOrders, order, sendExit, writeAnswer } from '../platform/answer.ts';
 import { MAX_ORDERS, ORDER_EXIT, ORDER_EXIT_GROUP, ORDER_SYSCALL } from '../platform/layout.ts';
-import { dropAll } from '../vfs/fd-table.ts';
 import { buryAddressSpace, buryThread, expectEnd, killAddressSpace } from './address-spaces.ts';
 import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
+import { closeFiles } from './descriptors.ts';
 import { groupExitHooks, reapHooks, taskExitHooks } from './exit-hooks.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
@@ -246,6 +246,7 @@ function release(task: Task): void {
 export function abandonTask(task: Task): void {
   const { group, mm } = task;
   task.state = DEAD;
+  for (const hook of taskExitHooks) hook(task);
   unlink(task);
   strike('tasks', task);
   leaveNamespaces(task.namespaces);
@@ -270,8 +271,8 @@ function releaseFiles(task: Task): void {
   }
   if (--task.files.users > 0) return;
   const files = task.files.takeForClose(true);
-  for (const file of files) file.flush(task);
-  dropAll(files);
+  task.files.end();
+  closeFiles(task, files);
 }
 
 function groupEnded(group: ThreadGroup): void {

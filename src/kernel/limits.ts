@@ -29,10 +29,14 @@ export function descriptorLimit(task: Task): number {
   return Math.min(task.group.limits.soft[RLIMIT_NOFILE], openLimit.most);
 }
 
-/** Whether a table of descriptors cannot be copied: -EMFILE when it has one that nobody may have any more, else 0. */
-export function checkTableSize({ files }: FdTable): number {
+/**
+ * Whether a table of descriptors cannot be copied: -EMFILE when it has one that nobody may have any more, -ENOMEM when all
+ * tables together are large enough, else 0.
+ */
+export function checkTableSize(table: FdTable): number {
+  const { files } = table;
   for (let fd = openLimit.most; fd < files.length; fd++) if (files[fd]) return -EMFILE;
-  return 0;
+  return table.checkCopy();
 }
 
 export class Limits {

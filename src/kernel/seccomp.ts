@@ -33,6 +33,7 @@ import { u32 } from '../platform/arena.ts';
 import { completeWithSignal } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { exitThread, killGroup } from './exit.ts';
+import { taskExitHooks } from './exit-hooks.ts';
 import { OWN_CALLS, showOwnAnswers } from './own-answers.ts';
 import { numberIn } from './pid-namespaces.ts';
 import { stopForSeccomp } from './ptrace/calls.ts';
@@ -59,6 +60,8 @@ export class SeccompFilter {
   readonly alwaysAllowed = new Uint8Array(CACHED_NUMBERS);
   /** All that the stub answers by itself is allowed: it may go on doing so. */
   readonly allowsOwnCalls: boolean;
+  /** Tasks that have it as their newest, and filters that were added to it. */
+  private holders = 0;
 
   constructor(program: SeccompProgram, previous: SeccompFilter | null) {
     this.program = program;
@@ -70,7 +73,39 @@ export class SeccompFilter {
     }
     this.allowsOwnCalls = Object.values(OWN_CALLS).every((nr) => this.alwaysAllowed[nr] === 1);
   }
+
+  /** What it takes of the sentry's memory, in instructions. */
+  private get cost(): number {
+    return this.program.length + FILTER_COST;
+  }
+
+  hold(): void {
+    if (this.holders++ > 0) return;
+    held += this.cost;
+    this.previous?.hold();
+  }
+
+  letGo(): void {
+    for (let at: SeccompFilter | null = this; at && --at.holders === 0; at = at.previous) held -= at.cost;
+  }
 }
+
+/** What all filters take that some task has, and how much that may be. */
+let held = 0;
+const HELD_MOST = 1 << 22;
+/** Of a filter beside its instructions. */
+const FILTER_COST = 128;
+
+/** Gives a task its filters, or strict mode. */
+export function setSeccomp(task: Task, seccomp: Seccomp | null): void {
+  if (seccomp instanceof SeccompFilter) seccomp.hold();
+  if (task.seccomp instanceof SeccompFilter) task.seccomp.letGo();
+  task.seccomp = seccomp;
+}
+
+taskExitHooks.push((task) => {
+  if (task.seccomp instanceof SeccompFilter) task.seccomp.letGo();
+});
 
 /** Strict mode: read, write, exit and the return from a signal handler are all that is left. */
 export const STRICT = 'strict';
@@ -190,13 +225,14 @@ export function addSeccompFilter(task: Task, program: SeccompProgram, flags: num
       return flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : numberIn(task.pidNamespace, thread);
     }
   }
+  if (held + program.length + FILTER_COST > HELD_MOST) return -ENOMEM;
   const filter = new SeccompFilter(program, previous);
-  task.seccomp = filter;
+  setSeccomp(task, filter);
   showOwnAnswers(task);
   if (flags & SECCOMP_FILTER_FLAG_TSYNC) {
     const { noNewPrivileges } = task.credentials;
     for (const thread of task.group.threads) {
-      thread.seccomp = filter;
+      setSeccomp(thread, filter);
       showOwnAnswers(thread);
       if (noNewPrivileges && !thread.credentials.noNewPrivileges) {
         thread.credentials = { ...thread.credentials, noNewPrivileges };

@@ -262,6 +262,7 @@ export class Task implements Waiter {
     this.scheduling.inherit(from.scheduling);
     this.personality = from.personality;
     this.seccomp = from.seccomp;
+    if (this.seccomp !== null && this.seccomp !== 'strict') this.seccomp.hold();
     this.memoryPolicy = from.memoryPolicy;
     this.loginUid = from.loginUid;
     this.auditSession = from.auditSession;

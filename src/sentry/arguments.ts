@@ -15,6 +15,8 @@ export interface SentryArguments {
   proc: HostFd;
   /** A tmpfs for files in memory, or -1 when it could not be mounted. */
   memory: HostFd;
+  /** Another, without large pages. */
+  sparse: HostFd;
   /** Files of the host's procfs that tell of the machine, by name. */
   machine: Map<string, HostFd>;
   slot0: HostFd;
@@ -46,6 +48,7 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     binds: new Map(),
     proc: none,
     memory: none,
+    sparse: none,
     machine: new Map(),
     slot0: none,
     zygotePid: 0 as HostPid,
@@ -82,6 +85,9 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--memory-fd':
       result.memory = fd;
+      break;
+    case '--sparse-fd':
+      result.sparse = fd;
       break;
     case '--machine-fd':
       result.machine.set(value.slice(0, colon), fd);

@@ -23,7 +23,7 @@ import { showOutsideMaps } from '../kernel/user-namespaces.ts';
 import { bindArena } from '../platform/arena.ts';
 import { setHostProc } from '../platform/host-proc.ts';
 import { countCpus } from '../platform/machine.ts';
-import { setMemoryDirectory } from '../platform/memory-file.ts';
+import { setMemoryDirectories } from '../platform/memory-file.ts';
 import { native } from '../platform/native.ts';
 import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts';
 import { Unimplemented } from '../trace/unimplemented.ts';
@@ -95,7 +95,7 @@ function bindNative(args: SentryArguments, { platform }: SandboxSpec): void {
   const r = native.attach(args.slot0, args.zygotePid, platform === 'ptrace');
   if (r < 0) throw new Error(`the guest's seed did not come up (errno ${-r}): the kernel must be Linux 5.19 or newer`);
   setHostProc(args.proc, args.machine);
-  setMemoryDirectory(args.memory);
+  setMemoryDirectories(args.memory, args.sparse);
   setHostUsageReader(hostUsageReader);
 }
 

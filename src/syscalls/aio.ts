@@ -22,6 +22,7 @@ import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
 import { askHost, callHost, hostAnswer, PAGE_SIZE } from '../kernel/host-memory.ts';
 import { checkIoPriority } from '../kernel/scheduling.ts';
 import type { Task } from '../kernel/task.ts';
+import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
 import { borrowMask, returnMask } from '../kernel/wait-arguments.ts';
 import {
   allocateScratch,
@@ -38,6 +39,8 @@ import { type OpenFile, retain } from '../vfs/open-file.ts';
 const SYS_MMAP = 9;
 const SYS_MUNMAP = 11;
 const AIO_MAX_NR = 65536;
+/** So many events are handed over before the clock is looked at. */
+const EVENTS_AT_ONCE = 64;
 /** So many events are too many to count their bytes. */
 const EVENTS_MAX = 0x10000000 / IO_EVENT_SIZE;
 
@@ -112,6 +115,7 @@ export function io_submit(task: Task, id: number, count: number, list: UserAddre
       return WAIT;
     }
     if (r < 0) return done > 0 ? done : r;
+    if (done + 1 < limit && turnIsOver()) return yieldTurn(task, done + 1);
   }
   return done;
 }
@@ -200,6 +204,7 @@ function transfer(
   } else loadBuffer(request.buffer as UserAddress, request.bytes);
   const at = Math.max(offset, 0);
   const n = writes ? withAppend(file, flags, () => writeLoaded(task, file, at, true)) : readLoadedNow(task, file, at);
+  if (n === WAIT) return WAIT;
   if (n === -EAGAIN && !file.nonblocking && !(flags & RWF_NOWAIT) && file.waitQueue) {
     if (block(task, file.waitQueue, writes ? POLLOUT : POLLIN) === WAIT) return WAIT;
     // An operation that a signal has cut short is over: it is not made again.
@@ -283,6 +288,7 @@ function getEvents(
   if (!context || !(min <= max && min >= 0)) return -EINVAL;
   const r = takeEvents(task, context, max, events);
   if (r < 0) return task.progress > 0 ? task.progress : r;
+  if (task.progress < max && context.events.length > 0) return yieldTurn(task, task.progress);
   if (task.progress >= min || wait === 0) return task.progress;
   setTimeoutOnce(task, wait);
   if (timedOut(task)) return task.progress;
@@ -294,17 +300,22 @@ function getEvents(
 function takeEvents(task: Task, context: AioContext, max: number, events: UserAddress): number {
   const at = allocateScratch(IO_EVENT_SIZE);
   if (at < 0) return at;
-  while (task.progress < max && context.events.length > 0) {
-    const { operation, result } = context.events[0];
+  let taken = 0;
+  let r = 0;
+  while (task.progress < max && taken < context.events.length) {
+    const { operation, result } = context.events[taken];
     u32[at >>> 2] = operation.dataLow;
     u32[(at >>> 2) + 1] = operation.dataHigh;
     writeU64(at + 8, operation.address);
     writeU64(at + 16, result);
     writeU64(at + 24, 0);
     const to = (events + IO_EVENT_SIZE * task.progress) as UserAddress;
-    if (task.memory.write(to, at, IO_EVENT_SIZE) < 0) return -EFAULT;
-    context.events.shift();
+    r = task.memory.write(to, at, IO_EVENT_SIZE);
+    if (r < 0) break;
+    taken++;
     task.progress++;
+    if (taken % EVENTS_AT_ONCE === 0 && turnIsOver()) break;
   }
-  return 0;
+  context.events.splice(0, taken);
+  return r < 0 ? -EFAULT : 0;
 }

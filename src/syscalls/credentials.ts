@@ -1,7 +1,7 @@
 // User and group ids (credentials(7)): getuid(2) and its kin, setresuid(2) and its kin, supplementary groups.
 
 import { CAP_SETGID } from '../abi/capability.ts';
-import { EINVAL, EPERM } from '../abi/errno.ts';
+import { EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { type Credentials, hasCapabilityIn } from '../base/credentials.ts';
 import { NO_ID } from '../base/user-namespace.ts';
@@ -18,6 +18,7 @@ import {
   setReUid,
   setUid,
 } from '../kernel/credentials.ts';
+import { kernel } from '../kernel/kernel.ts';
 import { ownEgid, ownEuid, ownGid, ownUid } from '../kernel/own-answers.ts';
 import type { Task } from '../kernel/task.ts';
 import { allowsSetgroups, gidFrom, gidSeen, uidFrom, uidSeen } from '../kernel/user-namespaces.ts';
@@ -140,10 +141,23 @@ export function getgroups(task: Task, size: number, list: UserAddress): number {
   return groups.length;
 }
 
+/** Long lists are counted, over all tasks: they take the sentry's memory. */
+const MANY_GROUPS = 1000;
+const GROUPS_MOST = 1 << 22;
+
+function groupsInAll(): number {
+  const lists = new Set<readonly number[]>();
+  for (const { credentials } of kernel.tasks.values()) lists.add(credentials.groups);
+  let count = 0;
+  for (const list of lists) count += list.length;
+  return count;
+}
+
 export function setgroups(task: Task, size: number, list: UserAddress): number {
   const { effective, user } = task.credentials;
   if (!hasCapabilityIn(effective, CAP_SETGID) || !allowsSetgroups(user)) return -EPERM;
   if (size < 0 || size > NGROUPS_MAX) return -EINVAL;
+  if (size > MANY_GROUPS && groupsInAll() + size > GROUPS_MOST) return -ENOMEM;
   const at = task.memory.in(list, 4 * size);
   if (at < 0) return at;
   const groups = Array.from(u32.subarray(at >>> 2, (at >>> 2) + size), (gid) => gidFrom(task, gid));

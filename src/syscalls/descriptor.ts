@@ -95,6 +95,8 @@ export function dup3(task: Task, oldfd: Fd, newfd: Fd, flags: number): number {
 function duplicateTo(task: Task, oldfd: Fd, newfd: Fd, closeOnExec: boolean): number {
   const file = task.files.get(oldfd);
   if (!file || newfd < 0 || newfd >= descriptorLimit(task)) return -EBADF;
+  const r = task.files.checkRoom(newfd);
+  if (r < 0) return r;
   const old = task.files.replace(newfd, retain(file), closeOnExec);
   if (old) {
     old.flush(task);

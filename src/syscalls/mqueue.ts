@@ -30,6 +30,7 @@ import {
   MessageQueueFile,
   MessageQueueInode,
   type Notification,
+  tooManyQueues,
   wakeByCookie,
 } from '../fs/mqueue/mqueue.ts';
 import { sysctlNumber } from '../fs/proc/sysctl.ts';
@@ -99,6 +100,7 @@ function makeQueue(task: Task, name: string, mode: number, attr: UserAddress): M
   const { namedQueues } = objectsOf(task);
   const privileged = capable(credentials, CAP_SYS_RESOURCE);
   if (namedQueues.size >= sysctlNumber('fs.mqueue.queues_max', 256) && !privileged) return -ENOSPC;
+  if (tooManyQueues()) return -ENOSPC;
   let messages = sysctlNumber('fs.mqueue.msg_default', 10);
   let size = sysctlNumber('fs.mqueue.msgsize_default', 8192);
   if (attr !== 0) {

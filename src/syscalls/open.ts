@@ -27,6 +27,7 @@ import { breakLeases } from '../fs/leases.ts';
 import { fifoOpenPending } from '../fs/pipe/fifo.ts';
 import { block, WAIT } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { checkTableSize } from '../kernel/limits.ts';
 import type { Task } from '../kernel/task.ts';
 import { readU64, u8 } from '../platform/arena.ts';
 import { askPermission } from '../vfs/notify.ts';
@@ -134,6 +135,8 @@ export function close(task: Task, fd: Fd): number {
 export function close_range(task: Task, first: number, last: number, flags: number): number {
   if (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || first > last) return -EINVAL;
   if (flags & CLOSE_RANGE_UNSHARE && task.files.users > 1) {
+    const r = checkTableSize(task.files);
+    if (r < 0) return r;
     const copy = task.files.copy();
     task.files.users--;
     task.files = copy;

@@ -291,7 +291,10 @@ function sendChecked(task: Task, group: ThreadGroup, info: SignalInfo): number {
   if (!mayKill(task, group.leader, info.signo)) return -EPERM;
   if (info.signo === ANY_SIGNAL) return 0;
   // kill(2) itself does not fail for want of room: the signal loses what it carries.
-  if (info.signo >= SIGRTMIN && info.code !== SI_USER && signalsExhausted(group)) return -EAGAIN;
+  if (info.signo >= SIGRTMIN && signalsExhausted(group)) {
+    if (info.code !== SI_USER) return -EAGAIN;
+    if (group.pending.has(info.signo)) return 0;
+  }
   sendSignalToGroup(group, info);
   return 0;
 }

@@ -23,15 +23,7 @@ import {
   SHMINFO_SIZE,
   SHMMNI,
 } from '../abi/ipc.ts';
-import {
-  MAP_FIXED,
-  MAP_FIXED_NOREPLACE,
-  MAP_SHARED,
-  MFD_CLOEXEC,
-  PROT_EXEC,
-  PROT_READ,
-  PROT_WRITE,
-} from '../abi/mman.ts';
+import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { RLIMIT_MEMLOCK } from '../abi/resource.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
 import { capableIn } from '../base/credentials.ts';
@@ -43,13 +35,20 @@ import { forgetDescriptor } from '../kernel/installed-file.ts';
 import type { IpcTable } from '../kernel/ipc/ids.ts';
 import { MAY_READ_IPC, MAY_WRITE_IPC, nowSeconds } from '../kernel/ipc/ids.ts';
 import { allSegments, objectsOf } from '../kernel/ipc/objects.ts';
-import { collectSegments, removeSegment, SharedMemory, segmentPages } from '../kernel/ipc/shared-memory.ts';
+import {
+  collectSegments,
+  removeSegment,
+  SharedMemory,
+  segmentPages,
+  tooManySegments,
+} from '../kernel/ipc/shared-memory.ts';
 import { keepUnsent, sendWithAnswer } from '../kernel/sent-descriptor.ts';
 import type { Task } from '../kernel/task.ts';
 import { hostMappings } from '../mm/host-maps.ts';
 import { order } from '../platform/answer.ts';
 import { i32, u8, u32, writeU64 } from '../platform/arena.ts';
 import { ACT_ORDER_RETURN, mappingFd, ORDER_SYSCALL, STUB_END, STUB_START } from '../platform/layout.ts';
+import { createSparseFile } from '../platform/memory-file.ts';
 
 const SYS_MMAP = 9;
 const SYS_MUNMAP = 11;
@@ -65,7 +64,8 @@ export function shmget(task: Task, key: number, size: number, flags: number): nu
     if (!(size >= 1 && size <= Number.MAX_SAFE_INTEGER)) return -EINVAL;
     if (flags & SHM_HUGETLB) return -ENOMEM;
     if (size > USER_LIMIT) return -ENOMEM;
-    const backing = host.memfd_create('SYSV', MFD_CLOEXEC) as HostFd;
+    if (tooManySegments()) return -ENOSPC;
+    const backing = createSparseFile() as HostFd;
     if (backing < 0) return -ENOSPC;
     const r = host.ftruncate(backing, Math.ceil(size / PAGE) * PAGE);
     if (r === 0) return new SharedMemory(key | 0, flags, credentials, size, backing, task.group.identity);
@@ -92,9 +92,11 @@ export function shmat(task: Task, shmid: number, address: number, flags: number)
   if (start !== 0 && !(flags & SHM_REMAP) && overlaps(task, start, length)) return -EINVAL;
   const protection = PROT_READ | (readonly ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
   const fixed = start === 0 ? 0 : flags & SHM_REMAP ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+  const fd = segment.descriptorFor(readonly);
+  if (fd < 0) return -ENOMEM;
   segment.attachedTo(task.mm, task.group.identity);
   forgetDescriptor(task);
-  sendWithAnswer(task, segment.backing, mappingFd(task.block));
+  sendWithAnswer(task, fd, mappingFd(task.block));
   order(
     task.memory.slot,
     ORDER_SYSCALL,

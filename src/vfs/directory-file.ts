@@ -6,6 +6,7 @@ import { EINVAL, EISDIR, ENOMEM } from '../abi/errno.ts';
 import { DT_DIR, SEEK_CUR, SEEK_SET } from '../abi/fcntl.ts';
 import type { Path } from './dentry.ts';
 import type { DirectorySink } from './inode.ts';
+import type { Listing } from './listing.ts';
 import { noteAccess } from './mount.ts';
 import { OpenFile } from './open-file.ts';
 
@@ -14,12 +15,16 @@ const DOTS = 2;
 /** Entries in all snapshots together: they are kept on the sentry's heap. */
 const HELD_MOST = 4 << 20;
 let held = 0;
+/** So many are taken before anybody asks for the time. */
+const ENTRIES_AT_ONCE = 128;
 
 export class DirectoryFile extends OpenFile {
   private names: string[] = [];
   private inos: number[] = [];
   private types: number[] = [];
   private taken = false;
+  /** Where the snapshot is being taken. */
+  private listing: Listing | null = null;
 
   override get seekable(): boolean {
     return true;
@@ -34,18 +39,18 @@ export class DirectoryFile extends OpenFile {
     const position = whence === SEEK_SET ? offset : this.position + offset;
     if (position < 0) return -EINVAL;
     // What was read to its end is listed anew.
-    if (position === 0 || (position !== this.position && this.names.length === 0)) this.forget();
+    if (position === 0 || (position !== this.position && this.names.length === 0 && !this.listing)) this.forget();
     this.position = position;
     return position;
   }
 
-  override readdir(sink: DirectorySink): number {
+  override readdir(sink: DirectorySink, enough: () => boolean = () => false): number {
     if (this.position === 0) this.forget();
     if (this.position === 0 && !this.give(sink, '.', this.inode.ino, DT_DIR)) return 0;
     if (this.position === 1 && !this.give(sink, '..', parentIno(this.path), DT_DIR)) return 0;
     if (!this.taken) {
-      const r = this.take();
-      if (r < 0) return r;
+      const r = this.take(enough);
+      if (r <= 0) return r < 0 ? r : 1;
       noteAccess(this.path.mount, this.inode);
     }
     for (let i = this.position - DOTS; i < this.names.length; i++) {
@@ -71,22 +76,37 @@ export class DirectoryFile extends OpenFile {
     return true;
   }
 
-  private take(): number {
-    const r = this.inode.readdir(0, (name, ino, type) => {
-      if (held >= HELD_MOST) return false;
+  /** 1 when all of it is there, 0 when it was enough for now, -errno. */
+  private take(enough: () => boolean): number {
+    this.listing ??= this.inode.listing();
+    let room = true;
+    const r = this.listing.next((name, ino, type) => {
+      room = held < HELD_MOST;
+      if (!room) return false;
       held++;
       this.names.push(name);
       this.inos.push(ino);
       this.types.push(type);
-      return true;
+      return (this.names.length & (ENTRIES_AT_ONCE - 1)) !== 0 || !enough();
     });
-    const all = held < HELD_MOST;
-    if (r < 0 || !all) this.forget();
-    else this.taken = true;
-    return r < 0 || all ? r : -ENOMEM;
+    if (r < 0 || !room) {
+      this.forget();
+      return room ? r : -ENOMEM;
+    }
+    if (r > 0) {
+      this.endListing();
+      this.taken = true;
+    }
+    return r;
+  }
+
+  private endListing(): void {
+    this.listing?.end();
+    this.listing = null;
   }
 
   private forget(): void {
+    this.endListing();
     if (!this.taken && this.names.length === 0) return;
     held -= this.names.length;
     this.names = [];

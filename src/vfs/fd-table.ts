@@ -1,37 +1,72 @@
 // Descriptor tables: small numbers to open file descriptions, with the close-on-exec bit per descriptor.
 // Shared by tasks cloned with CLONE_FILES; copied by fork; unshared by exec.
 
-import { EBADF, EMFILE } from '../abi/errno.ts';
+import { EBADF, EMFILE, ENFILE, ENOMEM } from '../abi/errno.ts';
 import type { Fd } from '../base/brands.ts';
 import { releaseRangeLocks } from './locks.ts';
-import { drop, type OpenFile, retain } from './open-file.ts';
+import { type OpenFile, retain } from './open-file.ts';
+
+/** Places in all tables, used or not, and how many there may be: they take the sentry's memory, 16 bytes each. */
+let places = 0;
+const PLACES_MOST = 1 << 23;
+/** Files that are in any table (/proc/sys/fs/file-nr), and how many there may be, at most and now (file-max). */
+let files = 0;
+export const FILES_MOST = 1 << 18;
+export const fileLimit = { most: FILES_MOST };
+
+/** How many files are in any table. */
+export function filesInTables(): number {
+  return files;
+}
 
 export class FdTable {
   /** Tasks that share this table. */
   users = 1;
-  readonly files: (OpenFile | null)[] = [];
-  readonly closeOnExec: boolean[] = [];
+  readonly files: (OpenFile | null)[];
+  readonly closeOnExec: boolean[];
   /** No descriptor below this one is free. */
   private lowestFree = 0;
+
+  constructor(files: (OpenFile | null)[] = [], closeOnExec: boolean[] = []) {
+    this.files = files;
+    this.closeOnExec = closeOnExec;
+  }
 
   get(fd: Fd): OpenFile | null {
     return this.files[fd] ?? null;
   }
 
-  /** Installs a file (taking over the caller's reference) at the lowest free number from `from` on; EMFILE at `limit`. */
+  /**
+   * Installs a file (taking over the caller's reference) at the lowest free number from `from` on; -EMFILE at `limit`,
+   * -ENFILE and -ENOMEM when the sandbox has too many.
+   */
   install(file: OpenFile, closeOnExec: boolean, limit: number, from = 0): Fd | number {
     let fd = Math.max(from, this.lowestFree);
     while (this.files[fd]) fd++;
     if (fd >= limit) return -EMFILE;
+    if (file.descriptors === 0 && files >= fileLimit.most) return -ENFILE;
+    const r = this.checkRoom(fd);
+    if (r < 0) return r;
     if (from <= this.lowestFree) this.lowestFree = fd + 1;
     this.put(fd, file, closeOnExec);
     return fd;
+  }
+
+  /** Whether the table may grow to have a number: 0 or -ENOMEM. */
+  checkRoom(fd: number): number {
+    return fd >= this.files.length && places + fd + 1 - this.files.length > PLACES_MOST ? -ENOMEM : 0;
+  }
+
+  /** Whether there may be a copy of it: 0 or -ENOMEM. */
+  checkCopy(): number {
+    return places + this.files.length > PLACES_MOST ? -ENOMEM : 0;
   }
 
   /** Puts a file at a given number; whatever was there is returned for the caller to close. */
   replace(fd: Fd, file: OpenFile, closeOnExec: boolean): OpenFile | null {
     const old = this.files[fd] ?? null;
     if (old?.inode.locks) releaseRangeLocks(old.inode, this);
+    if (old) leaves(old);
     this.put(fd, file, closeOnExec);
     return old;
   }
@@ -43,6 +78,7 @@ export class FdTable {
       // POSIX locks belong to the table: closing any descriptor of the file gives them up (fcntl(2)).
       if (file.inode.locks) releaseRangeLocks(file.inode, this);
       this.files[fd] = null;
+      leaves(file);
       if (fd < this.lowestFree) this.lowestFree = fd;
     }
     return file;
@@ -56,12 +92,9 @@ export class FdTable {
 
   /** A copy that shares the open file descriptions, as fork makes it. */
   copy(): FdTable {
-    const table = new FdTable();
-    for (let fd = 0; fd < this.files.length; fd++) {
-      const file = this.files[fd];
-      table.files[fd] = file ? retain(file) : null;
-      table.closeOnExec[fd] = this.closeOnExec[fd] ?? false;
-    }
+    const table = new FdTable(this.files.slice(), this.closeOnExec.slice());
+    for (const file of this.files) if (file) retain(file).descriptors++;
+    places += this.files.length;
     table.lowestFree = this.lowestFree;
     return table;
   }
@@ -75,17 +108,24 @@ export class FdTable {
     return taken;
   }
 
+  /** Nobody has the table any more. */
+  end(): void {
+    places -= this.files.length;
+    this.files.length = this.closeOnExec.length = 0;
+  }
+
   private put(fd: number, file: OpenFile, closeOnExec: boolean): void {
+    if (fd >= this.files.length) places += fd + 1 - this.files.length;
     while (this.files.length < fd) {
       this.files.push(null);
       this.closeOnExec.push(false);
     }
     this.files[fd] = file;
     this.closeOnExec[fd] = closeOnExec;
+    if (file.descriptors++ === 0) files++;
   }
 }
 
-/** Drops every file of a list. */
-export function dropAll(files: OpenFile[]): void {
-  for (const file of files) drop(file);
+function leaves(file: OpenFile): void {
+  if (--file.descriptors === 0) files--;
 }

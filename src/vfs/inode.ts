@@ -11,6 +11,7 @@ import { initialUser } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Acl } from './acl.ts';
 import type { Dentry, Path } from './dentry.ts';
+import { type Listing, OffsetListing } from './listing.ts';
 import type { FileLocks } from './locks.ts';
 import type { OpenFile } from './open-file.ts';
 
@@ -224,6 +225,11 @@ export abstract class Inode {
    */
   readdir(_offset: number, _sink: DirectorySink): number {
     return -ENOTDIR;
+  }
+
+  /** The same with pauses. */
+  listing(): Listing {
+    return new OffsetListing(this);
   }
 
   // ---- symbolic links ----

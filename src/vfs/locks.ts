@@ -2,7 +2,7 @@
 // (F_OFD_SETLK, owned by the open file) and flock(2). All live on the inode. A lock that is not to be had answers
 // -EAGAIN; who waits stands on the queue, which is woken whenever something is unlocked.
 
-import { EAGAIN, EDEADLK } from '../abi/errno.ts';
+import { EAGAIN, EDEADLK, ENOLCK } from '../abi/errno.ts';
 import { F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN } from '../abi/fcntl.ts';
 import { POLLIN } from '../abi/poll.ts';
 import type { Pid } from '../base/brands.ts';
@@ -84,12 +84,25 @@ export function conflictingRange(
   return null;
 }
 
-/** Sets or (F_UNLCK) clears a range lock of `owner`; 0, or -EAGAIN when another owner's lock conflicts. */
+/** Range locks on all files, and how many there may be: they take the sentry's memory, and each is looked at by the next. */
+let rangesInAll = 0;
+const RANGES_MOST = 1 << 15;
+
+function setRanges(locks: FileLocks, ranges: RangeLock[]): void {
+  rangesInAll += ranges.length - locks.ranges.length;
+  locks.ranges = ranges;
+}
+
+/**
+ * Sets or (F_UNLCK) clears a range lock of `owner`; 0, -EAGAIN when another owner's lock conflicts, or -ENOLCK when there are
+ * too many.
+ */
 export function setRangeLock(inode: Inode, owner: object, pid: Pid, type: number, start: number, end: number): number {
   waitsFor.delete(owner);
   if (conflictingRange(inode, owner, type, start, end)) return -EAGAIN;
   if (type === F_UNLCK && !inode.locks) return 0;
   const locks = locksOf(inode);
+  if (rangesInAll + 2 > RANGES_MOST && (type !== F_UNLCK || isSplit(locks, owner, start, end))) return -ENOLCK;
   carve(locks, owner, start, end);
   if (type !== F_UNLCK) insert(locks, { owner, pid, type, start, end });
   // Also a downgrade from write to read lets others in.
@@ -113,6 +126,11 @@ export function stopAwaiting(owner: object): void {
   waitsFor.delete(owner);
 }
 
+/** Whether cutting [start, end] out of the owner's locks makes two of one. */
+function isSplit({ ranges }: FileLocks, owner: object, start: number, end: number): boolean {
+  return ranges.some((lock) => lock.owner === owner && lock.start < start && lock.end > end);
+}
+
 /** Cuts [start, end] out of the owner's locks, splitting those that reach beyond it. */
 function carve(locks: FileLocks, owner: object, start: number, end: number): void {
   const kept: RangeLock[] = [];
@@ -124,7 +142,7 @@ function carve(locks: FileLocks, owner: object, start: number, end: number): voi
     if (lock.start < start) kept.push({ ...lock, end: start - 1 });
     if (lock.end > end) kept.push({ ...lock, start: end + 1 });
   }
-  locks.ranges = kept;
+  setRanges(locks, kept);
 }
 
 /** Adds a lock, merged with the owner's adjacent ones of the same type, in order of their starts. */
@@ -141,7 +159,7 @@ function insert(locks: FileLocks, lock: RangeLock): void {
   }
   kept.push(lock);
   kept.sort((a, b) => a.start - b.start);
-  locks.ranges = kept;
+  setRanges(locks, kept);
 }
 
 /** flock(2) for an open file: LOCK_SH, LOCK_EX or LOCK_UN. 0 or -EAGAIN. A failed conversion loses the old lock. */
@@ -182,7 +200,7 @@ export function releaseRangeLocks(inode: Inode, owner: object): void {
   if (!locks) return;
   const kept = locks.ranges.filter((lock) => lock.owner !== owner);
   if (kept.length === locks.ranges.length) return;
-  locks.ranges = kept;
+  setRanges(locks, kept);
   released(inode);
 }
 
@@ -191,7 +209,10 @@ export function releaseFileLocks(inode: Inode, file: object): void {
   const locks = inode.locks;
   if (!locks) return;
   locks.whole = locks.whole.filter((lock) => lock.file !== file);
-  locks.ranges = locks.ranges.filter((lock) => lock.owner !== file);
+  setRanges(
+    locks,
+    locks.ranges.filter((lock) => lock.owner !== file),
+  );
   locks.leases = locks.leases.filter((lease) => lease.file !== file);
   released(inode);
 }

@@ -35,6 +35,8 @@ export abstract class OpenFile {
   /** What is done with it is no event for anybody: a watcher itself opened it (fanotify(7)). */
   quiet = false;
   readonly inode: Inode;
+  /** How many there are of it in all tables. */
+  descriptors = 0;
   /** Who is sent signals about it (fs/async-signals.ts); null for nobody. */
   owner: FileWatch | null = null;
   /** Epoll registrations and the like of this file; null while there are none. */
@@ -107,8 +109,11 @@ export abstract class OpenFile {
   fcntl(_task: Task, _command: number, _argument: number): number {
     return -EINVAL;
   }
-  /** Lists a directory from this.position, which the sink's acceptance advances. */
-  readdir(_sink: DirectorySink): number {
+  /**
+   * Lists a directory from this.position, which the sink's acceptance advances. 0, -errno, or 1: it was `enough` before there
+   * was all to choose from, and the call is to be made again.
+   */
+  readdir(_sink: DirectorySink, _enough?: () => boolean): number {
     return -ENOTDIR;
   }
   /** A host descriptor whose pages back a mapping (PROT_* and MAP_* as asked), or -ENODEV/-EACCES. */

@@ -17,6 +17,8 @@
 
 #include "../../native/abi.h"
 
+#define UNUSED __attribute__((unused)) // not every program does everything
+
 /** Between the stub's text and the slots: the filter takes what runs here for the stub. */
 #define GADGET   0x7e0001000000ul
 #define FD_SLOT  13
@@ -32,7 +34,7 @@ static const u8 RAW_CODE[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0x
                               0x89, 0xc2, 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3};
 
 /** Makes `raw`: any host call from an address that passes for the stub's. */
-static void make_raw(void) {
+UNUSED static void make_raw(void) {
   const u8 *text = (const u8 *)STUB_TEXT;
   const u8 *found = NULL;
   for (u64 i = 0; i < 0x8000 && !found; i++)
@@ -63,11 +65,11 @@ static void make_raw(void) {
 /** The stub's block of the main thread of a program that has just been executed. */
 #define MAIN_BLOCK ((volatile u8 *)BLOCKS_ADDR)
 
-static volatile u32 *block_slot(volatile u8 *block) { return *(volatile u32 *volatile *)block; }
-static u32 block_slot_index(volatile u8 *block) { return *(volatile u32 *)(block + 12); }
+UNUSED static volatile u32 *block_slot(volatile u8 *block) { return *(volatile u32 *volatile *)block; }
+UNUSED static u32 block_slot_index(volatile u8 *block) { return *(volatile u32 *)(block + 12); }
 
 /** Rings on the main thread's slot as the stub would, whatever stands in it. The doorbell's result. */
-static long forge_ring(u32 kind, u32 nr) {
+UNUSED static long forge_ring(u32 kind, u32 nr) {
   volatile u32 *slot = block_slot(MAIN_BLOCK);
   volatile u32 *sequence = (volatile u32 *)(MAIN_BLOCK + SEQUENCE);
   slot[H_KIND] = kind;
@@ -77,11 +79,11 @@ static long forge_ring(u32 kind, u32 nr) {
   return RAW(DOORBELL, block_slot_index(MAIN_BLOCK), *sequence);
 }
 
-static u64 random_state = 1;
-static u64 random64(void) {
+UNUSED static u64 random_state = 1;
+UNUSED static u64 random64(void) {
   random_state ^= random_state << 13;
   random_state ^= random_state >> 7;
   random_state ^= random_state << 17;
   return random_state * 0x2545f4914f6cdd1dul;
 }
-static u64 below(u64 limit) { return random64() % limit; }
+UNUSED static u64 below(u64 limit) { return random64() % limit; }

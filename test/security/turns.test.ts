@@ -3,11 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CLOISTER } from '../cli/cloister.ts';
 import { compile, sharedDirectory } from './programs.ts';
+import { longTurns } from './turns.ts';
 
 const directory = sharedDirectory();
 const program = compile('turns', directory);
@@ -29,10 +30,7 @@ for (const place of ['memory', 'a directory of the host']) {
 }
 
 function checkTurns(statistics: string, most = MOST): void {
-  const turns = /longest turns of the sentry's loop, ms: (.*)/.exec(statistics)?.[1]?.split(', ') ?? [];
-  assert.ok(turns.length > 5, statistics);
-  const long = turns.filter((turn) => Number(/ ([\d.]+) of /.exec(turn)?.[1]) > most);
-  assert.deepEqual(long, []);
+  assert.deepEqual(longTurns(statistics, most), []);
 }
 
 for (const upper of ['memory', 'a directory']) {
@@ -86,7 +84,7 @@ test('fsync of a large file has it written piece by piece first', () => {
 });
 
 /** A guest that has very much of one thing (exhaust.c), and ends with it: also what its exit frees. */
-const HOARDS = ['files', 'timers', 'processes'];
+const HOARDS = ['files', 'timers', 'processes', 'epoll', 'watches'];
 
 test('those who have hundreds of thousands of things, or processes', () => {
   const hoard = compile('exhaust', directory);
@@ -97,6 +95,27 @@ test('those who have hundreds of thousands of things, or processes', () => {
   assert.equal(stdout, 'done\n');
   // Tables that grow to hundreds of thousands of entries are copied at once, and the collector has its share.
   checkTurns(stderr, 150);
+});
+
+test('the first listing of a large directory', () => {
+  // Half of its names are the host's, half are in the overlay's memory.
+  const files = join(directory, 'many');
+  const half = 25_000;
+  mkdirSync(files);
+  writeFileSync(join(files, '0'), '');
+  for (let i = 1; i < half; i++) linkSync(join(files, '0'), join(files, String(i)));
+  const script = `import os
+os.chdir('${files}')
+for i in range(${half}, ${2 * half}): os.mknod(str(i))
+fd = os.open('.', os.O_RDONLY)
+print(len(set(os.listdir(fd))), sum(int(name) for name in os.listdir(fd)))`;
+  const args = ['do', '--stats', '--', 'python3', '-c', script];
+  const { stdout, stderr, status } = spawnSync(CLOISTER, args, { encoding: 'utf8', timeout: 120_000 });
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, `${2 * half} ${half * (2 * half - 1)}\n`);
+  assert.match(stderr, /\bgetdents64 on\b/);
+  const listings = longTurns(stderr, MOST).filter((turn) => turn.startsWith('getdents'));
+  assert.deepEqual(listings, []);
 });
 
 test('core files of large and of wide programs', () => {

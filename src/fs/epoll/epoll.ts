@@ -5,7 +5,7 @@
 // Epoll instances may watch one another, without cycles and not deeply, because a wake travels along every path
 // upwards: nesting.ts has the limits.
 
-import { EEXIST, EINVAL, ENOENT, EPERM } from '../../abi/errno.ts';
+import { EEXIST, EINVAL, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
 import {
   EPOLL_EVENT_SIZE,
@@ -22,15 +22,23 @@ import {
 } from '../../abi/poll.ts';
 import type { Fd } from '../../base/brands.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
+import { finishLater } from '../../kernel/leftovers.ts';
+import { turnIsOver } from '../../kernel/turns.ts';
 import { u32 } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
+import { sysctlNumber } from '../proc/sysctl.ts';
 import { EpollItem, ReadyList } from './item.ts';
 import { checkNesting } from './nesting.ts';
 
 /** Bits that are settings, not events: what remains of a one-shot item that has fired. */
 const PRIVATE_BITS = (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE) >>> 0;
 const ALWAYS = EPOLLERR | EPOLLHUP;
+/** So many are taken off the files of an instance that is closed before the clock is looked at. */
+const ITEMS_AT_ONCE = 256;
+/** Items of all instances, and how many there may be: they take the sentry's memory. */
+let itemsInAll = 0;
+const ITEMS_MOST = 1 << 18;
 const EXCLUSIVE_ALLOWED = (EPOLLIN | EPOLLOUT | ALWAYS | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE) >>> 0;
 
 export class EpollFile extends OpenFile {
@@ -49,14 +57,16 @@ export class EpollFile extends OpenFile {
     return this.readyList.length;
   }
 
-  /** EPOLL_CTL_ADD. 0 or -EEXIST, -EPERM (the file cannot be polled), -EINVAL, -ELOOP. */
+  /** EPOLL_CTL_ADD. 0 or -EEXIST, -EPERM (the file cannot be polled), -EINVAL, -ELOOP, -ENOSPC. */
   add(fd: Fd, file: OpenFile, events: number, dataLow: number, dataHigh: number): number {
     if (file === this || (events & EPOLLEXCLUSIVE && !exclusiveAllowed(file, events))) return -EINVAL;
     if (this.find(fd, file)) return -EEXIST;
     const queue = file.waitQueue;
     if (!queue) return -EPERM;
+    if (itemsInAll >= Math.min(ITEMS_MOST, sysctlNumber('fs.epoll.max_user_watches', ITEMS_MOST))) return -ENOSPC;
     const refused = checkNesting(this, file);
     if (refused < 0) return refused;
+    itemsInAll++;
     const item = new EpollItem(this, file, fd, (events | ALWAYS) >>> 0, dataLow, dataHigh);
     item.sameFd = this.items.get(fd) ?? null;
     this.items.set(fd, item);
@@ -92,6 +102,7 @@ export class EpollFile extends OpenFile {
 
   /** Takes an item out of everything that knows it. */
   removeItem(item: EpollItem): void {
+    itemsInAll--;
     item.entry.queue?.remove(item.entry);
     this.readyList.remove(item);
     const { watches } = item.file;
@@ -153,13 +164,21 @@ export class EpollFile extends OpenFile {
   }
 
   override release(): void {
-    for (let item of [...this.items.values()] as (EpollItem | null)[]) {
+    if (!this.removeSome(ITEMS_AT_ONCE)) finishLater(() => this.removeSome(ITEMS_AT_ONCE));
+  }
+
+  /** Removes so many items, and more while there is time; true when none is left. */
+  private removeSome(least: number): boolean {
+    let count = 0;
+    for (let item of this.items.values() as Iterable<EpollItem | null>) {
       while (item) {
         const next: EpollItem | null = item.sameFd;
         this.removeItem(item);
         item = next;
       }
+      if (++count >= least && turnIsOver()) return false;
     }
+    return true;
   }
 
   override get linkText(): string {

@@ -33,8 +33,10 @@ import { WaitQueue } from '../../base/wait-queue.ts';
 import { WAIT } from '../../kernel/block.ts';
 import { installFile } from '../../kernel/descriptors.ts';
 import { kernel } from '../../kernel/kernel.ts';
+import { finishLater } from '../../kernel/leftovers.ts';
 import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../../kernel/task.ts';
+import { turnIsOver } from '../../kernel/turns.ts';
 import { i32, u32, writeBytes } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import { Mount } from '../../vfs/dentry.ts';
@@ -53,6 +55,11 @@ import { askGroups, type Request } from './permission.ts';
 /** Events in all queues, and how many there may be: they take the sentry's memory. */
 let queued = 0;
 const QUEUED_MAX = 1 << 18;
+/** Marks of all groups, too, whatever a group may have. */
+let marksInAll = 0;
+const MARKS_MOST = 1 << 18;
+/** So many are taken off before the clock is looked at. */
+const MARKS_AT_ONCE = 64;
 /** As far back a new event is compared with those that wait. */
 const MERGE_DEPTH = 128;
 /** Error numbers that a group of the highest class may refuse with (FAN_DENY_ERRNO). */
@@ -81,6 +88,8 @@ export class FanotifyGroup extends OpenFile {
   private readonly pidNamespace = kernel.current?.pidNamespace ?? initialPids;
   private readonly queue = new WaitQueue();
   private events: QueuedEvent[] = [];
+  /** Nobody reads any more; its marks are being taken off. */
+  private closed = false;
   /** Requests that were read and wait for an answer, by the descriptor they were given. */
   private readonly unanswered = new Map<number, Request>();
 
@@ -109,8 +118,10 @@ export class FanotifyGroup extends OpenFile {
   /** A new mark, or -ENOSPC. */
   addMark(object: Marked, evictable: boolean): Mark | number {
     const most = sysctlNumber('fs.fanotify.max_user_marks', 8192);
+    if (marksInAll >= MARKS_MOST) return -ENOSPC;
     if (!(this.initFlags & FAN_UNLIMITED_MARKS) && (marksOfUser.get(this.uid) ?? 0) >= most) return -ENOSPC;
     const mark = new Mark(this, object, evictable);
+    marksInAll++;
     count(marksOfUser, this.uid, 1);
     this.marks.set(object, mark);
     attachMark(mark);
@@ -127,6 +138,7 @@ export class FanotifyGroup extends OpenFile {
   /** A mark is off its object. */
   forgetMark(mark: Mark): void {
     if (!this.marks.delete(mark.object)) return;
+    marksInAll--;
     count(marksOfUser, this.uid, -1);
     if (!anyMarks()) setEventListener(null);
   }
@@ -162,6 +174,10 @@ export class FanotifyGroup extends OpenFile {
 
   /** Queues an event unless it goes with one that waits; false if there is no room. */
   private push(event: QueuedEvent): boolean {
+    if (this.closed) {
+      event.held?.release();
+      return false;
+    }
     for (let i = this.events.length - 1; i >= Math.max(0, this.events.length - MERGE_DEPTH); i--) {
       if (!mergeable(this.events[i], event)) continue;
       this.events[i].mask |= event.mask;
@@ -188,12 +204,19 @@ export class FanotifyGroup extends OpenFile {
     let error = 0;
     for (const event of this.events) {
       const size = this.sizeOf(event);
+      // Opening a file to write to it may take a while: then there is nothing yet that it would have to wait with.
+      if (done > 0 && event.held && this.eventFlags & O_ACCMODE) break;
       if (done + size > length) {
         error = -EINVAL;
         break;
       }
-      taken++;
       const text = this.layDown(task, event, size);
+      // Its file is being copied up: it is tried again when that has gone on.
+      if (text === WAIT) {
+        error = WAIT;
+        break;
+      }
+      taken++;
       if (typeof text === 'number') {
         error = text;
         break;
@@ -210,13 +233,14 @@ export class FanotifyGroup extends OpenFile {
     return FAN_EVENT_METADATA_LEN + event.records.length + pidfd;
   }
 
-  /** The bytes of an event; its descriptors are the reader's from now on. Or -errno, and the event is gone. */
+  /** The bytes of an event; its descriptors are the reader's from now on. Or WAIT, or -errno, and the event is gone. */
   private layDown(task: Task, event: QueuedEvent, size: number): string | number {
     const { held, request } = event;
     const tellsErrors = (this.initFlags & FAN_REPORT_FD_ERROR) !== 0;
     let fd = tellsErrors && event.mask === FAN_Q_OVERFLOW ? -EBADF : FAN_NOFD;
     if (held) {
       fd = this.openFor(task, held);
+      if (fd === WAIT) return WAIT;
       held.release();
       if (fd < 0) {
         request?.settle(-EPERM);
@@ -229,7 +253,7 @@ export class FanotifyGroup extends OpenFile {
     return metadata(size, event.mask, fd, foreign ? 0 : event.pid) + records;
   }
 
-  /** A descriptor for what an event is about, by which no further events are made; or -errno. */
+  /** A descriptor for what an event is about, by which no further events are made; or WAIT or -errno. */
   private openFor(task: Task, held: HeldPath): Fd | number {
     const { path, inode } = held;
     const flags = this.eventFlags & ~O_CLOEXEC;
@@ -237,8 +261,7 @@ export class FanotifyGroup extends OpenFile {
       const writable = inode.isDirectory ? -EISDIR : checkWritable(path.mount) || mayWriteText(inode);
       if (writable < 0) return writable;
     }
-    let file = inode.open(path, flags, task);
-    while (file === WAIT) file = inode.open(path, flags, task); // in one go: the event is being told
+    const file = inode.open(path, flags, task);
     if (typeof file === 'number') return file;
     file.flags = flags;
     file.quiet = true;
@@ -286,7 +309,8 @@ export class FanotifyGroup extends OpenFile {
   }
 
   override release(): void {
-    for (const mark of [...this.marks.values()]) this.dropMark(mark);
+    this.closed = true;
+    if (!this.dropSome()) finishLater(() => this.dropSome());
     for (const request of this.unanswered.values()) request.settle(0);
     for (const { held, request } of this.events) {
       held?.release();
@@ -295,6 +319,16 @@ export class FanotifyGroup extends OpenFile {
     queued -= this.events.length;
     this.events = [];
     count(groupsOf, this.uid, -1);
+  }
+
+  /** Drops marks; true when none is left. */
+  private dropSome(): boolean {
+    let dropped = 0;
+    for (const mark of this.marks.values()) {
+      this.dropMark(mark);
+      if (++dropped % MARKS_AT_ONCE === 0 && turnIsOver()) return false;
+    }
+    return true;
   }
 
   override get linkText(): string {

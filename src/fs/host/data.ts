@@ -7,6 +7,7 @@ import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
 import type { Task } from '../../kernel/task.ts';
 import { allocateScratch, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
+import { reopenReadonly } from '../../platform/host-proc.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
@@ -89,6 +90,9 @@ export abstract class HostData extends HostNode {
     if ((this.mode & S_IFMT) !== S_IFREG) return -ENODEV;
     // Where there is one to be had: a file of somebody else's may be one that only its writers' descriptor can reach.
     if (!write && this.readFd < 0) this.readFd = Math.max(NONE, this.openAt(O_RDONLY)) as HostFd;
+    // One without a name, too, is not to be written through by who maps it to read.
+    if (!write && this.readFd < 0 && this.writeFd >= 0)
+      this.readFd = Math.max(NONE, reopenReadonly(this.writeFd)) as HostFd;
     const r = write ? this.needWriteFd() : this.needReadFd();
     if (r < 0) return r;
     if (write) this.stale = true;

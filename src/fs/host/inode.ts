@@ -20,8 +20,10 @@ import { host } from '../../host/calls.ts';
 import { allocateScratch, markScratch, readBytes, readU64, releaseScratch, u8, u16 } from '../../platform/arena.ts';
 import { isKnownDevice } from '../../vfs/devices.ts';
 import type { DirectorySink, Inode } from '../../vfs/inode.ts';
+import { type EntryTaker, type Listing, listFrom } from '../../vfs/listing.ts';
 import { inheritedGroup, inheritedMode } from '../../vfs/permission.ts';
 import { HostAttributes } from './attributes.ts';
+import { keepIdle } from './descriptors.ts';
 import { NONE, RESOLVE, SAFE } from './node.ts';
 
 const DIRENT_BUFFER = 64 << 10;
@@ -196,27 +198,36 @@ export class HostInode extends HostAttributes {
   }
 
   override readdir(offset: number, sink: DirectorySink): number {
+    return listFrom(this.listing(), offset, sink);
+  }
+
+  override listing(): Listing {
+    return new HostListing(this);
+  }
+
+  /** The directory's descriptor, at its front; -errno. */
+  rewound(): HostFd | number {
     const fd = this.descriptor();
     if (fd < 0) return fd;
-    const mark = markScratch();
-    const at = allocateScratch(DIRENT_BUFFER);
-    if (at < 0) return at;
-    let r = this.directoryRead ? host.lseek(fd, 0, SEEK_SET) : 0;
+    const r = this.directoryRead ? host.lseek(fd, 0, SEEK_SET) : 0;
     this.directoryRead = true;
-    let index = 0;
-    let wanted = true;
-    while (r >= 0 && wanted) {
-      r = host.getdents64(fd, at, DIRENT_BUFFER);
-      if (r <= 0) break;
-      for (let entry = at; entry < at + r && wanted; entry += u16[(entry + 16) >>> 1]) {
-        const name = entryName(entry);
-        if (name === '.' || name === '..' || index++ < offset) continue;
-        wanted = sink(name, readU64(entry), u8[entry + 18], index);
-      }
+    return r < 0 ? r : fd;
+  }
+
+  /** Lets somebody have the directory's descriptor. */
+  lendDescriptor(fd: HostFd): void {
+    if (this.directoryFd === fd) this.directoryFd = NONE;
+  }
+
+  /** And has it back, if there is no other by now. */
+  takeDescriptor(fd: HostFd): void {
+    if (this.directoryFd >= 0) {
+      host.close(fd);
+      return;
     }
-    releaseScratch(mark);
-    // The descriptor could only be had for walking.
-    return r === -EBADF ? -EACCES : Math.min(r, 0);
+    this.directoryFd = fd;
+    this.directoryRead = true;
+    keepIdle(this);
   }
 
   override readlink(): string | number {
@@ -232,6 +243,45 @@ export class HostInode extends HostAttributes {
     releaseScratch(mark);
     if (typeof result === 'string') this.target = result;
     return result;
+  }
+}
+
+/** A listing that pauses takes the directory's descriptor with it: that stands where it is to go on. */
+class HostListing implements Listing {
+  private readonly inode: HostInode;
+  private own = NONE;
+
+  constructor(inode: HostInode) {
+    this.inode = inode;
+  }
+
+  next(take: EntryTaker): number {
+    const fd = (this.own >= 0 ? this.own : this.inode.rewound()) as HostFd;
+    if (fd < 0) return fd;
+    const mark = markScratch();
+    const at = allocateScratch(DIRENT_BUFFER);
+    let r = at < 0 ? at : 1;
+    let goesOn = true;
+    while (r > 0 && goesOn) {
+      r = host.getdents64(fd, at, DIRENT_BUFFER);
+      for (let entry = at; entry < at + r; entry += u16[(entry + 16) >>> 1]) {
+        const name = entryName(entry);
+        if (name !== '.' && name !== '..') goesOn = take(name, readU64(entry), u8[entry + 18]) && goesOn;
+      }
+    }
+    releaseScratch(mark);
+    if (r > 0 && this.own < 0) {
+      this.inode.lendDescriptor(fd);
+      this.own = fd;
+    }
+    // The descriptor could only be had for walking.
+    if (r < 0) return r === -EBADF ? -EACCES : r;
+    return r > 0 ? 0 : 1;
+  }
+
+  end(): void {
+    if (this.own >= 0) this.inode.takeDescriptor(this.own);
+    this.own = NONE;
   }
 }
 

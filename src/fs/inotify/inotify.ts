@@ -8,7 +8,9 @@ import { IN_EXCL_UNLINK, IN_IGNORED, IN_ISDIR, IN_ONESHOT, IN_Q_OVERFLOW, IN_UNM
 import { POLLIN, POLLRDNORM } from '../../abi/poll.ts';
 import type { UserAddress } from '../../base/brands.ts';
 import { WaitQueue } from '../../base/wait-queue.ts';
+import { finishLater } from '../../kernel/leftovers.ts';
 import type { Task } from '../../kernel/task.ts';
+import { turnIsOver } from '../../kernel/turns.ts';
 import { i32, u8, u32, writeBytes } from '../../platform/arena.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Inode } from '../../vfs/inode.ts';
@@ -69,6 +71,11 @@ function paddedLength(name: string): number {
 
 /** How many watches each user has. */
 const watchesOf = new Map<number, number>();
+/** And how many there are and may be in all: root can be many users. */
+let watches = 0;
+const WATCHES_MOST = 1 << 19;
+/** So many are taken off before the clock is looked at. */
+const WATCHES_AT_ONCE = 64;
 
 export class InotifyFile extends OpenFile {
   private readonly queue = new WaitQueue();
@@ -77,6 +84,8 @@ export class InotifyFile extends OpenFile {
   private readonly byInode = new Map<Inode, Watch>();
   private readonly uid: number;
   private lastWd = 0;
+  /** Nobody reads any more; its watches are being taken off. */
+  private closed = false;
 
   constructor(flags: number, uid: number) {
     const inode = new AnonymousInode(0o600);
@@ -92,7 +101,8 @@ export class InotifyFile extends OpenFile {
   /** A new watch: its number, or -ENOSPC. */
   add(inode: Inode, mask: number): number {
     const count = watchesOf.get(this.uid) ?? 0;
-    if (count >= sysctlNumber('fs.inotify.max_user_watches', 65536)) return -ENOSPC;
+    if (count >= sysctlNumber('fs.inotify.max_user_watches', 65536) || watches >= WATCHES_MOST) return -ENOSPC;
+    watches++;
     watchesOf.set(this.uid, count + 1);
     const watch = new Watch(this, ++this.lastWd, inode, mask);
     this.byNumber.set(watch.wd, watch);
@@ -118,6 +128,7 @@ export class InotifyFile extends OpenFile {
   }
 
   private discount(gone: number): void {
+    watches -= gone;
     const rest = (watchesOf.get(this.uid) ?? 0) - gone;
     if (rest > 0) watchesOf.set(this.uid, rest);
     else watchesOf.delete(this.uid);
@@ -125,6 +136,7 @@ export class InotifyFile extends OpenFile {
 
   /** Queues an event, unless it repeats the last one or there are too many. */
   push(event: Event): void {
+    if (this.closed) return;
     const last = this.events.at(-1);
     if (last?.wd === event.wd && last.mask === event.mask && last.name === event.name && last.cookie === event.cookie) {
       return;
@@ -185,12 +197,23 @@ export class InotifyFile extends OpenFile {
   }
 
   override release(): void {
-    for (const watch of this.byNumber.values()) unwatchInode(watch.inode, watch);
-    this.discount(this.byNumber.size);
-    this.byNumber.clear();
-    this.byInode.clear();
     queued -= this.events.length;
     this.events.length = 0;
+    this.closed = true;
+    if (!this.removeSome()) finishLater(() => this.removeSome());
+  }
+
+  /** Takes watches off their inodes; true when none is left. */
+  private removeSome(): boolean {
+    let count = 0;
+    for (const [wd, watch] of this.byNumber) {
+      unwatchInode(watch.inode, watch);
+      this.byNumber.delete(wd);
+      this.byInode.delete(watch.inode);
+      this.discount(1);
+      if (++count % WATCHES_AT_ONCE === 0 && turnIsOver()) return false;
+    }
+    return true;
   }
 
   override get linkText(): string {

@@ -57,6 +57,11 @@ const TOTAL_MAX = 64 << 20;
 /** Each message counts for this beside its text. */
 const OVERHEAD = 64;
 let total = 0;
+/** Queues in all namespaces, those without a name among them. */
+let queues = 0;
+const QUEUES_MOST = 1 << 16;
+
+export const tooManyQueues = (): boolean => queues >= QUEUES_MOST;
 
 export class MessageQueueInode extends AnonymousInode implements NamedQueue {
   /** Where its name is, until it is unlinked. */
@@ -82,6 +87,7 @@ export class MessageQueueInode extends AnonymousInode implements NamedQueue {
     this.name = name;
     this.maxMessages = maxMessages;
     this.messageSize = messageSize;
+    queues++;
   }
 
   /** 0, or -EAGAIN when it is full. Whoever asked is to be notified by the caller: see `takeNotification`. */
@@ -123,6 +129,7 @@ export class MessageQueueInode extends AnonymousInode implements NamedQueue {
     if (this.names.get(this.name) === this) return;
     total -= this.bytes + OVERHEAD * this.messages.length;
     this.messages.length = 0;
+    queues--;
   }
 
   get bytes(): number {

@@ -1,7 +1,7 @@
 // Overlays that programs mount (mount -t overlay): any directories of the tree as layers, named in the options. What is
 // written stays in the upper directory, in the form of Linux's overlayfs, also after the overlay is unmounted.
 
-import { EACCES, EINVAL, ELOOP, ENOTDIR, EROFS } from '../../abi/errno.ts';
+import { EACCES, EINVAL, ELOOP, ENOMEM, ENOTDIR, EROFS } from '../../abi/errno.ts';
 import { AT_FDCWD } from '../../abi/fcntl.ts';
 import type { Fd } from '../../base/brands.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -18,6 +18,9 @@ import { type Layer, OPAQUE_TRUSTED, OPAQUE_USER, OverlaySuperblock } from './su
 /** Overlays of overlays, and lower directories, that there may be: each is one more step for every lookup. */
 const DEPTH_MAX = 2;
 const LOWER_MAX = 64;
+/** Layers of all overlays together: each takes as much of the sentry's memory as a filesystem. */
+const LAYERS_MOST = 20_000;
+let layersInAll = 0;
 
 /** Options that change nothing here, with the values for which that is true. */
 const NEUTRAL: Readonly<Record<string, readonly string[]>> = {
@@ -151,6 +154,7 @@ function build(
 ): OverlaySuperblock | number {
   if (lowers.some((lower) => !lower.dentry.inode?.isDirectory)) return -ENOTDIR;
   if (lowers.some((lower) => upper && lower.dentry === upper.dentry)) return -ELOOP;
+  if (layersInAll + lowers.length + 1 > LAYERS_MOST) return -ENOMEM;
   const layers = lowers.map((path) => new PathLayer(path));
   if (upper) layers.unshift(new PathLayer(upper));
   const depth = Math.max(...lowers.map(depthOf)) + 1;
@@ -166,10 +170,12 @@ function build(
       opaque: userAttributes || onHost ? OPAQUE_USER : OPAQUE_TRUSTED,
       release: () => {
         for (const one of isTop ? layers : []) one.release();
+        if (isTop) layersInAll -= layers.length;
       },
     });
     stack = overlay;
   }
+  layersInAll += layers.length;
   const overlay = stack as OverlaySuperblock;
   overlay.options = options.join(',');
   overlay.cannotWrite = upper === null;

@@ -8,6 +8,7 @@ import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode } from '../../vfs/inode.ts';
+import { type EntryTaker, type Listing, listFrom } from '../../vfs/listing.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { openStored } from '../special.ts';
 import { OverlayLayers, ownerCredentials } from './layers.ts';
@@ -241,27 +242,11 @@ export class OverlayInode extends OverlayLayers {
   }
 
   override readdir(offset: number, sink: DirectorySink): number {
-    const { upper, lower, superblock } = this;
-    let index = 0;
-    let wanted = true;
-    const give = (name: string, ino: number, type: number): boolean => {
-      if (index++ < offset) return true;
-      wanted = sink(name, ino, type, index);
-      return wanted;
-    };
-    const seen = lower && upper ? new Set<string>() : null;
-    if (upper) {
-      const r = upper.readdir(0, (name, _ino, type) => {
-        seen?.add(name);
-        const inode = type === S_IFCHR >>> 12 || !superblock.persistent ? upper.lookup(name) : _ino;
-        if (typeof inode === 'number') return give(name, superblock.inoOf({ ino: _ino } as Inode, true), type);
-        if (isWhiteout(inode)) return true;
-        return give(name, superblock.byUpper.get(inode)?.ino ?? superblock.inoOf(inode, true), type);
-      });
-      if (r < 0) return r;
-    }
-    if (!lower || !wanted) return 0;
-    return lower.readdir(0, (name, ino, type) => (seen?.has(name) ? true : give(name, ino, type)));
+    return listFrom(this.listing(), offset, sink);
+  }
+
+  override listing(): Listing {
+    return new OverlayListing(this);
   }
 
   override open(path: Path, flags: number, task?: Task): OpenFile | number {
@@ -273,6 +258,50 @@ export class OverlayInode extends OverlayLayers {
       if (left < 0) return left;
     }
     return openStored(path, this, flags, task);
+  }
+}
+
+/** The upper layer's entries, and then those of the lower that it does not have. */
+class OverlayListing implements Listing {
+  private readonly directory: OverlayInode;
+  private readonly upper: Listing | null;
+  private readonly lower: Listing | null;
+  private readonly seen: Set<string> | null;
+  private upperDone: boolean;
+
+  constructor(directory: OverlayInode) {
+    const { upper, lower } = directory;
+    this.directory = directory;
+    this.upper = upper?.listing() ?? null;
+    this.lower = lower?.listing() ?? null;
+    this.seen = upper && lower ? new Set() : null;
+    this.upperDone = upper === null;
+  }
+
+  next(take: EntryTaker): number {
+    if (!this.upperDone) {
+      const r = this.nextUpper(take);
+      if (r <= 0) return r;
+      this.upperDone = true;
+    }
+    const { lower, seen } = this;
+    return lower ? lower.next((name, ino, type) => (seen?.has(name) ? true : take(name, ino, type))) : 1;
+  }
+
+  private nextUpper(take: EntryTaker): number {
+    const { upper, superblock } = this.directory;
+    return (this.upper as Listing).next((name, ino, type) => {
+      this.seen?.add(name);
+      const inode = type === S_IFCHR >>> 12 || !superblock.persistent ? (upper as Inode).lookup(name) : ino;
+      if (typeof inode === 'number') return take(name, superblock.inoOf({ ino } as Inode, true), type);
+      if (isWhiteout(inode)) return true;
+      return take(name, superblock.byUpper.get(inode)?.ino ?? superblock.inoOf(inode, true), type);
+    });
+  }
+
+  end(): void {
+    this.upper?.end();
+    this.lower?.end();
   }
 }
 

@@ -17,7 +17,7 @@ import {
   mayUse,
   NO_GROUP,
 } from '../../kernel/keys/key.ts';
-import { isPossessed } from '../../kernel/keys/keyrings.ts';
+import { possessedKeys } from '../../kernel/keys/keyrings.ts';
 import type { Tree } from '../virtual/directory.ts';
 import type { TextSource } from '../virtual/inode.ts';
 
@@ -73,8 +73,9 @@ function line(key: Key): string {
 function keysText(): string {
   const task = kernel.current;
   if (!task) return '';
+  const possessed = possessedKeys(task);
   return [...allKeys.values()]
-    .filter((key) => mayUse(key, task.credentials, isPossessed(task, key), KEY_VIEW) === 0)
+    .filter((key) => mayUse(key, task.credentials, possessed.has(key), KEY_VIEW) === 0)
     .sort((a, b) => a.serial - b.serial)
     .map(line)
     .join('');

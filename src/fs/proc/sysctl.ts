@@ -19,6 +19,7 @@ import { turnIsOver, yieldTurn } from '../../kernel/turns.ts';
 import { OS_RELEASE, OS_TYPE, OS_VERSION } from '../../kernel/version.ts';
 import { allocateScratch, buffer, u8 } from '../../platform/arena.ts';
 import { dropDentries } from '../../vfs/dentry-cache.ts';
+import { FILES_MOST, fileLimit, filesInTables } from '../../vfs/fd-table.ts';
 import { reservedEvents } from '../aio/context.ts';
 import { POOL_BITS } from '../dev/memory-devices.ts';
 import { PIPE_DEFAULT_SIZE, PIPE_MAX_SIZE, pipeLimits, roundPipeSize } from '../pipe/pipe.ts';
@@ -99,6 +100,22 @@ function changeable(prefix: string, defaults: Readonly<Record<string, number | r
   return tree;
 }
 
+/** A number that whoever obeys it keeps itself. */
+function kept(limit: { most: number }, least: number, highest: number): TextSource<null> {
+  return {
+    mode: 0o644,
+    read: () => `${limit.most}\n`,
+    write: (_subject, written) => {
+      const caller = kernel.current;
+      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
+      const most = parseCount(written, highest);
+      if (most < least) return -EINVAL;
+      limit.most = most;
+      return 0;
+    },
+  };
+}
+
 /** The identifier that the next System V object of a kind is to have, -1 for none in particular. */
 function nextId(kind: 'messageQueues' | 'semaphoreSets' | 'segments'): TextSource<null> {
   const table = (): { nextId: number } => objectsIn((kernel.current?.namespaces ?? initialNamespaces).ipc)[kind];
@@ -169,7 +186,6 @@ const RANDOM: Tree = {
 };
 
 const SHM_MAX = '18446744073692774399';
-const FILE_MAX = '9223372036854775807';
 
 const KERNEL: Tree = {
   ...settings('kernel', {
@@ -279,20 +295,12 @@ const VM: Tree = {
   }),
 };
 
-function countFiles(): number {
-  const tables = new Set([...kernel.tasks.values()].map((task) => task.files));
-  let count = 0;
-  for (const table of tables) for (const file of table.files) if (file) count++;
-  return count;
-}
-
 /** As many descriptors as a word has bits are for everyone. */
 const NR_OPEN_LEAST = 64;
 
 const FS: Tree = {
   ...changeable('fs', { 'lease-break-time': 45 }),
   ...settings('fs', {
-    'file-max': FILE_MAX,
     'inode-nr': '0\t0',
     'inode-state': '0\t0\t0\t0\t0\t0\t0',
     'leases-enable': 1,
@@ -308,18 +316,8 @@ const FS: Tree = {
     suid_dumpable: 0,
   }),
   ...changeable('fs', { 'aio-max-nr': 65536 }),
-  nr_open: {
-    mode: 0o644,
-    read: () => `${openLimit.most}\n`,
-    write: (_subject, written) => {
-      const caller = kernel.current;
-      if (caller && !capable(caller.credentials, CAP_SYS_ADMIN)) return -EPERM;
-      const most = parseCount(written, NR_OPEN);
-      if (most < NR_OPEN_LEAST) return -EINVAL;
-      openLimit.most = most;
-      return 0;
-    },
-  },
+  'file-max': kept(fileLimit, 0, FILES_MOST),
+  nr_open: kept(openLimit, NR_OPEN_LEAST, NR_OPEN),
   'pipe-max-size': {
     mode: 0o644,
     read: () => `${pipeLimits.maxSize}\n`,
@@ -333,8 +331,8 @@ const FS: Tree = {
     },
   },
   'aio-nr': text(() => `${reservedEvents()}\n`),
-  'file-nr': text(() => `${countFiles()}\t0\t${FILE_MAX}\n`),
-  epoll: settings('fs.epoll', { max_user_watches: 3533918 }),
+  'file-nr': text(() => `${filesInTables()}\t0\t${fileLimit.most}\n`),
+  epoll: changeable('fs.epoll', { max_user_watches: 262144 }),
   fanotify: settings('fs.fanotify', { max_queued_events: 16384, max_user_groups: 128, max_user_marks: 8192 }),
   inotify: {
     ...changeable('fs.inotify', { max_user_instances: [128, 8192] }),

@@ -177,6 +177,7 @@ class CgroupV1Superblock extends CgroupSuperblock {
 
   /** A hierarchy without cgroups is gone when nobody has it mounted. */
   override shutDown(): void {
+    super.shutDown();
     const left = (views.get(this.hierarchy) ?? 1) - 1;
     views.set(this.hierarchy, left);
     if (left === 0 && this.hierarchy.root.children.size === 0) hierarchies.delete(this.hierarchy.id);

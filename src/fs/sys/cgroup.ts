@@ -2,7 +2,7 @@
 // themselves by; what those bound is counted in the host's cgroup and shows there. Cgroups that programs make group
 // processes, tell their CPU time and memory, bound their number (pids) and end them together. Version 1: cgroup-v1.ts.
 
-import { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.ts';
+import { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.ts';
 import { SIGKILL } from '../../abi/signal.ts';
 import { CGROUP2_SUPER_MAGIC } from '../../abi/stat.ts';
 import type { HostPid, Pid } from '../../base/brands.ts';
@@ -235,6 +235,9 @@ export const PIDS: Readonly<Record<string, TextSource<Cgroup>>> = {
 };
 
 let count = 0;
+/** Directories in all filesystems, each of which has its own for a cgroup, and how many there may be. */
+let directoriesInAll = 0;
+const DIRECTORIES_MOST = 50_000;
 
 /** The directory of a cgroup. */
 export class CgroupDirectory extends VirtualDirectory {
@@ -273,7 +276,7 @@ export class CgroupDirectory extends VirtualDirectory {
 
   override lookup(name: string): Inode | number {
     const below = this.cgroup.children.get(name);
-    if (below) return this.superblock.directoryOf(below);
+    if (below) return this.superblock.hasRoom(below) ? this.superblock.directoryOf(below) : -ENOMEM;
     return (this.has(name) && this.files.get(name)) || -ENOENT;
   }
 
@@ -294,7 +297,7 @@ export class CgroupDirectory extends VirtualDirectory {
     if (name.includes('\n')) return -EINVAL;
     let depth = 0;
     for (let at: Cgroup | null = cgroup; at; at = at.parent) depth++;
-    if (count >= CGROUPS_MAX || depth > DEPTH_MAX) return -EAGAIN;
+    if (count >= CGROUPS_MAX || depth > DEPTH_MAX || directoriesInAll >= DIRECTORIES_MOST) return -EAGAIN;
     count++;
     const made = new Cgroup(cgroup, name);
     cgroup.children.set(name, made);
@@ -353,6 +356,8 @@ export class CgroupSuperblock extends VirtualSuperblock {
   readonly typeName: string = 'cgroup2';
   readonly root: Inode;
   private readonly directories = new WeakMap<Cgroup, CgroupDirectory>();
+  /** How many of these it has made. */
+  private made = 0;
 
   /** What is mounted starts at the root of the mounter's cgroup namespace. */
   constructor(root: Cgroup = rootCgroup) {
@@ -374,9 +379,21 @@ export class CgroupSuperblock extends VirtualSuperblock {
     return cgroup.parent ? [COMMON, BELOW, PIDS] : [COMMON, ROOT];
   }
 
+  /** Whether there is a directory for a cgroup, or may be one more. */
+  hasRoom(cgroup: Cgroup): boolean {
+    return directoriesInAll < DIRECTORIES_MOST || this.directories.has(cgroup);
+  }
+
+  override shutDown(): void {
+    directoriesInAll -= this.made;
+    this.made = 0;
+  }
+
   directoryOf(cgroup: Cgroup): CgroupDirectory {
     let directory = this.directories.get(cgroup);
     if (!directory) {
+      directoriesInAll++;
+      this.made++;
       directory = new CgroupDirectory(this, this.nextIno(), cgroup);
       this.directories.set(cgroup, directory);
     }

@@ -13,11 +13,11 @@ import { F_SEAL_WRITE } from '../../abi/mman.ts';
 import { STAT_BLOCKS } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import { host } from '../../host/calls.ts';
+import { giveBack } from '../../kernel/give-back.ts';
 import { allocateScratch, buffer, markScratch, readU64, releaseScratch, u8 } from '../../platform/arena.ts';
 import { descriptorLimit } from '../../platform/descriptor-limit.ts';
 import { reopenReadonly } from '../../platform/host-proc.ts';
-import { createMemoryFile } from '../../platform/memory-file.ts';
-import { giveBack } from './give-back.ts';
+import { createDenseFile, createSparseFile } from '../../platform/memory-file.ts';
 
 const LARGE = 64 << 10;
 /** What a buffer may hold when there is no memfd to be had. */
@@ -41,6 +41,8 @@ let memfds = 0;
 let readonlyFds = 0;
 
 const tooManyReadonly = (): boolean => readonlyFds >= Math.min(READONLY_MAX, descriptorLimit() / READONLY_PART);
+
+const createSealable = (): HostFd | number => host.memfd_create('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 /** Whether growing from `size` to `offset` skips a page: a buffer would not know that there is nothing in it. */
 function leavesHole(size: number, offset: number): boolean {
@@ -212,8 +214,8 @@ export class Storage {
    */
   private toMemfd(dense = false): number {
     if (memfds >= FEW && memfds >= Math.min(MEMFDS_MAX, descriptorLimit() / MEMFDS_PART)) return -ENOMEM;
-    let fd = (dense && !this.sealable ? createMemoryFile() : -1) as HostFd;
-    if (fd < 0) fd = host.memfd_create('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING) as HostFd;
+    let fd = (dense && !this.sealable ? createDenseFile() : -1) as HostFd;
+    if (fd < 0) fd = (this.sealable ? createSealable() : createSparseFile()) as HostFd;
     if (fd < 0) return fd;
     const r = this.fill(fd);
     if (r < 0) {

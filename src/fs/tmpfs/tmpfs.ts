@@ -33,6 +33,7 @@ import {
 } from '../../vfs/acl.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, type DirectorySink, Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
+import { type EntryTaker, type Listing, OffsetListing } from '../../vfs/listing.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { inheritedGroup, inheritedMode } from '../../vfs/permission.ts';
@@ -385,6 +386,10 @@ export class TmpfsInode extends Inode {
     return 0;
   }
 
+  override listing(): Listing {
+    return this.entries ? new EntryListing(this.entries) : new OffsetListing(this);
+  }
+
   /** Whether the directory has no entries. */
   get empty(): boolean {
     return !this.entries?.size;
@@ -549,6 +554,25 @@ export class TmpfsInode extends Inode {
     stampNow(this.mtime);
     copyTime(this.ctime, this.mtime);
   }
+}
+
+/** A map is gone through in order, also while it changes. */
+class EntryListing implements Listing {
+  private readonly entries: Iterator<[string, TmpfsInode]>;
+
+  constructor(entries: ReadonlyMap<string, TmpfsInode>) {
+    this.entries = entries.entries();
+  }
+
+  next(take: EntryTaker): number {
+    for (let entry = this.entries.next(); !entry.done; entry = this.entries.next()) {
+      const [name, { ino, mode }] = entry.value;
+      if (!take(name, ino, (mode & S_IFMT) >>> 12)) return 0;
+    }
+    return 1;
+  }
+
+  end(): void {}
 }
 
 export function copyTime(to: Timestamp, from: Timestamp): void {

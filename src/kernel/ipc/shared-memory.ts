@@ -20,17 +20,30 @@ import type { AddressSpace } from '../../mm/address-space.ts';
 import { hostMappings } from '../../mm/host-maps.ts';
 import { keyOfDescriptor, rememberFile } from '../../mm/mapped-files.ts';
 import { allocateScratch, i32, markScratch, readU64, releaseScratch, u8, writeU64 } from '../../platform/arena.ts';
+import { descriptorLimit } from '../../platform/descriptor-limit.ts';
+import { reopenReadonly } from '../../platform/host-proc.ts';
 import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
 import type { Path } from '../../vfs/dentry.ts';
+import { giveBack } from '../give-back.ts';
 import { kernel } from '../kernel.ts';
 import { type Numbered, numberIn } from '../pid-namespaces.ts';
 import type { Task } from '../task.ts';
 import { DEAD } from '../task.ts';
 import { IpcObject, type IpcTable, nowSeconds } from './ids.ts';
 
+/** Segments in all namespaces: each keeps one or two of the sentry's descriptors. */
+let segmentsInAll = 0;
+const SEGMENTS_MOST = 16384;
+const DESCRIPTORS_PART = 8;
+
+export function tooManySegments(): boolean {
+  return segmentsInAll >= 64 && segmentsInAll >= Math.min(SEGMENTS_MOST, descriptorLimit() / DESCRIPTORS_PART);
+}
+
 export class SharedMemory extends IpcObject {
   readonly size: number;
   readonly backing: HostFd;
+  private readonlyBacking = -1 as HostFd;
   /** How the host's maps call the backing: device and inode. */
   readonly mappingKey: string;
   private readonly path: Path;
@@ -41,6 +54,7 @@ export class SharedMemory extends IpcObject {
 
   constructor(key: number, mode: number, owner: Credentials, size: number, backing: HostFd, creator: Numbered) {
     super(key, mode, owner);
+    segmentsInAll++;
     this.size = size;
     this.backing = backing;
     this.creator = creator;
@@ -55,6 +69,24 @@ export class SharedMemory extends IpcObject {
     rememberFile(mm, this.mappingKey, this.path);
     this.attachTime = nowSeconds();
     this.lastUser = by;
+  }
+
+  /**
+   * What a process is given to map it: whoever may only read gets a descriptor that cannot be written through, for what it
+   * makes of its mapping, or of the descriptor, never comes to us. Or -errno.
+   */
+  descriptorFor(readonly: boolean): HostFd | number {
+    if (!readonly || this.readonlyBacking >= 0) return readonly ? this.readonlyBacking : this.backing;
+    const fd = reopenReadonly(this.backing) as HostFd;
+    if (fd >= 0) this.readonlyBacking = fd;
+    return fd;
+  }
+
+  /** Nobody has it attached any more. */
+  free(): void {
+    segmentsInAll--;
+    giveBack(this.backing, this.size);
+    if (this.readonlyBacking >= 0) host.close(this.readonlyBacking);
   }
 
   /** Mappings of it in all processes. */
@@ -112,6 +144,6 @@ export function collectSegments(segments: IpcTable<SharedMemory>): void {
   for (const segment of segments.objects) {
     if (segment === null || !(segment.mode & SHM_DEST) || segment.countAttached() > 0) continue;
     segments.remove(segment);
-    host.close(segment.backing);
+    segment.free();
   }
 }

@@ -58,6 +58,9 @@ export const keyLimits = { maxkeys: 200, maxbytes: 20000, root_maxkeys: 20000, r
 const ALL_KEYS_MAX = 50000;
 const ALL_BYTES_MAX = 64 << 20;
 let allBytes = 0;
+/** Links cost more here than what is paid for them. */
+const ALL_LINKS_MAX = 1 << 18;
+let allLinks = 0;
 /** A keyring pays so many bytes for each link. */
 const LINK_BYTES = 4;
 
@@ -272,8 +275,9 @@ export function linkKey(keyring: Key, key: Key): number {
   const old = links.get(key.index);
   if (old === key) return 0;
   if (!old) {
-    const r = keyring.reserve(LINK_BYTES);
+    const r = allLinks >= ALL_LINKS_MAX ? -EDQUOT : keyring.reserve(LINK_BYTES);
     if (r < 0) return r;
+    allLinks++;
   }
   links.set(key.index, key.hold());
   old?.release();
@@ -283,6 +287,7 @@ export function linkKey(keyring: Key, key: Key): number {
 export function unlinkKey(keyring: Key, key: Key): void {
   if (keyring.links?.get(key.index) !== key) return;
   keyring.links.delete(key.index);
+  allLinks--;
   keyring.reserve(-LINK_BYTES);
   key.release();
 }

@@ -206,6 +206,27 @@ export function isPossessed(task: Task, key: Key): boolean {
   return searched(task).some((keyring) => isOwn(task, keyring, key) || leadsTo(task, keyring, key, 0, new Set()));
 }
 
+/** All keys that the task's own keyrings lead to. */
+export function possessedKeys(task: Task): Set<Key> {
+  const found = new Set<Key>();
+  for (const keyring of searched(task)) {
+    if (mayUse(keyring, task.credentials, true, KEY_SEARCH) < 0) continue;
+    found.add(keyring);
+    addInner(task, keyring, 0, found, new Set());
+  }
+  return found;
+}
+
+function addInner(task: Task, keyring: Key, depth: number, found: Set<Key>, seen: Set<Key>): void {
+  if (depth >= MAX_DEPTH || seen.has(keyring)) return;
+  seen.add(keyring);
+  for (const key of keyring.links?.values() ?? []) {
+    if (mayUse(key, task.credentials, true, KEY_SEARCH) < 0) continue;
+    found.add(key);
+    if (key.links) addInner(task, key, depth + 1, found, seen);
+  }
+}
+
 function isOwn(task: Task, keyring: Key, key: Key): boolean {
   return keyring === key && mayUse(key, task.credentials, true, KEY_SEARCH) === 0;
 }
@@ -283,17 +304,20 @@ export function addLink(keyring: Key, key: Key): number {
   if (!keyring.links) return -ENOTDIR;
   if (keyring.restricted) return -EPERM;
   if (key.links) {
-    const r = checkCircle(keyring, key, 1);
+    const r = checkCircle(keyring, key, 1, new Map());
     if (r < 0) return r;
   }
   return linkKey(keyring, key);
 }
 
-function checkCircle(keyring: Key, inner: Key, depth: number): number {
+/** `seen`: keyrings that were gone through, and how deep. There may be very many ways to one. */
+function checkCircle(keyring: Key, inner: Key, depth: number, seen: Map<Key, number>): number {
   if (inner === keyring) return -EDEADLK;
   if (depth > MAX_DEPTH) return -ELOOP;
+  if ((seen.get(inner) ?? 0) >= depth) return 0;
+  seen.set(inner, depth);
   for (const next of inner.links?.values() ?? []) {
-    const r = next.links ? checkCircle(keyring, next, depth + 1) : 0;
+    const r = next.links ? checkCircle(keyring, next, depth + 1, seen) : 0;
     if (r < 0) return r;
   }
   return 0;
