@@ -45,6 +45,7 @@ import { FanotifyGroup, makeGroup } from '../fs/fanotify/group.ts';
 import { Mark, type Marked } from '../fs/fanotify/marks.ts';
 import { ProcSuperblock } from '../fs/proc/proc.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { isNamespacePath } from '../kernel/namespace-files.ts';
 import type { Task } from '../kernel/task.ts';
 import { anonymousMount } from '../vfs/anonymous.ts';
 import type { Path } from '../vfs/dentry.ts';
@@ -165,7 +166,8 @@ function checkPlace(group: FanotifyGroup, path: Path, inode: Inode, { flags, mas
   }
   if (mask & PERMISSION_EVENTS && inode.superblock instanceof ProcSuperblock) return -EINVAL;
   if (mask & FAN_PRE_ACCESS) return -EOPNOTSUPP;
-  if (flags & MARK_TYPE && path.mount === anonymousMount()) return -EINVAL;
+  // What all containers share is nobody's to watch as a whole.
+  if (flags & MARK_TYPE && (path.mount === anonymousMount() || isNamespacePath(path))) return -EINVAL;
   const strict = group.reports & FAN_REPORT_TARGET_FID || mask & FAN_RENAME || flags & FAN_MARK_IGNORE;
   const byInode = !(flags & MARK_TYPE);
   return strict && byInode && !inode.isDirectory && mask & (ENTRY_EVENTS | EVENT_FLAGS) ? -ENOTDIR : 0;
