@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, 
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
 import { build } from 'esbuild';
+import { fixedArguments } from '../src/oci/launch.ts';
 import { calledInCommandLine, calledInSentry, compilingBuilder, tellingBuilder } from './ahead.ts';
 
 const top = join(import.meta.dirname, '..');
@@ -156,7 +157,10 @@ function writeRuntime(): void {
     fail(`Node's libraries are missing: ${missing.join(', ')}. On Debian: apt-get install libatomic1 libstdc++6`);
   }
   const libraries = [...listing.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1]);
-  writeFileSync(join(dist, 'runtime.json'), `${JSON.stringify({ node, libraries }, null, 2)}\n`);
+  const runtime = { node, libraries: libraries.map(String) };
+  replace('runtime.json', (temporary) => writeFileSync(temporary, `${JSON.stringify(runtime, null, 2)}\n`));
+  const options = fixedArguments(dist, runtime);
+  replace('boot.options', (temporary) => writeFileSync(temporary, options.map((option) => `${option}\n`).join('')));
 }
 
 if (process.platform !== 'linux' || process.arch !== 'x64') {

@@ -52,7 +52,10 @@ struct bind {
   int view; // one more for our own view, or -1
 };
 
-#define MAX_JOINED 8
+#define MAX_JOINED     8
+#define MAX_LATE_BINDS 200 // whose descriptors go into one message, with some others
+/** What root's sandboxes keep; src/oci/identity.ts has them by name. */
+#define HEAD_START_CAPABILITIES 0x8000001bu
 
 #define MAX_MOUNT_POINTS 256
 /** A place in a read-only root file system that something will be mounted on. */
@@ -110,13 +113,40 @@ struct state {
   int terminal;                  // our controlling terminal, or -1
   bool background;
   int stub, slot0, proc, memory, sparse, listener;
+  int late;                   // where a sentry that has a head start is told the rest, or -1
   int machine[MACHINE_FILES]; // the host's MACHINE_FILE, or -1
   int sync[2];                // outer tells init that its ids are mapped
   bool own_network;
   bool trees_taken;
 };
 
+// ---- front.c ----
+/** A sandbox that has been begun on guesses. */
+struct head_start {
+  pid_t init;                // 0: there is none
+  int late;                  // the sentry waits at its other end
+  int network;               // the namespace that we were in before, or 0
+  char *cgroup[MAX_CGROUPS]; // made for it
+  int cgroups;
+};
+extern struct head_start head_start;
+/**
+ * DIRECTORY NODE ARGUMENTS...: starts the command line, and returns what it wants to have launched as options. If it
+ * wants nothing, this process ends when it does.
+ */
+char **stand_before_command_line(char **arguments, struct state *state);
+bool head_start_fits(const struct options *options);
+/** Ends it. Its cgroups go, too, unless they are among those of the options. */
+void abandon_head_start(const struct options *options);
+
 // ---- main.c ----
+void parse_options(struct options *options, char **argv);
+/** The stub in a file of its own, readable for any id: else the guests could not be looked into. */
+int copy_stub(const char *path);
+int make_slot0(void);
+/** Enters or makes the sandbox's network namespace, or says by what flag of clone(2) its init gets one. */
+unsigned long network_namespace(const struct options *options, struct state *state);
+pid_t clone_init(unsigned long network);
 int open_null(void);
 /** Lets go of the standard streams: who reads or writes them must see their end when the sentry closes them. Of
  * the descriptors above 2 only these stay. */
@@ -197,6 +227,8 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * thrown away again: what has to be hidden of the host's mounts is hidden there only.
  */
 void take_trees(struct options *options, struct state *state);
+/** The runtime files alone. */
+void take_runtime(struct options *options);
 /** A procfs of our pid namespace as a detached mount, or -1 where the host does not allow one. */
 int take_proc(void);
 /** A tmpfs for the sentry's files in memory as a detached mount, or -1 where the host has no large pages for it. */
@@ -236,6 +268,8 @@ void loopback_up(void);
 void free_network(void);
 void run_init(struct options *options, struct state *state) __attribute__((noreturn));
 pid_t start_zygote(const struct options *options, const struct state *state);
+/** Tells a sentry that has a head start what it would have had on its command line. */
+void tell_late(const struct options *options, const struct state *state, int late);
 pid_t start_sentry(const struct options *options, const struct state *state, pid_t zygote, int init_fd);
 
 static inline long sys_open_tree(int directory, const char *path, unsigned flags) {

@@ -63,7 +63,8 @@ void run_init(struct options *options, struct state *state) {
   // After the change of ids, which clears it. The outer process may be dead already: then its socket is closed.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) die(NULL, "cannot tie the sandbox to its launcher");
   char byte;
-  if (recv(state->control_sentry, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) _exit(125);
+  int outer = state->late >= 0 ? state->late : state->control_sentry;
+  if (recv(outer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) _exit(125);
   if (setsid() < 0) die(NULL, "setsid");
   if (sethostname(options->hostname, strlen(options->hostname)))
     die(NULL, "cannot set the host name %s", options->hostname);

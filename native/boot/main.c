@@ -100,7 +100,7 @@ static void parse_passed(struct options *options, char *text) {
   options->passed[options->passed_count++] = (struct passed){.fd = parse_fd(colon + 1), .inside = atoi(text)};
 }
 
-static void parse_options(struct options *options, char **argv) {
+void parse_options(struct options *options, char **argv) {
   options->spec_fd = options->log_fd = options->trace_fd = options->sync_fd = -1;
   options->hostname = "cloister";
   options->netns = "none";
@@ -150,6 +150,9 @@ static void parse_options(struct options *options, char **argv) {
       options->node_arg[options->node_args++] = value;
     else usage("unknown option", argv[i]);
   }
+}
+
+static void check_options(const struct options *options) {
   if (options->hooks && options->sync_fd < 0) usage("missing option", "--sync-fd");
   if (options->spec_fd < 0) usage("missing option", "--spec-fd");
   if (options->is_exec) {
@@ -226,8 +229,7 @@ int double_stream(int fd) {
 
 #define NR_MFD_EXEC 0x10u // MFD_EXEC, Linux 6.3
 
-/** The stub in a file of its own, readable for any id: else the guests could not be looked into. */
-static int copy_stub(const char *path) {
+int copy_stub(const char *path) {
   int from = open(path, O_RDONLY | O_CLOEXEC);
   if (from < 0) die("build it first: npm run build", "the stub %s", path);
   int to = memfd_create("stub", MFD_CLOEXEC | NR_MFD_EXEC);
@@ -248,7 +250,7 @@ static int copy_stub(const char *path) {
   return executable;
 }
 
-static int make_slot0(void) {
+int make_slot0(void) {
   int fd = memfd_create("slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0 || ftruncate(fd, SLOT_SIZE) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
     die(NULL, "cannot make the first slot");
@@ -266,12 +268,9 @@ static void open_all(const struct options *options, struct state *state) {
   state->background = in_background(state->terminal);
   for (int fd = 0; fd < 3; fd++) state->stdio[fd] = double_stream(fd);
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) || pipe2(state->sync, O_CLOEXEC))
-    die(NULL, "cannot make the control channel");
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) die(NULL, "cannot make the control channel");
   state->control_outer = pair[0];
   state->control_sentry = pair[1];
-  state->stub = copy_stub(options->stub);
-  state->slot0 = make_slot0();
   state->ports_outer = state->ports_sentry = -1;
   if (!strcmp(options->netns, "host")) open_ports(state);
   state->listener = options->control_directory ? listen_control(options->control_directory) : -1;
@@ -279,7 +278,7 @@ static void open_all(const struct options *options, struct state *state) {
 
 // ---- namespaces -----------------------------------------------------------------------------------
 
-static unsigned long network_namespace(const struct options *options, struct state *state) {
+unsigned long network_namespace(const struct options *options, struct state *state) {
   if (!strcmp(options->netns, "host")) return 0;
   if (!strcmp(options->netns, "none")) {
     // Hooks and clients look for a container's network at the process that they know, which is this one.
@@ -303,7 +302,7 @@ static unsigned long network_namespace(const struct options *options, struct sta
   return 0;
 }
 
-static pid_t clone_init(unsigned long network) {
+pid_t clone_init(unsigned long network) {
   unsigned long namespaces =
       CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | network;
   pid_t pid = syscall(SYS_clone, SIGCHLD | namespaces, 0, 0, 0, 0);
@@ -334,7 +333,10 @@ sigset_t forwarded_signals(void) {
 
 static void leave_if_gone(const struct options *options, pid_t init) {
   int status;
-  if (waitpid(init, &status, WNOHANG) != init) return;
+  pid_t gone;
+  // The command line may have been our child, too.
+  while ((gone = waitpid(-1, &status, WNOHANG)) != init)
+    if (gone <= 0) return;
   if (options->remove) remove_container(options);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGSYS) name_forbidden_call();
   if (WIFEXITED(status)) exit(WEXITSTATUS(status));
@@ -384,13 +386,48 @@ static struct options options;
 
 static void remove_this_container(void) { remove_container(&options); }
 
+/** The sandbox that was begun ahead gets its files and what else is its own. Returns its init. */
+static pid_t complete_head_start(struct state *state) {
+  options.runtime_files = 0; // it has them
+  take_trees(&options, state);
+  tell_late(&options, state, head_start.late);
+  return head_start.init;
+}
+
+static pid_t start_init(struct state *state, unsigned long network) {
+  state->stub = copy_stub(options.stub);
+  state->slot0 = make_slot0();
+  if (pipe2(state->sync, O_CLOEXEC)) die(NULL, "cannot make the control channel");
+  // With the caller's own right to mount: an id map that leaves the caller out would close paths to the sandbox's root.
+  if (can_mount()) take_trees(&options, state);
+  pid_t init = clone_init(network);
+  if (!init) {
+    before_death = NULL;
+    close(state->sync[1]);
+    close(state->control_outer);
+    if (state->ports_outer >= 0) close(state->ports_outer);
+    run_init(&options, state);
+  }
+  close(state->sync[0]);
+  if (options.remove) join_cgroups(&options, init);
+  write_maps(&options, init);
+  return init;
+}
+
 int main(int argc, char **argv) {
   static struct state state;
+  state.late = -1;
   if (argc > 1 && !strcmp(argv[1], "--enter")) enter_and_execute(argv + 2);
   if (argc > 1 && !strcmp(argv[1], "--datagram")) send_datagram(argv + 2);
   fill_standard_descriptors();
+  if (argc > 3 && !strcmp(argv[1], "--front")) argv = stand_before_command_line(argv + 2, &state);
   parse_options(&options, argv);
-  close_strange_descriptors(&options);
+  check_options(&options);
+  bool ahead = head_start_fits(&options);
+  if (!ahead) {
+    abandon_head_start(&options);
+    close_strange_descriptors(&options);
+  }
   umask(022);
   sigset_t forwarded = forwarded_signals();
   sigprocmask(SIG_SETMASK, &forwarded, NULL);
@@ -403,21 +440,14 @@ int main(int argc, char **argv) {
   default_maps(&options);
   open_all(&options, &state);
   own_namespaces(&options);
-  unsigned long network = network_namespace(&options, &state);
-  wait_for_hooks(&options);
-  // With the caller's own right to mount: an id map that leaves the caller out would close paths to the sandbox's root.
-  if (can_mount()) take_trees(&options, &state);
-  pid_t init = clone_init(network);
-  if (!init) {
-    before_death = NULL;
-    close(state.sync[1]);
-    close(state.control_outer);
-    if (state.ports_outer >= 0) close(state.ports_outer);
-    run_init(&options, &state);
+  pid_t init;
+  if (ahead) {
+    init = complete_head_start(&state);
+  } else {
+    unsigned long network = network_namespace(&options, &state);
+    wait_for_hooks(&options);
+    init = start_init(&state, network);
   }
-  close(state.sync[0]);
-  if (options.remove) join_cgroups(&options, init);
-  write_maps(&options, init);
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   if (signals < 0) die(NULL, "signalfd");
   if (options.log_fd >= 0 && options.sync_fd >= 0) message_fd = options.log_fd;
@@ -425,6 +455,6 @@ int main(int argc, char **argv) {
   keep[count++] = state.ports_outer;
   count += keep_view(&options, &state, keep + count);
   keep_only(open_null(), keep, count);
-  if (write(state.sync[1], "", 1) != 1) die(NULL, "the sandbox did not start");
+  if (!ahead && write(state.sync[1], "", 1) != 1) die(NULL, "the sandbox did not start");
   stand_for_sandbox(&options, &state, signals, init);
 }

@@ -201,8 +201,18 @@ static void map_ids(int tree, const struct bind *bind) {
         "cannot map the ids of %s (mount_setattr)", bind->source);
 }
 
+static void clone_runtime(struct options *options) {
+  char path[PATH_MAX];
+  for (int i = 0; i < options->runtime_files; i++) {
+    struct runtime_file *file = &options->runtime[i];
+    int fd = find(file->source, "a file that the sentry needs,", path);
+    file->tree = clone_tree(fd, "", file->source, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV);
+    close(fd);
+  }
+}
+
 static void take_all(struct options *options, struct state *state) {
-  char rootfs[PATH_MAX], path[PATH_MAX], source[MAX_BINDS][PATH_MAX];
+  char rootfs[PATH_MAX], source[MAX_BINDS][PATH_MAX];
   int found[MAX_BINDS];
   // Found before anything is covered or mounted, cloned after.
   int root = find(options->rootfs, "the root file system", rootfs);
@@ -212,13 +222,7 @@ static void take_all(struct options *options, struct state *state) {
   }
   for (int i = 0; i < options->binds; i++)
     found[i] = find(options->bind[i].source, "the source of a bind mount,", source[i]);
-  for (int i = 0; i < options->runtime_files; i++) {
-    struct runtime_file *file = &options->runtime[i];
-    int fd = find(file->source, "a file that the sentry needs,", path);
-    file->tree = clone_tree(fd, "", file->source, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV);
-    close(fd);
-  }
-
+  clone_runtime(options);
   // /proc may be covered with the rest.
   for (int i = 0; i < options->binds; i++)
     if (options->bind[i].ids) options->bind[i].ids->user_namespace = mapped_namespace(options->bind[i].ids);
@@ -245,19 +249,27 @@ static void take_all(struct options *options, struct state *state) {
   }
 }
 
-void take_trees(struct options *options, struct state *state) {
+/** Does so in a mount namespace of its own, that is thrown away again. */
+static void elsewhere(struct options *options, struct state *state,
+                      void (*take)(struct options *options, struct state *state)) {
   int before = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
   int directory = open(".", O_PATH | O_CLOEXEC);
   if (before < 0) die("/proc must be mounted where cloister is started", "/proc/self/ns/mnt");
   if (unshare(CLONE_NEWNS)) die(KERNEL_HINT, "cannot make a mount namespace");
   make_mounts_private();
-  take_all(options, state);
+  take(options, state);
   if (setns(before, CLONE_NEWNS)) die(NULL, "cannot go back to the mount namespace");
   if (directory >= 0 && fchdir(directory)) die(NULL, "cannot go back to the directory");
   close(before);
   close(directory);
+}
+
+void take_trees(struct options *options, struct state *state) {
+  elsewhere(options, state, take_all);
   state->trees_taken = true;
 }
+
+void take_runtime(struct options *options) { clone_runtime(options); }
 
 int take_proc(void) {
   int context = syscall(SYS_fsopen, "proc", 1 /* FSOPEN_CLOEXEC */);

@@ -3,6 +3,7 @@
 
 import { fstatSync, readFileSync, writeSync } from 'node:fs';
 import { bytesOfText } from '../oci/bytes.ts';
+import { FRONT_VARIABLE } from '../oci/front.ts';
 
 /** The arguments after the script's name. */
 export function callerArguments(): string[] {
@@ -16,7 +17,8 @@ export function callerEnvironment(): string[] {
   const all =
     zeroTerminated('/proc/self/environ') ??
     Object.entries(process.env).map(([name, value]) => bytesOfText(`${name}=${value}`));
-  return all.map((entry) => (entry.startsWith(SAVED_NODE_OPTIONS) ? entry.slice('CLOISTER_'.length) : entry));
+  const own = all.filter((entry) => !entry.startsWith(FRONT_VARIABLE));
+  return own.map((entry) => (entry.startsWith(SAVED_NODE_OPTIONS) ? entry.slice('CLOISTER_'.length) : entry));
 }
 
 const SAVED_NODE_OPTIONS = 'CLOISTER_NODE_OPTIONS=';

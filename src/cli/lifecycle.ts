@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { CreateOptions } from '../oci/create.ts';
 import { deleteContainer } from '../oci/delete.ts';
+import { declineFront } from '../oci/front.ts';
 import { parseSignal, signalContainer } from '../oci/processes.ts';
 import { startContainer } from '../oci/start.ts';
 import { requireState } from '../oci/state.ts';
@@ -103,6 +104,7 @@ export function addLifecycleCommands(program: Command, dist: () => string): void
     .option('--keep', 'keep the state when the program has ended')
     .action(async (id: string, options: BundleOptions & TraceOptions & { readonly keep?: true }) => {
       if (options.detach) {
+        declineFront();
         await create(dist(), id, options);
         await startContainer(dist(), stateRoot(), id, warn);
         return;

@@ -4,6 +4,7 @@
 
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
+import { isBegun } from './front.ts';
 import { LaunchError } from './launch-error.ts';
 import { type CgroupState, isFrozen } from './state.ts';
 
@@ -171,7 +172,7 @@ function subdirectories(directory: string): string[] {
  * ones would hold the container before it starts.
  */
 export function requireUnusedCgroups(state: CgroupState): void {
-  const { length } = cgroupProcesses(state);
+  const { length } = cgroupProcesses(state).filter((pid) => !isBegun(pid));
   if (length > 0) throw new LaunchError(`container's cgroup is not empty: ${length} process(es) found`);
   if (isFrozen(state)) throw new LaunchError("container's cgroup unexpectedly frozen");
 }

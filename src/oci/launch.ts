@@ -5,6 +5,7 @@ import { openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IdMapping, SandboxSpec } from '../base/spec.ts';
 import { pathOf, textOfBytes } from './bytes.ts';
+import { declineFront, handOver } from './front.ts';
 import type { Identity } from './identity.ts';
 import { LaunchError } from './launch-error.ts';
 
@@ -37,7 +38,7 @@ export interface Sandbox {
 export const HOST_NETWORK = 'host';
 
 /** What the launcher's root holds of Node, found when Cloister was built. */
-interface Runtime {
+export interface Runtime {
   readonly node: string;
   readonly libraries: readonly string[];
 }
@@ -89,6 +90,9 @@ export function launch(dist: string, sandbox: Sandbox, more: readonly string[] =
   const boot = join(dist, 'boot');
   const args = [...bootArguments(dist, sandbox), ...more];
   args.push(`--spec-fd=${writeSpec(dist, sandbox.spec)}`, `--log-fd=${duplicateStderr(dist)}`);
+  // The numbers of these are known to others.
+  if (sandbox.spec.strace === null && !more.some((option) => option.startsWith('--pass-fd='))) handOver(args);
+  else declineFront();
   process.execve?.(boot, [boot, ...args], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' });
   throw new Error(`${boot} could not be run`);
 }
@@ -113,17 +117,24 @@ export function rootArguments({ spec, binds }: Pick<Sandbox, 'spec' | 'binds'>):
   return args;
 }
 
+/** Those of the launcher's options that are the same for all sandboxes; the build writes them down for a head start. */
+export function fixedArguments(dist: string, { node, libraries }: Runtime): string[] {
+  const files = ['sentry.blob', 'cloister.node'].map((file) => `${join(dist, file)}:/${file}`);
+  return [
+    ...[`${node}:/node`, ...libraries, ...files].map((file) => `--runtime=${file}`),
+    `--stub=${join(dist, 'stub')}`,
+    '--node=/node',
+    ...SENTRY_NODE_OPTIONS.map((option) => `--node-arg=${option}`),
+    // With a snapshot the script is no more than argv[1].
+    '--script=sentry',
+  ];
+}
+
 /** The launcher's command line, without its own name and what is opened for it. */
 export function bootArguments(dist: string, sandbox: Sandbox): string[] {
   const runtime = JSON.parse(readFileSync(join(dist, 'runtime.json'), 'utf8')) as Runtime;
   const { spec, identity } = sandbox;
-  const args = rootArguments(sandbox);
-  args.push(`--runtime=${runtime.node}:/node`);
-  for (const library of runtime.libraries) args.push(`--runtime=${library}`);
-  for (const file of ['sentry.blob', 'cloister.node']) args.push(`--runtime=${join(dist, file)}:/${file}`);
-  args.push(`--stub=${join(dist, 'stub')}`);
-  // With a snapshot the script is no more than argv[1].
-  args.push('--node=/node', ...SENTRY_NODE_OPTIONS.map((option) => `--node-arg=${option}`), '--script=sentry');
+  const args = [...rootArguments(sandbox), ...fixedArguments(dist, runtime)];
   if (spec.platform === 'ptrace') args.push('--traced');
   if (spec.strace !== null) args.push(`--trace-fd=${spec.strace.fd}`);
   args.push(`--hostname=${bootArgument(spec.hostname)}`);

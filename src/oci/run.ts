@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { pathOf } from './bytes.ts';
-import { cgroupDirectories } from './cgroups.ts';
+import { cgroupDirectories, removeCgroups } from './cgroups.ts';
 import {
   type CreateOptions,
   claim,
@@ -17,11 +17,12 @@ import {
   withListenVariables,
 } from './create.ts';
 import { destroy } from './delete.ts';
+import { declineFront, launcherPid, orphanedCgroups } from './front.ts';
 import { runLateHooks } from './hooks.ts';
 import { keepOpen, launch } from './launch.ts';
 import { setOomScore } from './oom-score.ts';
 import { startContainer } from './start.ts';
-import { processStartTime, saveState, stateDirectory } from './state.ts';
+import { processStartTime, stateDirectory } from './state.ts';
 
 export interface RunOptions extends CreateOptions {
   /** The state stays when the program has ended. */
@@ -30,6 +31,16 @@ export interface RunOptions extends CreateOptions {
 
 /** Runs the container and resolves to its exit status, unless this process became the container. */
 export async function runContainer(dist: string, options: RunOptions): Promise<number> {
+  try {
+    return await runOrLaunch(dist, options);
+  } catch (error) {
+    const orphaned = orphanedCgroups();
+    if (orphaned !== null) removeCgroups(orphaned);
+    throw error;
+  }
+}
+
+async function runOrLaunch(dist: string, options: RunOptions): Promise<number> {
   const prepared = prepare(dist, options);
   const { sandbox, state } = prepared;
   const { root, id } = options;
@@ -40,14 +51,16 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
     state.sandbox !== undefined ||
     state.notifies
   ) {
+    declineFront();
     return stay(dist, options);
   }
-  const directory = claim(prepared, options, dist);
+  // What has been begun has the caller's score.
+  if (prepared.config.process?.oomScoreAdj !== undefined) declineFront();
+  const pid = launcherPid();
+  const directory = claim({ ...prepared, state: { ...state, pid, startTime: processStartTime(pid) } }, options, dist);
   try {
     await limit(prepared, directory);
-    const self = { pid: process.pid, startTime: processStartTime(process.pid) };
-    saveState(stateDirectory(root, id), { ...state, ...self });
-    if (options.pidFile !== null) writeFileSync(pathOf(options.pidFile), String(process.pid));
+    if (options.pidFile !== null) writeFileSync(pathOf(options.pidFile), String(pid));
     const more = [`--control-directory=${stateDirectory(root, id)}`, '--remove'];
     for (const cgroup of cgroupDirectories(state.cgroups)) more.push(`--cgroup=${cgroup}`);
     if (options.consoleSocket !== null) more.push(`--console-socket=${options.consoleSocket}`);

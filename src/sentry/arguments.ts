@@ -1,6 +1,11 @@
-// The sentry's command line: which inherited descriptor is what. Written by the launcher (native/boot) only.
+// The sentry's command line: which inherited descriptor is what. Written by the launcher (native/boot) only. A sentry that
+// has a head start (native/boot/front.c) is told the most of it later, in a message with the descriptors.
 
+import { closeSync, readSync } from 'node:fs';
+import { EAGAIN } from '../abi/errno.ts';
 import type { HostFd, HostPid } from '../base/brands.ts';
+import { host } from '../host/calls.ts';
+import { allocateScratch, buffer, i32, markScratch, releaseScratch } from '../platform/arena.ts';
 
 /** A bound host path: a detached tree, whose root is a directory or a single file. */
 export interface BoundTree {
@@ -20,6 +25,10 @@ export interface SentryArguments {
   /** Files of the host's procfs that tell of the machine, by name. */
   machine: Map<string, HostFd>;
   slot0: HostFd;
+  /** Where the rest of all this is still to come from, or -1. */
+  late: HostFd;
+  /** Calls come by ptrace. */
+  traced: boolean;
   zygotePid: HostPid;
   /** To the launcher's outer process: a byte per caught signal comes, a byte to stop it goes. */
   control: HostFd;
@@ -51,6 +60,8 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
     sparse: none,
     machine: new Map(),
     slot0: none,
+    late: none,
+    traced: false,
     zygotePid: 0 as HostPid,
     control: none,
     background: false,
@@ -65,6 +76,28 @@ export function parseSentryArguments(argv: readonly string[]): SentryArguments {
   };
   for (const argument of argv) parseArgument(result, argument);
   return result;
+}
+
+const LATE_SIZE = 1 << 16;
+const DESCRIPTORS_SIZE = 254 * 4;
+
+/** Waits for the rest of the arguments, if it is still to come. The arena must be there. */
+export function receiveLate(result: SentryArguments): void {
+  if (result.late < 0) return;
+  // A byte that can be waited for, and the message. Who would send it cannot die without us.
+  if (readSync(result.late, Buffer.alloc(1)) !== 1) throw new Error('the launcher is gone');
+  const mark = markScratch();
+  const at = allocateScratch(LATE_SIZE);
+  const descriptorsAt = allocateScratch(DESCRIPTORS_SIZE);
+  let length: number;
+  do length = host.receive(result.late, at, LATE_SIZE, descriptorsAt);
+  while (length === -EAGAIN);
+  let next = (descriptorsAt >> 2) + 1;
+  for (const text of buffer.latin1Slice(at, at + length - 1).split('\0')) {
+    parseArgument(result, /[=:]$/.test(text) ? `${text}${i32[next++]}` : text);
+  }
+  releaseScratch(mark);
+  closeSync(result.late);
 }
 
 function parseArgument(result: SentryArguments, argument: string): void {
@@ -94,6 +127,12 @@ function parseArgument(result: SentryArguments, argument: string): void {
       break;
     case '--ports-fd':
       result.ports = fd;
+      break;
+    case '--late-fd':
+      result.late = fd;
+      break;
+    case '--traced':
+      result.traced = true;
       break;
     case '--slot0-fd':
       result.slot0 = fd;

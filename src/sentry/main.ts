@@ -27,7 +27,7 @@ import { setMemoryDirectories } from '../platform/memory-file.ts';
 import { native } from '../platform/native.ts';
 import { bindHandlers, setDispatchLog, setTracer } from '../syscalls/dispatch.ts';
 import { Unimplemented } from '../trace/unimplemented.ts';
-import { parseSentryArguments, type SentryArguments } from './arguments.ts';
+import { parseSentryArguments, receiveLate, type SentryArguments } from './arguments.ts';
 import { tellReady, watchControl } from './console.ts';
 import { awaitStart, serveControl } from './control.ts';
 import { prepareEnd } from './end.ts';
@@ -45,7 +45,7 @@ type Log = (line: string) => void;
 
 function main(): void {
   const args = parseSentryArguments(process.argv.slice(2));
-  let logFd = args.sync >= 0 ? args.sync : args.log;
+  let logFd = args.log;
   const log: Log = (line) => writeSync(logFd, `cloister: ${line}\n`);
   // The way out: Node's own takes calls that the sentry's filter does not know.
   let leave = process.exit;
@@ -58,9 +58,12 @@ function main(): void {
     return leave(CANNOT_START);
   };
   try {
+    if (args.sync >= 0) logFd = args.sync;
+    bindNative(args);
+    receiveLate(args);
+    if (args.sync < 0) logFd = args.log;
     const spec = parseSandboxSpec(readFileSync(args.spec, 'utf8'));
     closeSync(args.spec);
-    bindNative(args, spec);
     prepareKernel(spec, log);
     openOutside(spec.network, args.ports, log);
     const mounts = mountRoot(args, spec);
@@ -89,10 +92,10 @@ function main(): void {
   }
 }
 
-function bindNative(args: SentryArguments, { platform }: SandboxSpec): void {
+function bindNative(args: SentryArguments): void {
   loadAddon(ADDON);
   bindArena(native.arenaCreate());
-  const r = native.attach(args.slot0, args.zygotePid, platform === 'ptrace');
+  const r = native.attach(args.slot0, args.zygotePid, args.traced);
   if (r < 0) throw new Error(`the guest's seed did not come up (errno ${-r}): the kernel must be Linux 5.19 or newer`);
   setHostProc(args.proc, args.machine);
   setMemoryDirectories(args.memory, args.sparse);
