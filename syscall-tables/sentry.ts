@@ -5,25 +5,25 @@
 // There is no clone (all threads exist), no execve, no open by an absolute path, no PROT_EXEC (V8 has made its code
 // range by then), no mount, no seccomp, no bpf, and no ptrace but where that is the transport.
 
-import { EAFNOSUPPORT, EINVAL, ENOENT, ENOPROTOOPT, ENOTTY } from '../src/abi/errno.ts';
-import { AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL } from '../src/abi/fcntl.ts';
+import { EAFNOSUPPORT, EINVAL, ENOENT, ENOMEM, ENOPROTOOPT, ENOTTY } from '../src/abi/errno.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GETFL } from '../src/abi/fcntl.ts';
+import { FUTEX_CMD_MASK, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE } from '../src/abi/futex.ts';
 import { FIONREAD, SIOCATMARK, TCGETS, TCSETSW, TIOCGWINSZ, TIOCOUTQ } from '../src/abi/ioctl.ts';
 import {
   MADV_DONTFORK,
   MADV_DONTNEED,
-  MADV_FREE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
-  MAP_STACK,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
   PROT_READ,
   PROT_WRITE,
 } from '../src/abi/mman.ts';
 import { PTRACE_CONT, PTRACE_GETREGS, PTRACE_LISTEN, PTRACE_SETREGS, PTRACE_SYSCALL } from '../src/abi/ptrace.ts';
+import { SIGKILL } from '../src/abi/signal.ts';
 import {
   AF_INET,
   AF_INET6,
@@ -37,7 +37,6 @@ import {
   SOCK_STREAM,
 } from '../src/abi/socket.ts';
 import { OPTION_RULES } from '../src/net/outside/options.ts';
-import { FUTEX_RULE } from './amd64/process.ts';
 import type { Condition, Rule } from './types.ts';
 
 export interface SentryCall {
@@ -85,6 +84,15 @@ const below = (name: string, reason: string, ...directories: readonly string[]):
   reason,
 });
 
+/** A call with a rule, which holds for these flags only. */
+const withFlags = (call: SentryCall, text: string, flags: readonly number[]): SentryCall => ({
+  ...call,
+  rules: call.rules.map((rule) => ({
+    conditions: [...rule.conditions, { argument: 'flags', oneOf: flags }],
+    text: `${rule.text}, flags ${text}`,
+  })),
+});
+
 const DATA: Condition = { argument: 'prot', only: PROT_READ | PROT_WRITE };
 const NOTIFY = [0xc0502100, 0xc0182101, 0x40082102, 0x40182103, 0x40082104]; // RECV SEND ID_VALID ADDFD SET_FLAGS
 const FILES = 'a call of a guest on a file of a host tree or in memory';
@@ -96,12 +104,12 @@ const MEMORY: SentryGroup = {
   calls: [
     when(
       'mmap',
-      'read and write; SHARED PRIVATE FIXED ANONYMOUS NORESERVE STACK',
+      'read and write; SHARED PRIVATE FIXED ANONYMOUS NORESERVE',
       [
         DATA,
         {
           argument: 'flags',
-          only: MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
+          only: MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE,
         },
       ],
       "V8's heap, malloc, slots",
@@ -112,14 +120,14 @@ const MEMORY: SentryGroup = {
       name: 'madvise',
       rules: [
         {
-          conditions: [{ argument: 'advice', oneOf: [MADV_DONTNEED, MADV_FREE, MADV_DONTFORK] }],
-          text: 'DONTNEED FREE DONTFORK',
+          conditions: [{ argument: 'advice', oneOf: [MADV_DONTNEED, MADV_DONTFORK] }],
+          text: 'DONTNEED DONTFORK',
         },
       ],
       otherwise: EINVAL, // as a kernel that does not know the advice
       reason: "V8's heap, malloc",
     },
-    always('mremap', 'realloc'),
+    answered('mremap', ENOMEM, 'realloc, which then copies'),
     always('brk', 'malloc'),
     when(
       'memfd_create',
@@ -133,14 +141,17 @@ const MEMORY: SentryGroup = {
 const RUNTIME: SentryGroup = {
   name: 'runtime',
   calls: [
-    { name: 'futex', rules: [FUTEX_RULE], otherwise: null, reason: "locks of Node's threads" },
-    always('exit', 'the end of a thread'),
+    when(
+      'futex',
+      'WAIT, WAKE, WAIT_BITSET',
+      [{ argument: 'op', mask: FUTEX_CMD_MASK, oneOf: [FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET] }],
+      "locks of Node's threads",
+    ),
     always('exit_group', 'the end of the sandbox'),
     always('rt_sigprocmask', 'ADDFD with its signals blocked; locks of V8'),
     always('rt_sigreturn', 'the end of the tick that breaks off a wait'),
     always('restart_syscall', 'a wait that a stop and SIGCONT broke off'),
     always('getpid', 'to signal the own threads'),
-    always('gettid', 'the same, and locks'),
     always('sched_yield', 'locks of V8'),
     always('clock_nanosleep', 'locks of V8'),
     always('sched_getparam', 'V8 asks for the priority of its threads'),
@@ -189,8 +200,16 @@ const GUESTS: SentryGroup = {
   calls: [
     always('process_vm_readv', "guests' memory"),
     always('process_vm_writev', "guests' memory"),
-    always('pidfd_open', 'to hear of the end of a guest process'),
-    always('pidfd_send_signal', 'to end a guest process'),
+    when('pidfd_open', 'no flags', [{ argument: 'flags', oneOf: [0] }], 'to hear of the end of a guest process'),
+    when(
+      'pidfd_send_signal',
+      'SIGKILL',
+      [
+        { argument: 'sig', oneOf: [SIGKILL] },
+        { argument: 'flags', oneOf: [0] },
+      ],
+      'to end a guest process',
+    ),
     always('tgkill', 'to have a guest thread report in; to abort'),
   ],
 };
@@ -215,8 +234,8 @@ const FILE: SentryGroup = {
     ...['fsetxattr', 'fgetxattr', 'flistxattr', 'fremovexattr'].map((name) => always(name, FILES)),
     when(
       'fcntl',
-      'GETFL SETFL GETFD SETFD DUPFD_CLOEXEC ADD_SEALS',
-      [{ argument: 'cmd', oneOf: [F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS] }],
+      'GETFL DUPFD_CLOEXEC ADD_SEALS',
+      [{ argument: 'cmd', oneOf: [F_GETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS] }],
       'how a stream was opened; slots and memory files are sealed',
     ),
   ],
@@ -233,7 +252,7 @@ const PATHS: SentryGroup = {
     below('unlinkat', TREE),
     below('mknodat', TREE),
     below('symlinkat', TREE, 'newdirfd'),
-    below('linkat', TREE, 'olddirfd', 'newdirfd'),
+    withFlags(below('linkat', TREE, 'olddirfd', 'newdirfd'), '0 or AT_EMPTY_PATH', [0, AT_EMPTY_PATH]),
     below('renameat2', TREE, 'olddirfd', 'newdirfd'),
     below('fchmodat2', TREE),
     below('fchownat', TREE),
@@ -249,7 +268,8 @@ const STREAMS: SentryGroup = {
   name: 'inherited sockets',
   calls: [
     always('recvfrom', STREAM),
-    always('sendto', STREAM),
+    // Not to whomever a socket that is not connected could send to.
+    when('sendto', 'to nobody by name', [{ argument: 'dest_addr', oneOf: [0] }], STREAM),
     always('shutdown', STREAM),
     always('getsockname', STREAM),
     always('getpeername', STREAM),
@@ -262,9 +282,9 @@ const STREAMS: SentryGroup = {
 const SOCKET = "a guest's socket towards an outside network";
 
 /** One of the kinds of sockets that native/addon/net.c makes. */
-const kind = (type: number, protocol: number, text: string): Rule => ({
+const kind = (families: readonly number[], type: number, protocol: number, text: string): Rule => ({
   conditions: [
-    { argument: 'domain', oneOf: [AF_INET, AF_INET6] },
+    { argument: 'domain', oneOf: families },
     { argument: 'type', mask: ~(SOCK_NONBLOCK | SOCK_CLOEXEC), oneOf: [type] },
     { argument: 'protocol', oneOf: [protocol] },
   ],
@@ -287,10 +307,10 @@ const NETWORK: SentryGroup = {
     {
       name: 'socket',
       rules: [
-        kind(SOCK_STREAM, IPPROTO_TCP, 'INET or INET6: TCP'),
-        kind(SOCK_DGRAM, IPPROTO_UDP, 'INET or INET6: UDP'),
-        kind(SOCK_DGRAM, IPPROTO_ICMP, 'INET: echo requests'),
-        kind(SOCK_DGRAM, IPPROTO_ICMPV6, 'INET6: echo requests'),
+        kind([AF_INET, AF_INET6], SOCK_STREAM, IPPROTO_TCP, 'INET or INET6: TCP'),
+        kind([AF_INET, AF_INET6], SOCK_DGRAM, IPPROTO_UDP, 'INET or INET6: UDP'),
+        kind([AF_INET], SOCK_DGRAM, IPPROTO_ICMP, 'INET: echo requests'),
+        kind([AF_INET6], SOCK_DGRAM, IPPROTO_ICMPV6, 'INET6: echo requests'),
       ],
       otherwise: EAFNOSUPPORT,
       reason: SOCKET,

@@ -2,21 +2,13 @@
 // stub's code, so this set too is what a hostile program can do; it is a filter for correctness, vetted for security.
 
 import {
-  MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
-  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
-} from '../src/abi/misc.ts';
-import {
   MADV_COLD,
-  MADV_COLLAPSE,
   MADV_DODUMP,
   MADV_DOFORK,
   MADV_DONTDUMP,
   MADV_DONTFORK,
   MADV_DONTNEED,
-  MADV_DONTNEED_LOCKED,
   MADV_FREE,
-  MADV_GUARD_INSTALL,
-  MADV_GUARD_REMOVE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
   MADV_NOHUGEPAGE,
@@ -41,7 +33,7 @@ import {
   CLONE_VM,
 } from '../src/abi/sched.ts';
 import { SIGCHLD } from '../src/abi/signal.ts';
-import { FUTEX_RULE } from './amd64/process.ts';
+import { FUTEX_RULE, MEMBARRIER_RULE } from './amd64/process.ts';
 import type { Rule } from './types.ts';
 
 /** High half of every address of the stub; native/abi.h has the same. */
@@ -86,10 +78,6 @@ const ADVICE = [
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
-  MADV_DONTNEED_LOCKED,
-  MADV_COLLAPSE,
-  MADV_GUARD_INSTALL,
-  MADV_GUARD_REMOVE,
 ];
 
 export const STUB_CALLS: readonly StubCall[] = [
@@ -116,7 +104,7 @@ export const STUB_CALLS: readonly StubCall[] = [
   { name: 'mseal', rule: ALWAYS, reason: 'large ranges that the sentry checked' },
   { name: 'futex_waitv', rule: ALWAYS, reason: 'waits for several words of the program, on order of the sentry' },
   { name: 'rseq', rule: ALWAYS, reason: 'restartable sequences in the memory of the program' },
-  { name: 'brk', rule: ALWAYS, reason: 'the heap of a new program' },
+  { name: 'brk', rule: ALWAYS, reason: 'made for a program that is traced' },
   { name: 'close', rule: ALWAYS, reason: 'descriptors that the sentry installed, after they are mapped' },
   { name: 'rt_sigreturn', rule: ALWAYS, reason: 'to leave a host signal handler' },
   { name: 'exit', rule: ALWAYS, reason: 'the end of a thread' },
@@ -131,17 +119,8 @@ export const STUB_CALLS: readonly StubCall[] = [
   },
   {
     name: 'membarrier',
-    rule: {
-      conditions: [
-        {
-          argument: 'cmd',
-          oneOf: [MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE],
-        },
-        { argument: 'flags', oneOf: [0] },
-      ],
-      text: 'SYNC_CORE of the own process',
-    },
-    reason: 'text is patched while other threads run through it',
+    rule: MEMBARRIER_RULE,
+    reason: 'text is patched while other threads run through it; made for a program that is traced',
   },
   { name: 'sched_yield', rule: ALWAYS, reason: 'made for a program that is traced' },
   { name: 'set_tid_address', rule: ALWAYS, reason: 'a new program keeps its host thread' },

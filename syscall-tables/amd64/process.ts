@@ -69,19 +69,28 @@ const CLONE = {
 const NO_NODES = 'without FUTEX2_NUMA and MPOL';
 const KEPT = 'kept and reported; the host schedules the sandbox as a whole';
 
-const MEMBARRIER = [
-  MEMBARRIER_CMD_QUERY,
-  MEMBARRIER_CMD_GLOBAL,
-  MEMBARRIER_CMD_GLOBAL_EXPEDITED,
-  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
-  MEMBARRIER_CMD_PRIVATE_EXPEDITED,
-  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
-  MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
-  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
-  MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
-  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
-  MEMBARRIER_CMD_GET_REGISTRATIONS,
-];
+export const MEMBARRIER_RULE: Rule = {
+  conditions: [
+    {
+      argument: 'cmd',
+      oneOf: [
+        MEMBARRIER_CMD_QUERY,
+        MEMBARRIER_CMD_GLOBAL,
+        MEMBARRIER_CMD_GLOBAL_EXPEDITED,
+        MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+        MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+        MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+        MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
+        MEMBARRIER_CMD_GET_REGISTRATIONS,
+      ],
+    },
+    { argument: 'flags', oneOf: [0] },
+  ],
+  text: 'every command, without flags',
+};
 
 export const PROCESS: readonly SyscallEntry[] = [
   native(24, 'sched_yield', {}, { conditions: [], text: 'always' }),
@@ -213,18 +222,7 @@ export const PROCESS: readonly SyscallEntry[] = [
     envp: 'string-array',
     flags: 'flags(at)',
   }),
-  native(
-    324,
-    'membarrier',
-    { cmd: 'value(membarrier)', flags: 'hex', cpu_id: 'int' },
-    {
-      conditions: [
-        { argument: 'cmd', oneOf: MEMBARRIER },
-        { argument: 'flags', oneOf: [0] },
-      ],
-      text: 'every command, without flags',
-    },
-  ),
+  native(324, 'membarrier', { cmd: 'value(membarrier)', flags: 'hex', cpu_id: 'int' }, MEMBARRIER_RULE),
   kernel(
     334,
     'rseq',

@@ -46,7 +46,6 @@ import {
   SOL_IPV6,
   SOL_SOCKET,
   SOL_TCP,
-  SOL_UDP,
   TCP_CORK,
   TCP_DEFER_ACCEPT,
   TCP_FASTOPEN,
@@ -61,7 +60,6 @@ import {
   TCP_SYNCNT,
   TCP_USER_TIMEOUT,
   TCP_WINDOW_CLAMP,
-  UDP_CORK,
 } from '../../abi/socket.ts';
 
 interface Rule {
@@ -117,7 +115,6 @@ export const OPTION_RULES: readonly Rule[] = [
     why: 'timers of this connection alone',
   },
   { level: SOL_TCP, names: [TCP_DEFER_ACCEPT, TCP_FASTOPEN], why: 'how the own listener takes connections' },
-  { level: SOL_UDP, names: [UDP_CORK], why: 'how the own bytes are cut into datagrams' },
 ];
 
 const admitted = new Set(OPTION_RULES.flatMap(({ level, names }) => names.map((name) => level * 65536 + name)));
