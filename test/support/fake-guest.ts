@@ -12,7 +12,7 @@ import { loadAddon } from '../../src/host/addon.ts';
 import { cancelWaits, WAIT } from '../../src/kernel/block.ts';
 import { kernel } from '../../src/kernel/kernel.ts';
 import { Limits } from '../../src/kernel/limits.ts';
-import { enlist, initialPids } from '../../src/kernel/pid-namespaces.ts';
+import { enlist, initialPids, strike } from '../../src/kernel/pid-namespaces.ts';
 import { SignalActions } from '../../src/kernel/signal-state.ts';
 import { restoreMask } from '../../src/kernel/signals.ts';
 import { BLOCKED, SERVING, Task } from '../../src/kernel/task.ts';
@@ -22,7 +22,7 @@ import { UserMemory } from '../../src/mm/user-memory.ts';
 import { bindArena, resetScratch, SCRATCH, SCRATCH_SIZE, u8 } from '../../src/platform/arena.ts';
 import { native } from '../../src/platform/native.ts';
 import type { FsContext } from '../../src/vfs/dentry.ts';
-import { FdTable } from '../../src/vfs/fd-table.ts';
+import { dropAll, FdTable } from '../../src/vfs/fd-table.ts';
 
 const EFAULT = 14;
 const SIZE = 1 << 22;
@@ -129,6 +129,14 @@ export function newTask(files = new FdTable(), credentials: Partial<Credentials>
   enlist('tasks', task);
   enlist('groups', task.group);
   return task;
+}
+
+/** The process is gone, with its open files. */
+export function endTask(task: FakeTask): void {
+  cancelWaits(task);
+  dropAll(task.files.takeForClose(true));
+  strike('tasks', task);
+  strike('groups', task.group);
 }
 
 type Handler = (task: Task, ...args: never[]) => number;
