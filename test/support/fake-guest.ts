@@ -22,7 +22,8 @@ import { UserMemory } from '../../src/mm/user-memory.ts';
 import { bindArena, resetScratch, SCRATCH, SCRATCH_SIZE, u8 } from '../../src/platform/arena.ts';
 import { native } from '../../src/platform/native.ts';
 import type { FsContext } from '../../src/vfs/dentry.ts';
-import { dropAll, FdTable } from '../../src/vfs/fd-table.ts';
+import { FdTable } from '../../src/vfs/fd-table.ts';
+import { drop } from '../../src/vfs/open-file.ts';
 
 const EFAULT = 14;
 const SIZE = 1 << 22;
@@ -134,7 +135,7 @@ export function newTask(files = new FdTable(), credentials: Partial<Credentials>
 /** The process is gone, with its open files. */
 export function endTask(task: FakeTask): void {
   cancelWaits(task);
-  dropAll(task.files.takeForClose(true));
+  for (const file of task.files.takeForClose(true)) drop(file);
   strike('tasks', task);
   strike('groups', task.group);
 }
