@@ -98,7 +98,10 @@ static int go_on(pid_t pid, pid_t tid, int request, int signo) {
     waitpid(tid, &status, __WALL);
     break;
   }
-  if (!WIFSTOPPED(status)) fail("ended");
+  if (!WIFSTOPPED(status)) {
+    printf("ended with %x\n", status);
+    exit(1);
+  }
   return WSTOPSIG(status) == SIGUSR1 ? SIGUSR1 : 0;
 }
 
@@ -108,7 +111,7 @@ int main(int argc, char **argv) {
   pid_t pid = fork();
   if (pid == 0) be_busy();
   usleep(50000);
-  alarm(30);
+  alarm(60);
   long before[THREADS + 1] = {0};
   for (int round = 0; round < rounds; round++) {
     pid_t tids[64];
@@ -130,7 +133,11 @@ int main(int argc, char **argv) {
   }
   // Nobody was left behind stopped.
   for (int i = 0; i <= THREADS; i++) before[i] = turns[i];
-  usleep(500000);
+  for (int tries = 0, waiting = 1; waiting && tries < 200; tries++) {
+    usleep(50000);
+    waiting = 0;
+    for (int i = 0; i <= THREADS; i++) waiting += turns[i] == before[i];
+  }
   for (int i = 0; i <= THREADS; i++) printf("thread %d %s\n", i, turns[i] > before[i] ? "works" : "hangs");
   kill(pid, SIGKILL);
   int status;

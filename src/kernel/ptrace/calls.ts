@@ -18,7 +18,7 @@ import {
 import { SI_KERNEL, SIGTRAP } from '../../abi/signal.ts';
 import { u32 } from '../../platform/arena.ts';
 import { ACT_RESTART, H_ARGS, H_NIN, H_NR, SLOT_SIZE } from '../../platform/layout.ts';
-import { sendUnsignalled } from '../answer.ts';
+import { beginAnswer, sendUnsignalled } from '../answer.ts';
 import { signalInfo } from '../signal-state.ts';
 import { sendSignalToTask } from '../signals.ts';
 import { DEAD, type Task } from '../task.ts';
@@ -59,6 +59,7 @@ export function callArrived(task: Task, tracing: Tracing, patched: boolean): boo
   }
   if (tracing.tracer === null || !stopsAtCalls(tracing.mode) || task.nr === 0xffffffff) return false;
   if (patched) {
+    beginAnswer(task);
     sendUnsignalled(task, 0, ACT_RESTART);
     return true;
   }
