@@ -31,6 +31,7 @@
 #define MAX_PASSED   253 // what one message of descriptors holds
 
 #define MACHINE_FILES 4
+#define USUAL_VICTIM  500 // of oom_score_adj's 1000
 
 struct id_map {
   unsigned inside, outside, count;
@@ -88,6 +89,7 @@ struct options {
   bool remove;      // the state and the cgroups go away at the end
   const char *cgroup[MAX_CGROUPS];
   int cgroups;
+  int victim;            // how much more likely than the sentry guests are to be killed when memory runs out
   const char *oom_score; // of a container's processes that joins a sandbox, or NULL
   struct mount_point mount_point[MAX_MOUNT_POINTS];
   int mount_points;
@@ -267,6 +269,8 @@ void loopback_up(void);
  */
 void free_network(void);
 void run_init(struct options *options, struct state *state) __attribute__((noreturn));
+/** Guests' processes get a score of being killed that is so much higher than the process's own. */
+void raise_oom_score(const char *process, int more);
 pid_t start_zygote(const struct options *options, const struct state *state);
 /** Tells a sentry that has a head start what it would have had on its command line. */
 void tell_late(const struct options *options, const struct state *state, int late);

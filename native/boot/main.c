@@ -103,6 +103,7 @@ static void parse_passed(struct options *options, char *text) {
 void parse_options(struct options *options, char **argv) {
   options->spec_fd = options->log_fd = options->trace_fd = options->sync_fd = -1;
   options->hostname = "cloister";
+  options->victim = USUAL_VICTIM;
   options->netns = "none";
   for (int i = 1; argv[i]; i++) {
     char *value;
@@ -140,6 +141,7 @@ void parse_options(struct options *options, char **argv) {
       options->joined[options->joined_count++] = value;
     else if ((value = option_value(argv[i], "--cgroup")) && options->cgroups < MAX_CGROUPS)
       options->cgroup[options->cgroups++] = value;
+    else if ((value = option_value(argv[i], "--victim"))) options->victim = atoi(value);
     else if ((value = option_value(argv[i], "--oom-score"))) options->oom_score = value;
     else if (!strcmp(argv[i], "--traced")) options->traced = true;
     else if (!strcmp(argv[i], "--hooks")) options->hooks = true;
@@ -390,6 +392,11 @@ static void remove_this_container(void) { remove_container(&options); }
 static pid_t complete_head_start(struct state *state) {
   options.runtime_files = 0; // it has them
   take_trees(&options, state);
+  if (options.victim > USUAL_VICTIM) {
+    char zygote[16];
+    snprintf(zygote, sizeof zygote, "%d", zygote_of(head_start.init));
+    raise_oom_score(zygote, options.victim - USUAL_VICTIM); // what it forks is still to come
+  }
   tell_late(&options, state, head_start.late);
   return head_start.init;
 }

@@ -51,13 +51,15 @@ static void allow_descriptors(void) {
 }
 
 /** When memory runs out it is the guests' programs that go, as it would be without a sandbox, and not the sentry. */
-static void be_the_first_victim(void) {
+void raise_oom_score(const char *process, int more) {
   int value = 0;
-  FILE *file = fopen("/proc/self/oom_score_adj", "r+e");
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%s/oom_score_adj", process);
+  FILE *file = fopen(path, "r+e");
   if (!file) return;
   if (fscanf(file, "%d", &value) == 1) {
     rewind(file);
-    fprintf(file, "%d", value > 500 ? 1000 : value + 500);
+    fprintf(file, "%d", value > 1000 - more ? 1000 : value + more);
   }
   fclose(file);
 }
@@ -68,7 +70,7 @@ static void run_zygote(const struct options *options, const struct state *state,
   if (readlink("/proc/self", number, sizeof number - 1) <= 0)
     die("/proc must be mounted where cloister is started.", "cannot read /proc/self");
   if (write(sync, number, sizeof number) != sizeof number || read(sync, &go, 1) != 1) _exit(125);
-  be_the_first_victim();
+  raise_oom_score("self", options->victim);
   become_root();
   enter_empty_root(any_directory());
   reset_signals();

@@ -8,6 +8,7 @@ import { pathOf, textOfBytes } from './bytes.ts';
 import { declineFront, handOver } from './front.ts';
 import type { Identity } from './identity.ts';
 import { LaunchError } from './launch-error.ts';
+import { guestsOomScore } from './oom-score.ts';
 
 /** A host directory or file that the launcher takes into the sandbox's root under a name. */
 export interface Bind {
@@ -141,7 +142,7 @@ export function bootArguments(dist: string, sandbox: Sandbox): string[] {
   if (sandbox.networkNamespace !== null) args.push(`--netns=${bootArgument(sandbox.networkNamespace)}`);
   for (const map of identity.uidMappings) args.push(`--uidmap=${map.inside}:${map.outside}:${map.count}`);
   for (const map of identity.gidMappings) args.push(`--gidmap=${map.inside}:${map.outside}:${map.count}`);
-  args.push(`--caps=${identity.capabilities.toString(16)}`);
+  args.push(`--caps=${identity.capabilities.toString(16)}`, `--victim=${guestsOomScore(spec.limits.memory)}`);
   return args;
 }
 

@@ -220,6 +220,15 @@ test('of a recursive bind `ro` means the top alone, `rro` all of it', { skip: pr
   }
 });
 
+test('where there is little memory it is a program that goes for want of it, not the sandbox', () => {
+  const hungry =
+    'for i in 1 2 3 4; do dd if=/dev/zero of=/dev/null bs=14M count=60 2>/dev/null & done; wait; echo alive';
+  for (const limit of [20 << 20, 72 << 20]) {
+    writeConfig(['sh', '-c', hungry], { linux: { resources: { memory: { limit } } } });
+    assert.match(succeed('run', '-b', bundle, 'little'), /alive\n$/, String(limit));
+  }
+});
+
 test('programs of exec get the CPUs that the configuration has for them', () => {
   const cpus = { execCPUAffinity: { final: '0' } };
   writeConfig(['sh', '-c', 'sleep 100'], {
