@@ -238,6 +238,22 @@ static void patch_behind_int3(u64 site, u32 length, u64 entry, u32 index) {
   sys(SYS_mprotect, page, bytes, 5);
 }
 
+/**
+ * The place in the program that stands for one in a trampoline, where signals and tracers find a thread: the
+ * instruction that was replaced, or behind it the syscall.
+ */
+static u64 outside_trampoline(u64 ip) {
+  u64 offset = ip - TRAMPOLINES_ADDR, next;
+  struct trampoline trampoline;
+  if (offset >= MAX_SITES * sizeof trampoline) return ip;
+  if (copy_user(&trampoline, (void *)(ip - offset % sizeof trampoline), sizeof trampoline)) return ip;
+  u32 length = 2;
+  while (length < LONGEST && !(trampoline.code[length] == 0x49 && trampoline.code[length + 1] == 0xbb)) length++;
+  __builtin_memcpy(&next, trampoline.code + length + 2, 8);
+  u64 done = offset % sizeof trampoline;
+  return next - 2 - (done < length ? length - done : 0);
+}
+
 /** Is there a syscall where one follows instructions that we moved? */
 static int before_syscall(u64 site) {
   u8 code[LONGEST + 2];

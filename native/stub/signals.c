@@ -128,6 +128,7 @@ USED void handle_signal(s32 signal, const struct siginfo *info, struct ucontext 
   // The program's own alignment check would strike in our code.
   if (reg[FLAGS] & FLAG_ALIGNMENT) __asm__ volatile("pushq $0x202\n popfq" ::: "memory", "cc");
   if (reg[RIP] == (u64)exit_jump) reg[RIP] = thread->exit_rip;
+  reg[RIP] = outside_trampoline(reg[RIP]);
   u64 ip = reg[RIP];
   if ((signal == SIGSEGV || signal == SIGBUS) && fix_copy_fault(reg)) return;
 

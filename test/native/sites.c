@@ -3,12 +3,15 @@
 // a program that has set gs for itself. Prints one line for each; any wrong result says so.
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define THREADS 8
@@ -205,6 +208,30 @@ static void self_modified(void) {
   printf("self-modified: %ld wrong\n", wrong);
 }
 
+extern char __executable_start, etext;
+long answered_site(void);
+__asm__(".text\n .balign 64\nanswered_site: mov $110, %eax\n syscall\n ret\n");
+
+#define SIGNALS 300
+static volatile long signals, strange;
+static void look(int signo, siginfo_t *info, void *context) {
+  (void)signo, (void)info;
+  greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+  const char *rip = (const char *)registers[REG_RIP];
+  signals++;
+  strange += rip < &__executable_start || rip > &etext;
+}
+
+/** Signals find the program in its own text, not on its way to those who answer its calls. */
+static void found_by_signals(void) {
+  struct itimerval often = {{0, 200}, {0, 200}}, off = {{0, 0}, {0, 0}};
+  sigaction(SIGALRM, &(struct sigaction){.sa_sigaction = look, .sa_flags = SA_SIGINFO}, NULL);
+  setitimer(ITIMER_REAL, &often, NULL);
+  while (signals < SIGNALS) answered_site();
+  setitimer(ITIMER_REAL, &off, NULL);
+  printf("found by signals: %ld wrong\n", strange);
+}
+
 static void children(void) {
   int status, bad = 0;
   for (int i = 0; i < 50; i++) {
@@ -238,6 +265,7 @@ int main(int argc, char **argv) {
   run("move form", move_form);
   run("straddling with room", straddling_with_room);
   run("failing", failing);
+  found_by_signals();
   children();
   side_by_side();
   own_gs();
