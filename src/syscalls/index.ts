@@ -3,6 +3,7 @@
 
 import * as aio from './aio.ts';
 import * as attributes from './attributes.ts';
+import * as bpf from './bpf.ts';
 import * as capability from './capability.ts';
 import * as copy from './copy.ts';
 import * as credentials from './credentials.ts';
@@ -59,6 +60,7 @@ import * as xattr from './xattr.ts';
 export const HANDLERS: Readonly<Record<string, unknown>> = {
   ...aio,
   ...attributes,
+  ...bpf,
   ...capability,
   ...credentials,
   ...descriptor,

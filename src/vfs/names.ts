@@ -22,6 +22,7 @@ import { capable } from '../base/credentials.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Dentry } from './dentry.ts';
 import { exchangeDentries, moveDentry, unlinkDentry } from './dentry-cache.ts';
+import { checkMakingNode } from './devices.ts';
 import type { Inode } from './inode.ts';
 import { isFixed } from './inode-flags.ts';
 import { notifyCreated, notifyLinks, notifyMoved, notifyRemoved } from './notify.ts';
@@ -89,6 +90,8 @@ export function makeNode(task: Task, dirfd: Fd, path: string, mode: number, rdev
   if (typeof parent === 'number') return parent;
   if (type === S_IFCHR || type === S_IFBLK) {
     if (!capable(task.credentials, CAP_MKNOD)) return -EPERM;
+    const refused = checkMakingNode(task.group, type, rdev);
+    if (refused < 0) return refused;
   }
   return makeNodeIn(task, parent, type | (mode & 0o7777), rdev);
 }

@@ -67,7 +67,14 @@ export const SYSTEM: readonly SyscallEntry[] = [
     { kernel_fd: 'fd', initrd_fd: 'fd', cmdline_len: 'ulong', cmdline: 'addr', flags: 'ulong' },
     MACHINE,
   ),
-  eperm(321, 'bpf', { cmd: 'int', attr: 'addr', size: 'uint' }, 'as with kernel.unprivileged_bpf_disabled = 1'),
+  kernel(
+    321,
+    'bpf',
+    { cmd: 'int', attr: 'addr', size: 'uint' },
+    {
+      note: 'programs of kind BPF_PROG_TYPE_CGROUP_DEVICE, without maps, helpers and memory; CGROUP_SKB loads but attaches nowhere; others: EINVAL',
+    },
+  ),
   enosys(335, 'uretprobe', {}, PROBES),
   enosys(336, 'uprobe', {}, PROBES),
   kernel(428, 'open_tree', { dirfd: 'dirfd', path: 'path', flags: 'hex' }),

@@ -13,6 +13,7 @@ import { cloister } from '../cli/cloister.ts';
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   aio: ['transfers', 'polls', 'refusals', 'waiting'],
   changes: ['mounts', 'cgroups', 'strings'],
+  'device-programs': ['refusals', 'attachments', 'overriding', 'arithmetic'],
   'far-times': ['all'],
   files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several', 'hunted'],

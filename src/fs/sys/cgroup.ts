@@ -18,6 +18,7 @@ import {
   populationHooks,
   rootCgroup,
 } from '../../kernel/cgroups.ts';
+import { detachAll } from '../../kernel/device-programs.ts';
 import { killGroup } from '../../kernel/exit.ts';
 import { groupExitHooks, reapHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
@@ -312,6 +313,7 @@ export class CgroupDirectory extends VirtualDirectory {
     // Who has ended and was not waited for yet goes on being counted above.
     for (const group of kernel.groups.values()) if (cgroup.has(group)) this.cgroup.take(group);
     cgroup.removed = true;
+    detachAll(cgroup);
     this.cgroup.note(cgroup.spent.user, cgroup.spent.system);
     boundTasks(cgroup, Infinity);
     this.cgroup.children.delete(name);
