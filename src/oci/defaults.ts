@@ -23,6 +23,14 @@ export const STANDARD_MOUNTS: readonly MountSpec[] = [
     options: ['ro', 'nosuid', 'nodev', 'noexec'],
     copyUp: false,
   },
+  {
+    destination: '/sys/fs/cgroup',
+    type: 'cgroup',
+    source: null,
+    device: null,
+    options: ['nosuid', 'nodev', 'noexec'],
+    copyUp: false,
+  },
   { destination: '/dev', type: 'dev', source: null, device: null, options: ['nosuid', 'mode=755'], copyUp: false },
   {
     destination: '/dev/pts',
