@@ -10,6 +10,7 @@ import { IO_CHUNK, u8, u16, writeBytes, writeU64 } from '../platform/arena.ts';
 import { askPermission, notifyFile } from '../vfs/notify.ts';
 import type { OpenFile } from '../vfs/open-file.ts';
 
+const INT_MAX = 0x7fffffff;
 const NAME_64 = 19;
 const NAME_OLD = 18;
 
@@ -71,7 +72,8 @@ function list(task: Task, file: OpenFile, address: UserAddress, count: number, p
   if (file.inode.nlink === 0) return -ENOENT;
   const allowed = askPermission(task, file, FAN_ACCESS_PERM);
   if (allowed !== 0) return allowed;
-  const length = Math.min(count, IO_CHUNK);
+  // A length that is negative as an int has room for nothing.
+  const length = count > INT_MAX ? 0 : Math.min(count, IO_CHUNK);
   const at = task.memory.reserve(length);
   if (at < 0) return -EFAULT;
   start = next = at;

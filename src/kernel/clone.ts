@@ -42,6 +42,7 @@ import { beginAnswer, complete, sendUnsignalled } from './answer.ts';
 import { ANSWERED } from './block.ts';
 import { changeNamespaces, type PreparedNamespaces, prepareNamespaces } from './enter-namespaces.ts';
 import { abandonTask, killGroup } from './exit.ts';
+import { USER_LIMIT } from './host-memory.ts';
 import { watchCpuLimit } from './interval-timers.ts';
 import { kernel } from './kernel.ts';
 import { inheritKeys } from './keys/keyrings.ts';
@@ -84,8 +85,8 @@ const HOST_THREAD_FLAGS = 0x50f00;
 /** Slots that are kept for executing programs, whatever tasks there are. */
 const RESERVED_SLOTS = 16;
 
-/** -EINVAL for combinations that Linux refuses. */
-function checkFlags(parent: Task, { flags, exitSignal }: CloneArguments): number {
+/** What Linux refuses: combinations, and thread pointers that are no user addresses. */
+function checkFlags(parent: Task, { flags, exitSignal, tls }: CloneArguments): number {
   if (flags & CLONE_FS && flags & (CLONE_NEWNS | CLONE_NEWUSER)) return -EINVAL;
   if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND)) return -EINVAL;
   if (flags & CLONE_SIGHAND && !(flags & CLONE_VM)) return -EINVAL;
@@ -96,7 +97,8 @@ function checkFlags(parent: Task, { flags, exitSignal }: CloneArguments): number
     if (parent.namespaces.pidForChildren !== parent.pidNamespace) return -EINVAL;
   }
   if (flags & CLONE_NEWIPC && flags & CLONE_SYSVSEM) return -EINVAL;
-  return exitSignal > 64 ? -EINVAL : 0;
+  if (exitSignal > 64) return -EINVAL;
+  return flags & CLONE_SETTLS && tls >= USER_LIMIT ? -EPERM : 0;
 }
 
 /** What the child is to be: its namespaces and its numbers in them. */

@@ -31,6 +31,7 @@ export function closeFiles(task: Task, files: readonly OpenFile[]): void {
  * dropped.
  */
 export function installFile(task: Task, file: OpenFile, closeOnExec: boolean): Fd | number {
+  file.opener ??= task.credentials;
   const fd = task.files.install(file, closeOnExec, descriptorLimit(task));
   if (fd < 0) drop(file);
   return fd;

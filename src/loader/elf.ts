@@ -130,7 +130,9 @@ function addSegment(image: ElfImage, at: number): number {
   if (fileSize > memorySize || !(address + memorySize <= PROGRAM_LIMIT) || !(fileOffset + fileSize <= PROGRAM_LIMIT)) {
     return -ENOEXEC;
   }
-  if (address % PAGE_SIZE !== fileOffset % PAGE_SIZE || image.segments.length >= MAX_SEGMENTS) return -ENOEXEC;
+  // What has nothing of the file may lie anywhere.
+  const misplaced = fileSize > 0 && address % PAGE_SIZE !== fileOffset % PAGE_SIZE;
+  if (misplaced || image.segments.length >= MAX_SEGMENTS) return -ENOEXEC;
   if (memorySize === 0) return 0;
   const protection = (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);
   image.segments.push({ address, fileOffset, fileSize, memorySize, protection });
@@ -145,9 +147,7 @@ function readInterpreter(image: ElfImage, at: number): number {
   const text = readAt(image.file, readU64(at + P_OFFSET), length);
   if (text < 0) return text;
   if (u8[text + length - 1] !== 0) return -ENOEXEC;
-  const path = readBytes(text, length - 1);
-  if (path.includes('\0')) return -ENOEXEC;
-  image.interpreter = path;
+  image.interpreter = readBytes(text, length - 1).split('\0')[0];
   return 0;
 }
 

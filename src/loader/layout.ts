@@ -73,8 +73,10 @@ function orderSegment(slot: number, segment: Segment, base: number, fd: number):
     order(slot, ORDER_ZERO, fileEnd, Math.min(mappedEnd, pageUp(memoryEnd)) - fileEnd);
   }
   if (pageUp(memoryEnd) > mappedEnd) {
+    // What is not in the file can be written, whatever the segment says.
+    const protection = PROT_READ | PROT_WRITE | (segment.protection & PROT_EXEC);
     const flags = MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS;
-    order(slot, ORDER_SYSCALL, SYS_MMAP, mappedEnd, pageUp(memoryEnd) - mappedEnd, segment.protection, flags, -1, 0);
+    order(slot, ORDER_SYSCALL, SYS_MMAP, mappedEnd, pageUp(memoryEnd) - mappedEnd, protection, flags, -1, 0);
   }
 }
 

@@ -27,7 +27,7 @@ export interface Program {
   image: ElfImage;
   interpreter: ElfImage | null;
   args: string[];
-  /** AT_EXECFN: the name given to execve. */
+  /** AT_EXECFN, and the task's name: what was given to execve, if that is a script, too. */
   name: string;
   /** The file whose set-id bits and capabilities count. */
   inode: Inode;
@@ -36,6 +36,7 @@ export interface Program {
 /** Opens what `path` names for execution. Files stay open in the result; `closeProgram` lets go of them. */
 export function loadProgram(task: Task, path: Path, name: string, args: string[]): Program | number {
   let at = path;
+  let last = name;
   for (let depth = 0; ; depth++) {
     const file = openExecutable(task, at);
     if (typeof file === 'number') return file;
@@ -46,8 +47,8 @@ export function loadProgram(task: Task, path: Path, name: string, args: string[]
     if (depth >= MAX_SCRIPTS) return -ELOOP;
     const script = parseScript(head);
     if (typeof script === 'number') return script;
-    args = [script.interpreter, ...script.argument, name, ...args.slice(1)];
-    name = script.interpreter;
+    args = [script.interpreter, ...script.argument, last, ...args.slice(1)];
+    last = script.interpreter;
     const next = resolvePath(task, script.interpreter);
     if (typeof next === 'number') return next;
     at = next;
@@ -114,7 +115,8 @@ function finish(task: Task, file: OpenFile, path: Path, name: string, args: stri
 }
 
 function loadInterpreter(task: Task, name: string): ElfImage | number {
-  const path = resolvePath(task, name);
+  // An empty name is the working directory's.
+  const path = name === '' ? task.fs.cwd : resolvePath(task, name);
   if (typeof path === 'number') return path;
   const file = openExecutable(task, path);
   if (typeof file === 'number') return file;

@@ -195,6 +195,7 @@ export function mremap(
 
 export function madvise(task: Task, address: number, length: number, advice: number): number {
   if (!ADVICES.has(advice) || address % PAGE_SIZE !== 0) return -EINVAL;
+  if (address + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE >= 2 ** 64) return -EINVAL;
   if (outOfBounds(address, length)) return -ENOMEM;
   return callHost(task, SYS_MADVISE, address, length, advice);
 }

@@ -19,8 +19,10 @@ import {
   CLONE_CLEAR_SIGHAND,
   CLONE_DETACHED,
   CLONE_INTO_CGROUP,
+  CLONE_PARENT,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
+  CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM,
   CSIGNAL,
@@ -112,6 +114,7 @@ export function clone3(task: Task, address: UserAddress, size: number): number {
   const setTidSize = size >= CLONE_ARGS_SIZE_VER1 ? readU64(at + CLONE_ARGS_SET_TID_SIZE) : 0;
   if ((flags % 4294967296) & (CLONE_DETACHED | (CSIGNAL & ~0x80)) || flags >= 2 * CLONE_CLEAR_SIGHAND) return -EINVAL;
   if ((stack === 0) !== (stackSize === 0) || exitSignal > 64) return -EINVAL;
+  if ((flags % 4294967296) & (CLONE_THREAD | CLONE_PARENT) && exitSignal !== 0) return -EINVAL;
   const args: CloneArguments = {
     flags,
     exitSignal,
@@ -298,7 +301,7 @@ export function set_tid_address(task: Task, address: UserAddress): number {
   return task.localTid;
 }
 
-/** Only the base of fs may be set: gs belongs to the stub. CPUID never faults here. */
+/** Only the base of fs may be set, and the host tells it: gs belongs to the stub. CPUID never faults here. */
 export function arch_prctl(task: Task, option: number, address: number): number {
   if (option === ARCH_GET_CPUID) return 1;
   if (option === ARCH_SET_CPUID) return -ENODEV;

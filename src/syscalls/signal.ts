@@ -233,9 +233,10 @@ export function rt_sigreturn(task: Task): number {
 
 export function kill(task: Task, pid: number, signo: number): number {
   if (signo < 0 || signo > NSIG) return -EINVAL;
-  const { groups, processGroups } = task.pidNamespace;
+  const { groups, tasks, processGroups } = task.pidNamespace;
   if (pid > 0) {
-    const group = groups.get(pid as Pid);
+    // Any thread's id names its process.
+    const group = groups.get(pid as Pid) ?? tasks.get(pid as Pid)?.group;
     return group ? killOne(task, group, signo) : -ESRCH;
   }
   if (pid === -1) return killAll(task, everybodyElse(task), signo);

@@ -65,7 +65,9 @@ export function changeOwner(task: Task, path: Path, inode: Inode, givenUid: numb
     if (drop) change.mode = mode & 0o7777 & ~drop;
   }
   if (change.uid === undefined && change.gid === undefined && change.mode === undefined) return 0;
-  return told(path, inode, inode.setattr(change), IN_ATTRIB);
+  const r = told(path, inode, inode.setattr(change), IN_ATTRIB);
+  if (r === 0 && !inode.isDirectory) inode.dropCapabilities();
+  return r;
 }
 
 /**
@@ -95,8 +97,12 @@ export function changeTimes(
   return told(path, inode, inode.setattr(change), !mtime ? IN_ACCESS : !atime ? IN_MODIFY : IN_ATTRIB);
 }
 
-/** A change of a program's data by somebody without CAP_FSETID takes its set-user-id and set-group-id away. */
+/**
+ * A change of a program's data takes its capabilities away, and by somebody without CAP_FSETID its set-user-id and
+ * set-group-id.
+ */
 export function dropSetId(task: Task, path: Path, inode: Inode): void {
+  inode.dropCapabilities();
   if (!(inode.mode & (S_ISUID | S_ISGID)) || capable(task.credentials, CAP_FSETID)) return;
   const dropsGroup = inode.mode & S_IXGRP || !inGroup(task.credentials, inode.gid);
   const drop = S_ISUID | (dropsGroup ? S_ISGID : 0);

@@ -264,6 +264,8 @@ export abstract class Inode {
   listxattr(): string[] | number {
     return [];
   }
+  /** Another owner or other data: its capabilities go (capabilities(7)). Of its own files the host sees to that. */
+  dropCapabilities(): void {}
 
   // ---- data of regular files, as RegularFile (vfs/regular-file.ts) uses them ----
   /** Gets ready for the calls below; each success is undone by one `closeData`. 0 or -errno. */

@@ -181,7 +181,7 @@ export function linkName(
   newPath: string,
   walkFlags: number,
 ): number {
-  if (oldPath === '' && walkFlags & WALK_EMPTY && !capable(task.credentials, CAP_DAC_READ_SEARCH)) return -ENOENT;
+  if (oldPath === '' && walkFlags & WALK_EMPTY && !mayLinkOpen(task, oldDirfd)) return -ENOENT;
   const source = resolve(task, oldDirfd, oldPath, walkFlags);
   if (typeof source === 'number') return source;
   const inode = source.dentry.inode as Inode;
@@ -198,6 +198,11 @@ export function linkName(
   notifyLinks(inode);
   notifyCreated(parent.dentry, parent.name, inode);
   return 0;
+}
+
+/** Whether an open file may get a name: the task is still who it was when it opened it, or may look everywhere. */
+function mayLinkOpen(task: Task, fd: Fd): boolean {
+  return task.files.get(fd)?.opener === task.credentials || capable(task.credentials, CAP_DAC_READ_SEARCH);
 }
 
 /** protected_hardlinks of proc(5): who may link a file that is not theirs. */

@@ -22,7 +22,7 @@ import { type Keeper, keepInode, keptInodes, letGoOfInode, releaseInode, setGone
 import type { OpenFile } from './open-file.ts';
 
 export interface InodeWatcher {
-  /** `name` is '' for what happened to the inode itself; `unlinked` says that a child's name is gone already. */
+  /** `name` is '' for what happened to the inode itself; `unlinked`: it was done with an open file whose name is gone. */
   notify(inode: Inode, mask: number, cookie: number, name: string, unlinked: boolean): void;
   /** The inode is gone, or its filesystem is: the watcher has been taken off it. */
   inodeGone(inode: Inode): void;
@@ -131,8 +131,10 @@ function happened(dentry: Dentry, inode: Inode, mask: number, path: Path | null)
   }
   if (watched.size === 0) return;
   const plain = bits & ~FAN_OPEN_EXEC;
-  if (dentry.parent) tell(dentry.parent.inode, plain, 0, dentry.name, dentry.unlinked);
-  tell(inode, plain, 0, '', false);
+  // What is done to an inode is news even if the name is gone; what is done with an open file may not be.
+  const unlinked = path !== null && dentry.unlinked;
+  if (dentry.parent) tell(dentry.parent.inode, plain, 0, dentry.name, unlinked);
+  tell(inode, plain, 0, '', unlinked);
 }
 
 /** Something (IN_*) was done to what a dentry names, by name: its attributes or its size were changed. */

@@ -8,6 +8,7 @@ import { O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE } from '../abi/misc.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
+import type { Credentials } from '../base/credentials.ts';
 import type { WaitQueue } from '../base/wait-queue.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Path } from './dentry.ts';
@@ -41,6 +42,8 @@ export abstract class OpenFile {
   owner: FileWatch | null = null;
   /** Epoll registrations and the like of this file; null while there are none. */
   watches: Set<FileWatch> | null = null;
+  /** Credentials of the task that opened it; null until it has a descriptor. */
+  opener: Credentials | null = null;
   /** Where it was opened; anonymous files (pipes, sockets) have a path in a pseudo mount. */
   readonly path: Path;
 

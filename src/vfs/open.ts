@@ -84,10 +84,11 @@ export function beginOpen(
   return typeof found === 'number' ? found : openExisting(task, found, flags);
 }
 
-/** Does what an open does last: O_TRUNC, and telling who watches. The file, or -errno, and then it is dropped. */
+/** Does what an open does last: telling who watches, and O_TRUNC. The file, or -errno, and then it is dropped. */
 export function finishOpen(file: OpenFile, flags: number): OpenFile | number {
   if (file.flags & O_PATH) return file;
   const { inode } = file;
+  notifyFile(file, IN_OPEN);
   if (flags & O_TRUNC && !file.created && (inode.mode & S_IFMT) === S_IFREG) {
     const r = inode.setattr({ size: 0 });
     if (r < 0) {
@@ -96,7 +97,6 @@ export function finishOpen(file: OpenFile, flags: number): OpenFile | number {
     }
     notifyDentry(file.path.dentry, inode, IN_MODIFY);
   }
-  notifyFile(file, IN_OPEN);
   return file;
 }
 

@@ -15,7 +15,18 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   changes: ['mounts', 'cgroups', 'strings'],
   'device-programs': ['refusals', 'attachments', 'overriding', 'arithmetic'],
   'far-times': ['all'],
-  files: ['mappings', 'moving', 'nodes', 'mounts', 'namespaces', 'watching', 'new_mounts', 'numbers', 'recursion'],
+  files: [
+    'mappings',
+    'moving',
+    'nodes',
+    'mounts',
+    'namespaces',
+    'watching',
+    'new_mounts',
+    'numbers',
+    'recursion',
+    'corners',
+  ],
   futexes: ['locks', 'mutexes', 'deaths', 'moving', 'chains', 'several', 'hunted'],
   ipc: ['messages', 'semaphores', 'shared_memory', 'queues', 'chosen'],
   keys: ['adding', 'special', 'rights', 'linking', 'dying'],
@@ -23,7 +34,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
   namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
   options: ['all'],
-  tasks: ['waiting', 'signals', 'memory', 'machine'],
+  tasks: ['waiting', 'signals', 'memory', 'machine', 'cloning', 'execution'],
 };
 
 const isRoot = process.getuid?.() === 0;

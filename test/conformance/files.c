@@ -18,13 +18,16 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef SYS_statmount
@@ -439,6 +442,62 @@ static void watching(void) {
   events("removed", other);
 }
 
+/** Capabilities of a file: do they survive? */
+static void marked(const char *what) {
+  static const uint32_t value[5] = {0x02000000, 1 << 10};
+  char text[20];
+  CALL(setxattr("file", "security.capability", value, sizeof value, 0));
+  int fd = open("file", O_RDWR);
+  if (!strcmp(what, "chown")) CALL(chown("file", 77, -1));
+  if (!strcmp(what, "chmod")) CALL(chmod("file", 0755));
+  if (!strcmp(what, "write")) CALL(write(fd, "x", 1));
+  if (!strcmp(what, "ftruncate")) CALL(ftruncate(fd, 10));
+  CALL(getxattr("file", "security.capability", text, sizeof text));
+}
+
+static void connected(int type) {
+  struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0files.c"};
+  int fd = socket(AF_UNIX, type, 0), other = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  CALL(bind(fd, (struct sockaddr *)&name, 20));
+  if (type != SOCK_DGRAM) CALL(listen(fd, 1));
+  CALL(connect(other, (struct sockaddr *)&name, 20));
+}
+
+/** What is rarely asked for. */
+static void corners(void) {
+  static char buffer[4096];
+  int proc = open("/proc/self/fd", O_RDONLY), sys = open("/sys/kernel", O_RDONLY), event = eventfd(0, EFD_NONBLOCK);
+  CALL(lseek(proc, 0, SEEK_END));
+  CALL(lseek(sys, 0, SEEK_END));
+  CALL(syscall(SYS_getdents64, proc, buffer, 0x80000000u));
+  CALL(syscall(SYS_getdents64, proc, buffer, 0xffffffffu));
+  CALL(write(event, (uint64_t[2]){1}, 16));
+  close(creat("file", 0644));
+  marked("chown"), marked("chmod"), marked("write"), marked("ftruncate");
+  connected(SOCK_STREAM), connected(SOCK_DGRAM), connected(SOCK_SEQPACKET);
+  int watch = inotify_init1(IN_NONBLOCK), fd = open("file", O_RDWR);
+  CALL(inotify_add_watch(watch, "file", IN_OPEN | IN_MODIFY | IN_CLOSE | IN_EXCL_UNLINK));
+  close(open("file", O_WRONLY | O_TRUNC));
+  events("truncated", watch);
+  unlink("file");
+  if (write(fd, "x", 1) != 1 || ftruncate(fd, 10)) abort();
+  close(fd);
+  events("unlinked", watch);
+  fd = open(".", O_RDWR | O_TMPFILE, 0644);
+  if (fork()) {
+    wait(NULL);
+    return;
+  }
+  if (setgid(1000) || setuid(1000)) abort();
+  CALL(linkat(fd, "", AT_FDCWD, "link", AT_EMPTY_PATH));
+  fd = open("/tmp", O_RDWR | O_TMPFILE, 0644);
+  char name[40];
+  snprintf(name, sizeof name, "/tmp/files-%d", getpid());
+  CALL(linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH));
+  unlink(name);
+  _exit(0);
+}
+
 int main(int argc, char **argv) {
   char directory[] = "/tmp/filesXXXXXX", command[64];
   if (argc < 2 || !mkdtemp(directory) || chmod(directory, 0755) || chdir(directory)) return 2;
@@ -450,6 +509,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "watching")) watching();
   if (!strcmp(argv[1], "new_mounts")) new_mounts();
   if (!strcmp(argv[1], "numbers")) numbers();
+  if (!strcmp(argv[1], "corners")) corners();
   if (!strcmp(argv[1], "recursion")) recursion();
   if (chdir("/")) return 2;
   snprintf(command, sizeof command, "rm -rf %s", directory);

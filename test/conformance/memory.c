@@ -174,6 +174,18 @@ static void sealing(void) {
   SAY(CALL(NR_mseal, p, -1ul, 0ul));
   SAY(CALL(NR_mseal, p, 1ul << 40, 0ul));
   SAY(munmap(p + 4 * PAGE, 4 * PAGE));
+  SAY(madvise(0, -PAGE / 2, MADV_DONTFORK));
+  SAY(madvise(p, 1ul << 60, MADV_DONTFORK));
+  int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+  SAY(ftruncate(fd, 2 * PAGE - 100));
+  SAY(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
+  SAY(pwrite(fd, p, PAGE, PAGE - 50));
+  SAY(pwrite(fd, p, PAGE, PAGE));
+  SAY(pwrite(fd, p, PAGE - 100, PAGE));
+  SAY(pwrite(fd, p, 0, 3 * PAGE));
+  SAY(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+  SAY(write(fd, p, 0));
+  SAY(write(fd, p, 1));
 }
 
 static void barriers(void) {

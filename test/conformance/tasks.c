@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -57,6 +59,76 @@ static void waiting(void) {
   unlink("/tmp/tasks-link");
 }
 
+/** Prints what /proc/self and the auxiliary vector call the program; as a script's interpreter, the script. */
+static void named(void) {
+  char text[64] = "";
+  int fd = open("/proc/self/comm", O_RDONLY);
+  CALL(read(fd, text, sizeof text - 1));
+  printf("%s%s\n", text, (char *)getauxval(AT_EXECFN));
+}
+
+/** A script with a name of its own, run by this program. */
+static void scripts(void) {
+  char line[PATH_MAX + 64], *argv[] = {"x", NULL};
+  ssize_t n = readlink("/proc/self/exe", line + 2, PATH_MAX);
+  memcpy(line, "#!", 2);
+  strcpy(line + 2 + n, " named\n");
+  int fd = open("/tmp/tasks-script", O_WRONLY | O_CREAT | O_TRUNC, 0755);
+  if (write(fd, line, strlen(line)) < 0) abort();
+  close(fd);
+  pid_t child = fork();
+  if (child == 0) {
+    CALL(chdir("/tmp"));
+    CALL(execv("./tasks-script", argv));
+    _exit(1);
+  }
+  waitpid(child, NULL, 0);
+  unlink("/tmp/tasks-script");
+}
+
+enum { THERE = 0x20000000, KEPT_OPEN = 50 };
+
+static void put_there(void) {
+  char *p = mmap((void *)THERE, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  strcpy(p, "secret");
+}
+
+/** A file of memory is of the memory of then: a child has it open while its parent executes another program. */
+static void execution(void) {
+  char text[8], *argv[] = {"tasks", "executed", NULL};
+  int pipes[2], mem = open("/proc/self/mem", O_RDONLY);
+  if (pipe(pipes) || dup2(pipes[1], KEPT_OPEN) < 0) abort();
+  close(pipes[1]);
+  put_there();
+  CALL(pread(mem, text, 4, THERE));
+  if (fork() == 0) {
+    close(KEPT_OPEN);
+    (void)!read(pipes[0], text, 1);
+    CALL(pread(mem, text, 4, THERE));
+    _exit(0);
+  }
+  execv("/proc/self/exe", argv);
+}
+
+static void executed(void) {
+  put_there();
+  close(KEPT_OPEN);
+  wait(NULL);
+  scripts();
+}
+
+static void cloning(void) {
+  unsigned long args[8] = {CLONE_PARENT};
+  args[4] = SIGCHLD;
+  CALL(syscall(SYS_clone3, args, sizeof args));
+  CALL(syscall(SYS_clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, 0x4141414142424242));
+  unsigned long base = 0;
+  CALL(syscall(SYS_arch_prctl, 0x1003, &base));
+  CALL(base == (unsigned long)pthread_self());
+  CALL(syscall(SYS_arch_prctl, 0x1003, BAD));
+  CALL(syscall(SYS_arch_prctl, 0x1002, 0x4141414142424242));
+}
+
 static void *sleeper(void *tid) {
   *(volatile pid_t *)tid = gettid();
   while (pause()) continue;
@@ -73,6 +145,8 @@ static void signals(void) {
   while (!tid) usleep(1000);
   siginfo_t info = {.si_code = SI_QUEUE};
   CALL(syscall(SYS_rt_sigqueueinfo, tid, SIGUSR1, &info));
+  CALL(sigwaitinfo(&all, &info));
+  CALL(kill(tid, SIGUSR1));
   CALL(sigwaitinfo(&all, &info));
   info.si_code = SI_QUEUE;
   struct rlimit none = {0, 0};
@@ -163,5 +237,9 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "signals")) signals();
   if (!strcmp(argv[1], "memory")) memory();
   if (!strcmp(argv[1], "machine")) machine();
+  if (!strcmp(argv[1], "cloning")) cloning();
+  if (!strcmp(argv[1], "execution")) execution();
+  if (!strcmp(argv[1], "executed")) executed();
+  if (!strcmp(argv[1], "named")) named();
   return 0;
 }

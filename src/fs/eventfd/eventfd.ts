@@ -48,7 +48,7 @@ export class EventFile extends OpenFile {
   }
 
   override write(at: number, length: number): number {
-    if (length < 8) return -EINVAL;
+    if (length !== 8) return -EINVAL;
     const low = u32[at >> 2];
     const high = u32[(at >> 2) + 1];
     if (low === 0xffffffff && high === 0xffffffff) return -EINVAL;

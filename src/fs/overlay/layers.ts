@@ -112,6 +112,10 @@ export abstract class OverlayLayers extends Inode {
   override getxattr(name: string): string | number {
     return PRIVATE.test(name) ? -ENODATA : this.source.getxattr(name);
   }
+  override dropCapabilities(): void {
+    this.upper?.dropCapabilities();
+  }
+
   override setxattr(name: string, value: string, flags: number): number {
     if (PRIVATE.test(name)) return -EPERM;
     const r = this.copyUp(false);

@@ -8,7 +8,8 @@ import type { Pid, UserAddress } from '../../base/brands.ts';
 import type { Namespace } from '../../base/namespace.ts';
 import { namespaceName, namespacePath } from '../../kernel/namespace-files.ts';
 import { numberIn, type PidNamespace } from '../../kernel/pid-namespaces.ts';
-import type { Task } from '../../kernel/task.ts';
+import { DEAD, type Task } from '../../kernel/task.ts';
+import type { AddressSpace } from '../../mm/address-space.ts';
 import { readForced, writeForced } from '../../mm/forced-memory.ts';
 import { releaseText, showOriginals } from '../../mm/patches.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -174,7 +175,7 @@ export function taskByName(pids: PidNamespace, name: string): Task | null {
 
 // ---- mem ----
 
-/** /proc/PID/mem: the task's memory by address. */
+/** /proc/PID/mem: the memory, by address, that the task has when it is opened. */
 class MemoryInode extends VirtualInode {
   readonly task: Task;
 
@@ -190,25 +191,36 @@ class MemoryInode extends VirtualInode {
 }
 
 class MemoryFile extends OpenFile {
-  declare readonly inode: MemoryInode;
+  private readonly mm: AddressSpace;
+
+  constructor(path: Path, inode: MemoryInode, flags: number) {
+    super(path, inode, flags);
+    this.mm = inode.task.mm;
+  }
+
+  /** One who still runs in it: after an exec nobody does. */
+  private get user(): Task | null {
+    for (const task of this.mm.tasks) if (task.state !== DEAD) return task;
+    return null;
+  }
 
   override get seekable(): boolean {
     return true;
   }
 
   override read(at: number, length: number, offset: number): number {
-    const living = alive(this.inode.task);
-    if (!living || length === 0) return 0;
-    const n = readForced(living.memory, offset as UserAddress, at, length);
-    showOriginals(living.mm, offset, at, n);
+    const { user } = this;
+    if (!user || length === 0) return 0;
+    const n = readForced(user.memory, offset as UserAddress, at, length);
+    showOriginals(this.mm, offset, at, n);
     return n;
   }
 
   override write(at: number, length: number, offset: number): number {
-    const living = alive(this.inode.task);
-    if (!living || length === 0) return 0;
-    releaseText(living.mm, offset, offset + length);
-    return writeForced(living.memory, offset as UserAddress, at, length);
+    const { user } = this;
+    if (!user || length === 0) return 0;
+    releaseText(this.mm, offset, offset + length);
+    return writeForced(user.memory, offset as UserAddress, at, length);
   }
 
   override seek(offset: number, whence: number): number {

@@ -9,6 +9,7 @@ import {
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
   F_SEAL_WRITE,
+  PAGE_SIZE,
   PROT_WRITE,
 } from '../../abi/mman.ts';
 import { S_IFREG, S_IXUGO } from '../../abi/stat.ts';
@@ -67,11 +68,14 @@ class MemfdInode extends TmpfsInode {
   }
 
   override writeData(at: number, length: number, offset: number): number {
+    if (length === 0) return 0;
     if (this.seals & NO_WRITES) return -EPERM;
     const start = offset < 0 ? this.size : offset;
-    if (!(this.seals & F_SEAL_GROW)) return super.writeData(at, length, start);
-    if (start >= this.size) return length === 0 ? 0 : -EPERM;
-    return super.writeData(at, Math.min(length, this.size - start), start);
+    const grows = start + length > this.size;
+    if (!(this.seals & F_SEAL_GROW) || !grows) return super.writeData(at, length, start);
+    // Page by page: one that would make the file grow is not begun.
+    const allowed = this.size - (this.size % PAGE_SIZE) - start;
+    return allowed > 0 ? super.writeData(at, allowed, start) : -EPERM;
   }
 
   override allocateData(mode: number, offset: number, length: number): number {

@@ -269,6 +269,10 @@ export class TmpfsInode extends Inode {
     return 0;
   }
 
+  override dropCapabilities(): void {
+    if (this.attributes !== null) this.removexattr('security.capability');
+  }
+
   override listxattr(): string[] {
     return this.attributes ? [...this.attributes.keys()] : [];
   }

@@ -2,6 +2,7 @@
 // processes, a process's descriptors) overrides lookup and readdir and is not cached in dentries.
 
 import { ENOENT, ENOTDIR } from '../../abi/errno.ts';
+import { SEEK_END, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFDIR, S_IFMT } from '../../abi/stat.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { DirectoryFile } from '../../vfs/directory-file.ts';
@@ -10,6 +11,13 @@ import type { OpenFile } from '../../vfs/open-file.ts';
 import { GeneratedFile, type TextSource, VirtualInode, VirtualSymlink } from './inode.ts';
 import type { VirtualSuperblock } from './superblock.ts';
 
+/** Their end, for lseek(2), is where they begin: they have no size. */
+class VirtualDirectoryFile extends DirectoryFile {
+  override seek(offset: number, whence: number): number {
+    return super.seek(offset, whence === SEEK_END ? SEEK_SET : whence);
+  }
+}
+
 export abstract class VirtualDirectory extends VirtualInode {
   constructor(superblock: Superblock, ino: number, permissions = 0o555) {
     super(superblock, ino, S_IFDIR | permissions);
@@ -17,7 +25,7 @@ export abstract class VirtualDirectory extends VirtualInode {
   }
 
   override open(path: Path, flags: number): OpenFile | number {
-    return new DirectoryFile(path, this, flags);
+    return new VirtualDirectoryFile(path, this, flags);
   }
 }
 

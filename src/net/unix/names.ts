@@ -34,12 +34,16 @@ export function formatName(name: string): string {
   return `${String.fromCharCode(AF_UNIX)}${NUL}${name}`;
 }
 
+/** Abstract names of sockets of different types do not meet. */
+const abstractKey = (type: number, name: string): string => String.fromCharCode(type) + name;
+
 /** Binds a socket to a name that is not empty. 0 or -errno. */
 export function bindName(task: Task, socket: UnixSocket, name: string): number {
   if (name[0] === NUL) {
     const { unixNames } = socket.network;
-    if (unixNames.has(name)) return -EADDRINUSE;
-    unixNames.set(name, socket);
+    const key = abstractKey(socket.type, name);
+    if (unixNames.has(key)) return -EADDRINUSE;
+    unixNames.set(key, socket);
   } else {
     const inode = makeSocketInode(task, name.slice(0, -1), socket.inode.mode);
     if (typeof inode === 'number') return inode;
@@ -57,8 +61,9 @@ export function autobind(socket: UnixSocket): number {
   for (let tries = 0; tries < AUTOBIND_NAMES; tries++) {
     network.lastAutobind = (network.lastAutobind + 1) % AUTOBIND_NAMES;
     const name = NUL + network.lastAutobind.toString(16).padStart(5, '0');
-    if (network.unixNames.has(name)) continue;
-    network.unixNames.set(name, socket);
+    const key = abstractKey(socket.type, name);
+    if (network.unixNames.has(key)) continue;
+    network.unixNames.set(key, socket);
     socket.name = name;
     return 0;
   }
@@ -68,7 +73,8 @@ export function autobind(socket: UnixSocket): number {
 /** The name is free again; a path stays until it is unlinked, and refuses connections. */
 export function releaseName(socket: UnixSocket): void {
   const { unixNames } = socket.network;
-  if (unixNames.get(socket.name) === socket) unixNames.delete(socket.name);
+  const key = abstractKey(socket.type, socket.name);
+  if (unixNames.get(key) === socket) unixNames.delete(key);
   const inode = socket.boundInode;
   if (!inode) return;
   byInode.delete(inode);
@@ -80,7 +86,7 @@ export function releaseName(socket: UnixSocket): void {
 export function findSocket(task: Task, network: Network, name: string, type: number): UnixSocket | number {
   let found: UnixSocket | undefined;
   if (name[0] === NUL) {
-    found = network.unixNames.get(name);
+    found = network.unixNames.get(abstractKey(type, name));
   } else {
     const path = resolvePath(task, name.slice(0, -1));
     if (typeof path === 'number') return path;
