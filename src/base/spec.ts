@@ -50,6 +50,8 @@ export interface SandboxSpec {
   readonly stats: boolean;
   /** Log what the sentry does to stderr. */
   readonly debug: boolean;
+  /** Every so many turns of the sentry's loop it is looked whether what must hold holds; 0: never. For tests. */
+  readonly check: number;
 }
 
 export interface NetworkSpec {

@@ -118,6 +118,7 @@ export function addLifecycleCommands(program: Command, dist: () => string): void
         stats: trace.stats,
         patch: trace.patch && defaults.patch,
         spin: trace.spin && defaults.spin,
+        check: trace.check,
         platform: trace.platform === 'notify' ? defaults.platform : trace.platform,
         debug: trace.debug || isDebug(),
         keep: options.keep ?? false,

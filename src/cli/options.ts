@@ -14,6 +14,7 @@ export interface TraceOptions {
   readonly patch: boolean;
   readonly spin: 'auto' | 'off';
   readonly platform: SandboxSpec['platform'];
+  readonly check: number;
 }
 
 /** What can be watched of a sandbox while it runs. */
@@ -34,6 +35,13 @@ export function addTraceOptions(command: Command): Command {
         .choices(['notify', 'ptrace'])
         .env('CLOISTER_PLATFORM')
         .default('notify'),
+    )
+    .addOption(
+      new Option('--check <n>', 'for tests: look every n turns whether all that must hold holds')
+        .env('CLOISTER_CHECK')
+        .argParser(Number)
+        .default(0)
+        .hideHelp(),
     );
 }
 
@@ -41,7 +49,7 @@ export function addTraceOptions(command: Command): Command {
 export function traceSpec(
   options: TraceOptions,
   dist: string,
-): Pick<SandboxSpec, 'strace' | 'stats' | 'debug' | 'patch' | 'spin' | 'platform'> {
+): Pick<SandboxSpec, 'strace' | 'stats' | 'debug' | 'patch' | 'spin' | 'platform' | 'check'> {
   const { straceLog } = options;
   let strace: SandboxSpec['strace'] = null;
   if (straceLog !== undefined) strace = { fd: openLog(dist, straceLog) };
@@ -53,6 +61,7 @@ export function traceSpec(
     patch: options.patch,
     spin: options.spin === 'auto',
     platform: options.platform,
+    check: options.check,
   };
 }
 

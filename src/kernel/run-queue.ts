@@ -1,6 +1,7 @@
 // Tasks whose blocked call is to be retried. Waking only queues the task here; the event loop retries the calls once
 // the handler that did the waking is done, so no handler ever runs inside another.
 
+import { addInvariant } from '../base/invariants.ts';
 import type { Task } from './task.ts';
 
 const BLOCKED = 2;
@@ -65,3 +66,14 @@ export function takeLater(visit: (task: Task) => void): void {
   spareLater = taken;
   empty(taken, visit);
 }
+
+addInvariant((fail) => {
+  const seen = new Set<Task>();
+  for (const { tasks, count } of [queue, later]) {
+    for (const task of tasks.slice(0, count)) {
+      if (task === null || seen.has(task)) fail('a task stands in the run queue twice, or is none');
+      else if (!task.queued) fail(`task ${task.tid} stands in the run queue and does not know it`);
+      if (task) seen.add(task);
+    }
+  }
+});

@@ -1,6 +1,8 @@
 // Kernel timers: a binary heap by monotonic deadline. The sentry's native wait ends at the first deadline; due timers
 // are fired by the clock before the next call is taken, so that a busy guest cannot starve them.
 
+import { addInvariant } from '../base/invariants.ts';
+
 export interface TimerTarget {
   expire(timer: Timer): void;
 }
@@ -86,3 +88,11 @@ function place(timer: Timer, at: number): void {
   heap[at] = timer;
   timer.index = at;
 }
+
+addInvariant((fail) => {
+  for (const [index, timer] of heap.entries()) {
+    if (timer.index !== index) fail(`a timer at ${index} believes to be at ${timer.index}`);
+    if (heap[(index - 1) >> 1]?.deadline > timer.deadline) fail(`the timer at ${index} is due before the one above it`);
+    if (Number.isNaN(timer.deadline)) fail('a timer has no deadline');
+  }
+});

@@ -3,6 +3,7 @@
 // finds sockets all of whose references are in flight and that no other socket's queue leads to, and empties them.
 
 import { ETOOMANYREFS } from '../abi/errno.ts';
+import { addInvariant } from '../base/invariants.ts';
 import { drop, type OpenFile } from '../vfs/open-file.ts';
 import type { Socket } from './socket.ts';
 
@@ -73,3 +74,18 @@ export const carriers = new Set<Socket>();
 function isSocket(file: OpenFile): file is Socket {
   return 'queuedRights' in file;
 }
+
+addInvariant((fail) => {
+  const counts = new Map<Socket, number>();
+  let sum = 0;
+  for (const socket of carriers) {
+    for (const file of socket.queuedRights()) {
+      sum++;
+      if (file.refs < 1) fail('a file is on its way and has no reference');
+      if (isSocket(file)) counts.set(file, (counts.get(file) ?? 0) + 1);
+    }
+  }
+  if (sum !== inFlight) fail(`${sum} files are on their way, counted ${inFlight}`);
+  for (const [socket, count] of flying)
+    if (counts.get(socket) !== count) fail(`a socket is on its way ${counts.get(socket) ?? 0} times, counted ${count}`);
+});

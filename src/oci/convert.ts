@@ -49,6 +49,7 @@ export interface ConversionOptions {
   /** What --network says; null: what the configuration says. */
   readonly network: { readonly outside: NetworkSpec['outside']; readonly path: string | null } | null;
   readonly platform: SandboxSpec['platform'];
+  readonly check?: number;
   /** Policies of --egress. */
   readonly egress: readonly string[];
   /** Is told what the container will have to do without. */
@@ -110,6 +111,7 @@ export function sandboxOfConfig(config: OciConfig, options: ConversionOptions): 
     patch: options.patch,
     spin: options.spin,
     platform: options.platform,
+    check: options.check ?? 0,
   };
   return { spec, binds, identity, networkNamespace: networkNamespaceOf(linux, options) };
 }

@@ -3,6 +3,7 @@
 // freed by a thread is used again in the same address space only, and a fresh memfd is made for every other use.
 
 import { EAGAIN } from '../abi/errno.ts';
+import { addInvariant } from '../base/invariants.ts';
 import { u32 } from './arena.ts';
 import { H_GONE, H_OWN_COUNT, MAX_SLOTS, SLOT_SIZE } from './layout.ts';
 import { native } from './native.ts';
@@ -103,3 +104,14 @@ function freshSlot(): number {
   fds[slot] = fd;
   return slot;
 }
+
+addInvariant((fail) => {
+  const idle = [...free, ...ready];
+  if (new Set(idle).size !== idle.length) fail('a slot is free twice');
+  if (created > MAX_SLOTS) fail(`${created} slots`);
+  for (const slot of idle) {
+    if (owners[slot] !== null) fail(`slot ${slot} is free and has an owner`);
+    if (slot <= 0 || slot >= created) fail(`slot ${slot} is free and was never made`);
+  }
+  for (const slot of ready) if (fds[slot] < 0) fail(`slot ${slot} is ready without memory`);
+});

@@ -11,10 +11,13 @@ import { countSites, type SiteCount } from '../mm/call-sites.ts';
 import { INFO_LOSSES, INFO_SPUN, INFO_WATCHES, native } from '../platform/native.ts';
 import { countOwnAnswers } from '../platform/slots.ts';
 import type { SentryArguments } from './arguments.ts';
-import { measureTurns, setGuestsGoneHook } from './loop.ts';
+import { Checker } from './invariants.ts';
+import { checkInvariants, measureTurns, setGuestsGoneHook } from './loop.ts';
 import { Turns } from './turns.ts';
 
 const KILLED = 137;
+/** An invariant does not hold: EX_SOFTWARE. */
+const BROKEN = 70;
 
 /** Run before the sentry exits: the terminal is given back, and the like. */
 export const endHooks: (() => void)[] = [];
@@ -28,6 +31,14 @@ export function prepareEnd(args: SentryArguments, spec: SandboxSpec): void {
   endHooks.push(() => {
     if (hostCounts && siteCounts) writeSync(args.log, report(hostCounts, siteCounts, turns));
   });
+  if (spec.check > 0) {
+    const checker = new Checker(spec.check, (broken) => {
+      writeSync(args.log, `cloister: ${broken}\n`);
+      return host.exit(BROKEN);
+    });
+    checkInvariants(checker);
+    endHooks.push(() => checker.check());
+  }
   setSandboxEndHook((status) => endSandbox(exitStatus(status)));
   setGuestsGoneHook(() => endSandbox(KILLED));
 }

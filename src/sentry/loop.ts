@@ -12,6 +12,7 @@ import { NEXT_EVENTS, NEXT_GONE, NEXT_STRANGER, NEXT_TIMEOUT, native } from '../
 import { prepareSlots, slotsPrepared } from '../platform/slots.ts';
 import { blanksMissing, refillBlanks } from '../platform/zygote.ts';
 import { retryCall } from '../syscalls/dispatch.ts';
+import type { Checker } from './invariants.ts';
 import { serveRing } from './rings.ts';
 import { callName, ringName, type Turns } from './turns.ts';
 
@@ -30,6 +31,13 @@ let turns: Turns | null = null;
 
 export function measureTurns(value: Turns): void {
   turns = value;
+}
+
+/** For tests: whether everything holds, between turns. */
+let checker: Checker | null = null;
+
+export function checkInvariants(value: Checker): void {
+  checker = value;
 }
 
 /** What is to happen when no guest process is left although init has not ended. */
@@ -63,6 +71,7 @@ function turn(): void {
 /** One wait and what it brings. False when libuv's timer is due. */
 function step(libuvDeadline: number): boolean {
   const slot = native.next(takeUnsent(), timeoutUntil(libuvDeadline));
+  const ring = checker !== null && slot >= 0 ? `${slot} ${ringName(slot)}` : '';
   if (turns) measuredStep(turns, slot);
   else if (slot >= 0) serveRing(slot);
   else if (slot === NEXT_EVENTS) deliverHostEvents();
@@ -75,6 +84,7 @@ function step(libuvDeadline: number): boolean {
   if (hasRunnable()) retryRunnable();
   if (hasLater()) takeLater(retryOn);
   if (slot === NEXT_TIMEOUT || slot === NEXT_STRANGER) maintain();
+  if (checker !== null) checker.turn(ring);
   return now < libuvDeadline;
 }
 

@@ -2,6 +2,7 @@
 // filesystem. It is bounded: a hand goes round a ring of all cached dentries (the clock algorithm) and forgets leaves
 // that nobody walked over since its last visit. Forgetting a dentry may free its inode.
 
+import { addInvariant } from '../base/invariants.ts';
 import { Dentry } from './dentry.ts';
 import type { Inode } from './inode.ts';
 
@@ -171,3 +172,15 @@ function evictable(dentry: Dentry): boolean {
   if (dentry.opens > 0 || dentry.pins > 0 || dentry.mounts !== null || dentry.children?.size) return false;
   return !dentry.inode?.watched;
 }
+
+addInvariant((fail) => {
+  if (ring.length > CAPACITY) fail(`${ring.length} names are cached`);
+  for (const [index, dentry] of ring.entries()) {
+    const { name, parent, inode } = dentry;
+    if (dentry.cacheIndex !== index) fail(`the name ${name} at ${index} believes to be at ${dentry.cacheIndex}`);
+    if (parent?.children?.get(name) !== dentry) fail(`the name ${name} is cached, and its directory does not know it`);
+    if (dentry.opens < 0 || dentry.pins < 0) fail(`the name ${name}: ${dentry.opens} opens, ${dentry.pins} pins`);
+    if (dentry.unlinked) fail(`the name ${name} was removed and is still cached`);
+    if (inode && inode.uses < 1) fail(`the inode of ${name} has ${inode.uses} users`);
+  }
+});

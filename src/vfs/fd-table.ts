@@ -19,6 +19,11 @@ export function filesInTables(): number {
   return files;
 }
 
+/** Places in all tables, used or not. */
+export function placesInTables(): number {
+  return places;
+}
+
 export class FdTable {
   /** Tasks that share this table. */
   users = 1;
@@ -106,6 +111,13 @@ export class FdTable {
       if (this.files[fd] && (all || this.closeOnExec[fd])) taken.push(this.remove(fd as Fd) as OpenFile);
     }
     return taken;
+  }
+
+  /** What does not hold of it. */
+  check(fail: (what: string) => void): void {
+    const { files, closeOnExec, lowestFree } = this;
+    if (files.length !== closeOnExec.length) fail(`${files.length} descriptors, ${closeOnExec.length} bits`);
+    for (let fd = 0; fd < lowestFree; fd++) if (!files[fd]) fail(`descriptor ${fd} is free, below ${lowestFree}`);
   }
 
   /** Nobody has the table any more. */

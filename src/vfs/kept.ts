@@ -2,6 +2,7 @@
 // for them (handles.ts). Their names stay cached too, so that walks come by this very inode. Once such an inode has
 // lost its last name and its last user, its keepers are told and let go of it.
 
+import { addInvariant } from '../base/invariants.ts';
 import { setRemovedHook, unuseInode } from './dentry-cache.ts';
 import type { Inode } from './inode.ts';
 
@@ -63,4 +64,11 @@ setRemovedHook((inode) => {
   onGone(inode);
   releaseInode(inode);
   going = null;
+});
+
+addInvariant((fail) => {
+  for (const [inode, keepers] of kept) {
+    if (!inode.watched || inode.uses < 1 || keepers.size === 0)
+      fail(`inode ${inode.ino} is kept by ${keepers.size}, with ${inode.uses} users`);
+  }
 });

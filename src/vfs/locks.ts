@@ -6,6 +6,7 @@ import { EAGAIN, EDEADLK, ENOLCK } from '../abi/errno.ts';
 import { F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN } from '../abi/fcntl.ts';
 import { POLLIN } from '../abi/poll.ts';
 import type { Pid } from '../base/brands.ts';
+import { addInvariant } from '../base/invariants.ts';
 import { WaitQueue } from '../base/wait-queue.ts';
 import type { Inode } from './inode.ts';
 
@@ -228,3 +229,20 @@ function released(inode: Inode): void {
 }
 
 export const isLockType = (type: number): boolean => type === F_RDLCK || type === F_WRLCK || type === F_UNLCK;
+
+addInvariant((fail) => {
+  let sum = 0;
+  for (const { locks } of locked) {
+    const ranges = locks?.ranges ?? [];
+    sum += ranges.length;
+    for (const [index, lock] of ranges.entries()) {
+      if (!(lock.start <= lock.end)) fail(`a lock from ${lock.start} to ${lock.end}`);
+      for (const other of ranges.slice(index + 1)) {
+        if (other.end < lock.start || other.start > lock.end) continue;
+        if (other.owner === lock.owner) fail('two locks of one owner overlap');
+        else if (lock.type === F_WRLCK || other.type === F_WRLCK) fail('two locks exclude each other');
+      }
+    }
+  }
+  if (sum !== rangesInAll) fail(`${sum} range locks, counted ${rangesInAll}`);
+});

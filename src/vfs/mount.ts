@@ -25,6 +25,11 @@ let lastId = 20;
 /** Mounts in all trees, and how many there may be: recursive binds would double them each time (fs.mount-max). */
 let mountCount = 0;
 const MOUNTS_MAX = 100_000;
+/** How many mounts there are in all trees. */
+export function mountsInAll(): number {
+  return mountCount;
+}
+
 /** Mounts on mounts on mounts: trees are gone through by recursion. */
 const DEPTH_MAX = 1000;
 

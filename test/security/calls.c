@@ -1,7 +1,11 @@
-// Every system call with random and boundary arguments: calls SEED SECONDS PROCESSES DIRECTORY [root]. Children that
-// end (by whatever they called) are replaced until the time is over, or on a busy machine a little longer, until they
-// have made LEAST calls. They work in the directory, as nobody or as root.
+// Every system call with random and boundary arguments: calls SEED SECONDS PROCESSES DIRECTORY USER [LOG]. Children
+// that end (by whatever they called) are replaced until the time is over, or on a busy machine a little longer, until
+// they have made LEAST calls. They work in the directory, as nobody or as root. Half of the calls have arguments of the
+// types that the table gives them (calls-table.h), in sequences that are about one descriptor; what calls returned is
+// used by later ones, of all threads. LOG is a file, shared with whoever started the sandbox, in which the last calls
+// of each thread stay: "NUMBER ARGUMENTS" in hex, a line each.
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -134,8 +139,7 @@ static void stir(void) {
   for (int i = below(64); i > 0 && to + 8 <= arena + ARENA; i--, to += 8) *(uint64_t *)to = word();
   if (below(3) == 0) {
     const char *name = NAMES[below(sizeof NAMES / sizeof *NAMES)];
-    uint8_t *place = arena + (below(ARENA - 64) & ~15ull);
-    memcpy(place, name, strlen(name) + 1);
+    memcpy(arena + (below(ARENA - 64) & ~15ull), name, strlen(name) + 1);
   }
 }
 
@@ -152,6 +156,108 @@ static uint64_t argument(void) {
   case 8: return (uint64_t)-100; // AT_FDCWD
   }
   return (uint64_t)arena + (below(ARENA) & ~7ull);
+}
+
+#include "calls-table.h"
+
+#define TYPED_CALLS (sizeof TYPED / sizeof *TYPED)
+#define RESULTS     64
+
+/** What calls returned of late: descriptors, ids, keys, addresses. All threads take from it. */
+static volatile uint64_t results[RESULTS];
+
+static uint64_t recent(void) { return results[below(RESULTS)]; }
+
+static uint8_t *place(void) { return arena + (below(ARENA - 4096) & ~7ull); }
+
+/** A path, or a name that is no path. */
+static uint64_t path_argument(void) {
+  static const char *const MORE[] = {"fuzz/a",   "fuzz/b",     "fuzz/c",         "fuzz/d",
+                                     "fuzz/d/e", "/dev/shm/f", "/proc/self/fd/3"};
+  if (below(3)) return (uint64_t)MORE[below(sizeof MORE / sizeof *MORE)];
+  return (uint64_t)NAMES[below(sizeof NAMES / sizeof *NAMES)];
+}
+
+static uint64_t vector_argument(void) {
+  struct iovec *vector = (void *)place();
+  for (int i = 0; i < 8; i++) vector[i] = (struct iovec){place(), below(6) ? below(5000) : word()};
+  return (uint64_t)vector;
+}
+
+static uint64_t address_argument(void) {
+  uint16_t *address = (void *)place();
+  static const uint16_t FAMILIES[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNSPEC};
+  memset(address, 0, 32);
+  address[0] = FAMILIES[below(6)];
+  if (address[0] == AF_UNIX) strcpy((char *)(address + 1), below(2) ? "fuzz/socket" : "fuzz/other");
+  else address[1] = htons(below(4) + 4000), address[2] = htons(0x7f00), address[3] = htons(1);
+  if (address[0] == AF_INET6) address[2] = address[3] = 0, address[11] = htons(below(2));
+  return (uint64_t)address;
+}
+
+static uint64_t message_argument(void) {
+  struct msghdr *message = (void *)place();
+  struct cmsghdr *control = (void *)place();
+  control->cmsg_level = SOL_SOCKET;
+  control->cmsg_type = below(4) ? SCM_RIGHTS : below(8);
+  control->cmsg_len = below(6) ? CMSG_LEN(4 * (1 + below(3))) : word();
+  for (int i = 0; i < 4; i++) ((int *)CMSG_DATA(control))[i] = below(24);
+  *message = (struct msghdr){.msg_iov = (void *)vector_argument(), .msg_iovlen = below(9), .msg_control = control};
+  message->msg_controllen = below(4) ? CMSG_SPACE(16) : below(200);
+  if (below(3) == 0) message->msg_name = (void *)address_argument(), message->msg_namelen = below(40);
+  return (uint64_t)message;
+}
+
+static uint64_t time_argument(void) {
+  struct timespec *times = (void *)place();
+  for (int i = 0; i < 4; i++) times[i] = (struct timespec){below(20) ? 0 : word(), below(8) ? below(2000000) : word()};
+  return (uint64_t)times;
+}
+
+static uint64_t flags_of(const struct argument *type) {
+  uint64_t flags = 0;
+  for (int i = below(4); i > 0 && type->count; i--) flags |= SETS[type->from + below(type->count)];
+  return type->count ? flags : below(2) ? 0644 : below(010000);
+}
+
+static uint64_t typed_argument(const struct argument *type, uint64_t fd) {
+  if (below(16) == 0) return argument();
+  switch (type->kind) {
+  case KIND_FD: return below(5) ? fd : below(3) ? below(32) : recent();
+  case KIND_DIRFD: return below(3) ? (uint64_t)-100 : below(2) ? 4 : fd;
+  case KIND_PATH: return path_argument();
+  case KIND_LENGTH: return below(4) ? below(5000) : type->size ? type->size : word();
+  case KIND_FLAGS: return flags_of(type);
+  case KIND_VALUE: return type->count ? SETS[type->from + below(type->count)] : below(20);
+  case KIND_PID: return below(3) ? 0 : below(2) ? (uint64_t)getpid() : recent();
+  case KIND_SIGNAL: return below(4) ? 0 : below(2) ? 10 : 34 + below(5); // none that would only end it
+  case KIND_ID: return below(2) ? 65534 : below(3) ? (uint64_t)-1 : 0;
+  case KIND_OFFSET: return below(3) ? below(100000) : word();
+  case KIND_VECTOR: return vector_argument();
+  case KIND_ADDRESS: return address_argument();
+  case KIND_MESSAGE: return message_argument();
+  case KIND_TIME: return time_argument();
+  case KIND_MEMORY: return below(12) ? (uint64_t)place() : below(2) ? 0 : recent();
+  }
+  return below(3) ? below(64) : below(2) ? recent() : word();
+}
+
+/** The last calls of this thread, in the log. */
+#define LOGGED      64
+#define LOG_THREADS 64
+struct logged {
+  char line[128];
+};
+static struct logged *log_of_all;
+static _Thread_local struct logged *log_of_thread;
+static _Thread_local unsigned log_at;
+
+static void note_call(uint64_t nr, const uint64_t *a) {
+  if (!log_of_thread) return;
+  char *line = log_of_thread[log_at++ % LOGGED].line;
+  int length = snprintf(line, 127, "%lx %lx %lx %lx %lx %lx %lx", nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+  memset(line + length, ' ', 127 - length);
+  line[127] = '\n';
 }
 
 static long call(uint64_t nr, const uint64_t *a) {
@@ -186,9 +292,31 @@ static const char *directory;
 static volatile uint64_t *calls_made;
 static time_t deadline;
 
+/** Calls with arguments as they should be, mostly, about one descriptor. */
+static void typed_sequence(void) {
+  uint64_t fd = below(3) ? 3 + below(24) : recent() % 64;
+  size_t family = below(TYPED_CALLS);
+  for (int i = 0; i < 24; i++) {
+    // Neighbours in the table are of one kind.
+    size_t row = below(3) ? (family + below(16)) % TYPED_CALLS : below(TYPED_CALLS);
+    const struct typed *typed = &TYPED[row];
+    uint64_t arguments[6] = {0};
+    if (is_seldom(typed->nr) && below(40)) continue;
+    for (int k = 0; k < typed->count; k++) arguments[k] = typed_argument(&typed->args[k], fd);
+    if (below(4) == 0) stir();
+    __atomic_add_fetch(calls_made, 1, __ATOMIC_RELAXED);
+    note_call(typed->nr, arguments);
+    long result = call(typed->nr, arguments);
+    if (result > 2 || result < -4095) results[below(RESULTS)] = result;
+    if (result > 2 && result < 64 && below(3) == 0) fd = result;
+  }
+}
+
 static void fuzz(uint64_t seed) {
   state = seed * 0x9e3779b97f4a7c15ull + 1;
+  if (log_of_all) log_of_thread = log_of_all + seed % LOG_THREADS * LOGGED;
   while (time(NULL) <= deadline) {
+    typed_sequence(), typed_sequence();
     for (int i = 0; i < 50; i++) {
       uint64_t nr = below(LAST_CALL + 1), arguments[6];
       if (is_seldom(nr) && below(40)) continue;
@@ -196,6 +324,7 @@ static void fuzz(uint64_t seed) {
       stir();
       int form = below(40);
       __atomic_add_fetch(calls_made, 1, __ATOMIC_RELAXED);
+      note_call(nr, arguments);
       if (form == 0) call(nr | 0x40000000, arguments);
       else if (form == 1) call32(nr, arguments);
       else if (form == 2) call(random64(), arguments);
@@ -231,6 +360,8 @@ static void open_things(void) {
   syscall(SYS_inotify_init1, 0);
   syscall(SYS_signalfd4, -1, BOUNDARIES, 8, 0);
   syscall(SYS_pidfd_open, getpid(), 0);
+  // In every second process nothing waits that need not.
+  for (int fd = 3; getpid() & 1 && fd < 32; fd++) fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
 static void child(uint64_t seed, int privileged) {
@@ -241,8 +372,8 @@ static void child(uint64_t seed, int privileged) {
   setrlimit(RLIMIT_AS, &memory);
   setrlimit(RLIMIT_FSIZE, &size);
   setsid();
-  uint8_t *place = mmap(NULL, ARENA + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  arena = place + 4096;
+  uint8_t *around = mmap(NULL, ARENA + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  arena = around + 4096;
   mprotect(arena, ARENA, PROT_READ | PROT_WRITE);
   open_things();
   if (!privileged) {
@@ -265,6 +396,13 @@ int main(int argc, char **argv) {
   if (processes > 16) processes = 16;
   deadline = time(NULL) + seconds;
   time_t latest = deadline + LONGER;
+  int log = argc > 6 ? open(argv[6], O_RDWR) : -1;
+  size_t log_size = sizeof(struct logged) * LOGGED * LOG_THREADS;
+  if (log >= 0 && !ftruncate(log, log_size)) {
+    log_of_all = mmap(NULL, log_size, PROT_READ | PROT_WRITE, MAP_SHARED, log, 0);
+    if (log_of_all == MAP_FAILED) log_of_all = NULL;
+    close(log);
+  }
   calls_made = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   mkdir("c/d", 0777);
   chmod("c/d", 0777);

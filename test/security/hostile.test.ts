@@ -15,6 +15,9 @@ const program = compile('hostile', directory);
 /** By which transport the tests are run (npm run test:ptrace). */
 const traced = process.env.CLOISTER_PLATFORM === 'ptrace';
 
+/** All the while the sentry looks whether what must hold of its data holds. */
+process.env.CLOISTER_CHECK = '100';
+
 const fresh = (): Sandbox => new Sandbox(['--bind', `${directory}:${directory}:ro`]);
 
 describe('hostile guests', () => {
@@ -36,7 +39,7 @@ describe('hostile guests', () => {
     }
     assert.equal(status, 0, `${output}\nseed ${seed}`);
     await sandbox.assertWell();
-    assert.equal(sandbox.errors.includes('bug'), false, sandbox.errors);
+    assert.doesNotMatch(sandbox.errors, /bug|invariant/);
     said = output;
   }
 

@@ -14,10 +14,10 @@ export function sharedDirectory(): string {
   return directory;
 }
 
-/** Compiles NAME.c beside this file into the directory; the program's path. */
+/** Compiles NAME.c beside this file into the directory, where headers may be; the program's path. */
 export function compile(name: string, directory: string): string {
   const program = join(directory, name);
-  const flags = ['-O1', '-static', '-pthread', '-Wall', '-Wextra', '-Werror'];
+  const flags = ['-O1', '-static', '-pthread', '-Wall', '-Wextra', '-Werror', `-I${directory}`];
   execFileSync('cc', [...flags, join(import.meta.dirname, `${name}.c`), '-o', program]);
   return program;
 }

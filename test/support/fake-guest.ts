@@ -136,6 +136,7 @@ export function newTask(files = new FdTable(), credentials: Partial<Credentials>
 export function endTask(task: FakeTask): void {
   cancelWaits(task);
   for (const file of task.files.takeForClose(true)) drop(file);
+  task.files.end();
   strike('tasks', task);
   strike('groups', task.group);
 }
