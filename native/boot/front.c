@@ -239,6 +239,15 @@ static void close_all_but(const struct options *options, const struct state *sta
   close_others(keep, count);
 }
 
+static void end_init(void) {
+  if (head_start.init > 0) {
+    kill(head_start.init, SIGKILL);
+    while (waitpid(head_start.init, NULL, 0) < 0 && errno == EINTR) continue;
+    close(head_start.late);
+  }
+  head_start.init = 0;
+}
+
 /** Makes what can be guessed of the sandbox: everything up to its files and what it is to do. */
 static void start_ahead(const struct options *wanted, struct state *state, const char *directory) {
   static struct options options;
@@ -273,20 +282,15 @@ static void start_ahead(const struct options *wanted, struct state *state, const
   close(state->slot0);
   state->late = state->stub = state->slot0 = -1;
   if (!join_guessed(init)) {
-    abandon_head_start(NULL);
+    end_init();
     return;
   }
   write_maps(&options, init);
-  if (write(state->sync[1], "", 1) != 1) abandon_head_start(NULL);
+  if (write(state->sync[1], "", 1) != 1) end_init();
 }
 
 void abandon_head_start(const struct options *options) {
-  if (head_start.init > 0) {
-    kill(head_start.init, SIGKILL);
-    while (waitpid(head_start.init, NULL, 0) < 0 && errno == EINTR) continue;
-    close(head_start.late);
-  }
-  head_start.init = 0;
+  end_init();
   if (head_start.network > 0) {
     if (setns(head_start.network, CLONE_NEWNET)) die(NULL, "cannot go back to the network namespace");
     close(head_start.network);
@@ -318,36 +322,34 @@ bool head_start_fits(const struct options *options) {
          same_maps(options->gid_map, options->gid_maps, guessed.gid_map, guessed.gid_maps);
 }
 
-static void guess(char **arguments, struct state *state, const char *directory, int socket) {
+/**
+ * Whether there can be a head start, and of what. The cgroups are made here, before there is a command line that could
+ * make them at the same time.
+ */
+static bool guess(char **arguments, struct options *wanted, int socket) {
   static const char *const unusual[] = {"--network", "--egress",       "--platform", "--strace",  "--console-socket",
                                         "--detach",  "--preserve-fds", "--keep",     "--systemd", NULL};
   static const char *const none[] = {"-h", "--help", "-d", NULL};
-  static struct options wanted;
   char *verb = *arguments;
-  if (!is_root() || getenv("CLOISTER_PLATFORM") || getenv("CLOISTER_NETWORK")) return;
-  if (has_argument(arguments, unusual)) return;
-  if (!strcmp(verb, "do")) {
-    start_ahead(&wanted, state, directory);
-    return;
-  }
+  if (!is_root() || getenv("CLOISTER_PLATFORM") || getenv("CLOISTER_NETWORK")) return false;
+  if (has_argument(arguments, unusual)) return false;
+  if (!strcmp(verb, "do")) return true;
   const char *bundle, *id;
   if (strcmp(verb, "run") || has_argument(arguments, none) || getenv("NOTIFY_SOCKET") || getenv("LISTEN_FDS") ||
       !find_bundle(arguments + 1, &bundle, &id))
-    return;
+    return false;
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/config.json", bundle);
   char *config = read_text(path, MAX_CONFIG);
-  if (!config) return;
+  if (!config) return false;
   bool plain = wants_own_network(config) && !strstr(config, "\"hooks\"") && !strstr(config, "Mappings\"");
   char *cgroups = strstr(config, "\"cgroupsPath\"") ? string_member(config, "cgroupsPath") : strdup(id);
-  if (plain && cgroups && *cgroups && make_cgroups(cgroups)) {
-    tell_cgroups(socket);
-    wanted.control_directory = "guessed";
-    start_ahead(&wanted, state, directory);
-    if (!head_start.init) abandon_head_start(NULL);
-  }
+  plain = plain && cgroups && *cgroups && make_cgroups(cgroups);
+  if (plain) tell_cgroups(socket);
+  wanted->control_directory = "guessed";
   free(cgroups);
   free(config);
+  return plain;
 }
 
 // ---- the command line -----------------------------------------------------------------------------
@@ -464,6 +466,7 @@ static void raise_descriptor_limit(void) {
 }
 
 char **stand_before_command_line(char **arguments, struct state *state) {
+  static struct options wanted;
   const char *directory = *arguments++;
   char **verb = arguments;
   int pair[2], ended = 0;
@@ -474,6 +477,7 @@ char **stand_before_command_line(char **arguments, struct state *state) {
   before_death = end_command_line;
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   pid_t self = getpid();
+  bool begin = guess(verb, &wanted, pair[0]);
   command_line = fork();
   if (command_line < 0 || signals < 0) die(NULL, "cannot start the command line");
   if (!command_line) {
@@ -483,7 +487,7 @@ char **stand_before_command_line(char **arguments, struct state *state) {
   }
   close(pair[1]);
   raise_descriptor_limit();
-  guess(verb, state, directory, pair[0]);
+  if (begin) start_ahead(&wanted, state, directory);
   struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {pair[0], POLLIN, 0}};
   for (;;) {
     if (poll(poll_set, 2, -1) < 0) continue;

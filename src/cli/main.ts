@@ -7,6 +7,7 @@ import { startupSnapshot } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { isLaunchError, LaunchError } from '../oci/launch-error.ts';
 import { callerArguments, print } from './caller.ts';
+import { addCompletionCommand } from './completion.ts';
 import { addDoCommand } from './do.ts';
 import { addExecCommand } from './exec.ts';
 import { addGlobalOptions, log, readGlobalOptions } from './globals.ts';
@@ -33,7 +34,13 @@ function buildProgram(): Command {
     .version(VERSION_TEXT, '-v, --version', 'print the version of this program and of the specification')
     .enablePositionalOptions()
     .exitOverride()
-    .configureOutput({ writeOut: (text) => print(1, text), writeErr: (text) => print(2, text) });
+    .configureHelp({ minWidthToWrap: 30 })
+    .configureOutput({
+      writeOut: (text) => print(1, text),
+      writeErr: (text) => print(2, text),
+      // Told by report, with all other errors.
+      outputError: () => {},
+    });
   addDoCommand(program, dist);
   addGlobalOptions(program);
   program.hook('preAction', () => readGlobalOptions(program));
@@ -43,13 +50,14 @@ function buildProgram(): Command {
   addResourceCommands(program);
   addInstallCommands(program, dist);
   addSyscallsCommand(program);
+  addCompletionCommand(program);
   return program;
 }
 
 /** Exit status for what a verb threw, after having told the user about it. */
 function report(error: unknown, verb: string): number {
   const status = FAILURE_STATUS[verb] ?? 1;
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : status;
+  if (error instanceof CommanderError) return reportUsage(error, verb, status);
   if (isLaunchError(error) || isHostError(error)) {
     log('error', error.message);
     print(2, `cloister: ${error.message}\n`);
@@ -59,6 +67,15 @@ function report(error: unknown, verb: string): number {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 128 + constants.signals.SIGPIPE;
   print(2, `cloister: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT_OWN_FAILURE;
+}
+
+/** What is wrong with the command line itself. */
+function reportUsage({ exitCode, message }: CommanderError, verb: string, status: number): number {
+  if (exitCode === 0) return 0;
+  const text = message.replace(/^error: /, '');
+  log('error', text);
+  print(2, `cloister: ${text}\nSee cloister ${verb === '' ? '' : `${verb} `}--help.\n`);
+  return status;
 }
 
 /** What the host refused: a file that is not there, a full disk. Its message says what and why. */
@@ -87,7 +104,7 @@ async function main(): Promise<void> {
   const args = callerArguments();
   program.on('beforeHelp', () => refuseUnknownVerb(program));
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(args.length === 0 ? ['--help'] : args, { from: 'user' });
   } catch (error) {
     process.exitCode = report(error, verbAmong(args, program));
   }

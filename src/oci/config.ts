@@ -344,8 +344,15 @@ export function parseResources(text: string): NonNullable<OciLinux['resources']>
 function parse<T>(schema: z.ZodType<T>, text: string, what: string): T {
   const result = schema.safeParse(parseJson(text, what));
   if (result.success) return result.data;
-  const lines = result.error.issues.map(({ path, message }) => `${what}: ${fieldName(path)}: ${message}`);
+  const lines = result.error.issues.map(({ path, message }) => `${what}: ${fieldName(path)}: ${plainly(message)}`);
   throw new LaunchError(lines.join('\n'));
+}
+
+/** In the words of who writes configurations. */
+function plainly(message: string): string {
+  return message
+    .replace(/^Invalid (input|option): /, '')
+    .replace(/^expected (.*), received undefined$/, 'required (expected $1)');
 }
 
 function parseJson(text: string, what: string): unknown {

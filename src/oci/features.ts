@@ -1,6 +1,7 @@
 // The features document of the runtime specification: what of config.json this runtime honours.
 
 import { CAPABILITY_NAMES } from '../abi/capability.ts';
+import { MOUNT_OPTIONS } from './mount-options.ts';
 import { OCI_VERSION } from './version.ts';
 
 const SECCOMP_ACTIONS = ['ALLOW', 'ERRNO', 'KILL', 'KILL_PROCESS', 'KILL_THREAD', 'LOG', 'TRACE', 'TRAP'];
@@ -12,12 +13,9 @@ export function features(): object {
     ociVersionMin: '1.0.0',
     ociVersionMax: OCI_VERSION,
     hooks: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'],
-    mountOptions: [
-      ...['bind', 'rbind', 'ro', 'rw', 'nosuid', 'suid', 'nodev', 'dev', 'noexec', 'exec', 'noatime', 'atime'],
-      ...['nodiratime', 'diratime', 'relatime', 'norelatime', 'strictatime', 'nostrictatime', 'private', 'rprivate'],
-    ],
+    mountOptions: MOUNT_OPTIONS,
     linux: {
-      namespaces: ['mount', 'pid', 'network', 'ipc', 'uts', 'user', 'cgroup'],
+      namespaces: ['cgroup', 'ipc', 'mount', 'network', 'pid', 'time', 'user', 'uts'],
       capabilities: CAPABILITY_NAMES,
       cgroup: { v1: true, v2: true, systemd: true, systemdUser: true, rdma: true },
       seccomp: {

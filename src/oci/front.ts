@@ -68,12 +68,12 @@ export function orphanedCgroups(): CgroupState | null {
   return { version: 1, directories: Object.fromEntries(directories.map((directory) => [directory, directory])) };
 }
 
-/** Whether a process is one of the sandbox that has been begun for us. */
+/** Whether a process is one of the sandbox that has been begun for us, or has ended. */
 export function isBegun(pid: number): boolean {
   const its = front();
   if (its === null) return false;
-  for (let at = pid; at > 1; at = parentOf(at)) if (at === its.pid) return true;
-  return false;
+  for (let at = pid; at !== its.pid; at = parentOf(at)) if (at <= 1) return at === 0;
+  return true;
 }
 
 function parentOf(pid: number): number {

@@ -45,6 +45,15 @@ const WITHOUT_EFFECT = new Set(
   'defaults dirsync iversion noiversion lazytime nolazytime mand nomand silent loud acl noacl remount'.split(' '),
 );
 const PROPAGATIONS = new Set(['private', 'shared', 'slave', 'unbindable']);
+
+/** What the features document names, the recursive forms included. */
+export const MOUNT_OPTIONS: readonly string[] = [
+  ...FLAGS.flat().flatMap((name) => [name, `r${name}`]),
+  ...Object.keys(TIMES).flatMap((name) => [name, `r${name}`]),
+  ...[...PROPAGATIONS].flatMap((name) => [name, `r${name}`]),
+  ...['bind', 'rbind', 'idmap', 'ridmap', 'tmpcopyup'],
+].sort();
+
 const NUMBER = /^\d+$/;
 const SIZE = /^\d+[kmg%]?$/i;
 const OCTAL = /^[0-7]+$/;

@@ -54,8 +54,10 @@ async function runOrLaunch(dist: string, options: RunOptions): Promise<number> {
     declineFront();
     return stay(dist, options);
   }
-  // What has been begun has the caller's score.
-  if (prepared.config.process?.oomScoreAdj !== undefined) declineFront();
+  const passed = passedDescriptors(options);
+  // What has been begun has the caller's score, and cannot have descriptors by their numbers.
+  if (prepared.config.process?.oomScoreAdj !== undefined || passed.length > 0 || options.strace !== null)
+    declineFront();
   const pid = launcherPid();
   const directory = claim({ ...prepared, state: { ...state, pid, startTime: processStartTime(pid) } }, options, dist);
   try {
@@ -64,7 +66,6 @@ async function runOrLaunch(dist: string, options: RunOptions): Promise<number> {
     const more = [`--control-directory=${stateDirectory(root, id)}`, '--remove'];
     for (const cgroup of cgroupDirectories(state.cgroups)) more.push(`--cgroup=${cgroup}`);
     if (options.consoleSocket !== null) more.push(`--console-socket=${options.consoleSocket}`);
-    const passed = passedDescriptors(options);
     keepOpen(dist, passed);
     for (const fd of passed) more.push(`--pass-fd=${fd}:${fd}`);
     setOomScore(prepared.config.process?.oomScoreAdj, options.warn);

@@ -36,9 +36,8 @@ test('--version and --help', () => {
 });
 
 test('wrong usage', () => {
-  fails([], /^Usage: cloister/);
-  fails(['dance'], /unknown command 'dance'/);
-  fails(['do'], /missing required argument 'command'/);
+  fails(['dance'], /^cloister: unknown command 'dance'\nSee cloister --help.\n$/);
+  fails(['do'], /^cloister: missing required argument 'command'\nSee cloister do --help.\n$/);
   fails(['do', '--rot', '/', 'true'], /unknown option '--rot'/);
   fails(['do', '--uid', 'root', 'true'], /--uid <n>' argument 'root' is invalid/);
   fails(['do', '--uid', '4294967295', 'true'], /argument '4294967295' is invalid/);
@@ -48,6 +47,34 @@ test('wrong usage', () => {
   fails(['do', '--env', 'NAME', 'true'], /Expected NAME=VALUE/);
   fails(['do', '--cwd', 'tmp', 'true'], /absolute path/);
   fails(['run'], /missing required argument 'id'/, 1);
+});
+
+test('no arguments ask for help', () => {
+  const { status, stdout } = cloister([]);
+  assert.match(stdout, /^Usage: cloister/);
+  assert.equal(status, 0);
+  for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+});
+
+test('completion of verbs, options and names', () => {
+  const root = join(scratch, 'containers');
+  const complete = (...words: string[]): string[] => {
+    const script = `eval "$("$0" --root "$1" completion)"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+      _cloister; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync('bash', ['-c', script, CLOISTER, root, CLOISTER, ...words], { encoding: 'utf8' });
+    return stdout.split('\n').filter(Boolean);
+  };
+  assert.deepEqual(complete('sta'), ['start', 'state']);
+  assert.deepEqual(complete('--root', root, 'run', '--bun'), ['--bundle']);
+  assert.deepEqual(complete('kill', '--a'), ['--all']);
+  process.env.CLOISTER_ROOT = root;
+  mkdirSync(join(root, 'alpha'), { recursive: true });
+  writeFileSync(
+    join(root, 'alpha/state.json'),
+    JSON.stringify({ version: 1, id: 'alpha', pid: 0, cgroups: { version: 0, directories: {} }, annotations: {} }),
+  );
+  assert.deepEqual(complete('kill', 'al'), ['alpha']);
+  delete process.env.CLOISTER_ROOT;
 });
 
 test('syscalls lists the table, for people and for programs', () => {
