@@ -152,6 +152,7 @@ const RUNTIME: SentryGroup = {
     always('rt_sigreturn', 'the end of the tick that breaks off a wait'),
     always('restart_syscall', 'a wait that a stop and SIGCONT broke off'),
     always('getpid', 'to signal the own threads'),
+    always('gettid', 'a thread of V8 that runs for the first time'),
     always('sched_yield', 'locks of V8'),
     always('clock_nanosleep', 'locks of V8'),
     always('sched_getparam', 'V8 asks for the priority of its threads'),

@@ -57,6 +57,7 @@ const BY_CHANCE: readonly (readonly [what: RegExp, symbol: string])[] = [
   [/^sentry: mremap$/, 'realloc'],
   [/^sentry: (brk|openat)$/, 'malloc'],
   [/^sentry: getpid$/, 'abort'],
+  [/^sentry: gettid$/, 'syscall'],
   [/^sentry: sched_yield$/, 'sched_yield'],
   [/^sentry: (clock_nanosleep|restart_syscall)$/, 'nanosleep'],
   [/^sentry: sched_get(param|scheduler)$/, 'pthread_getschedparam'],
