@@ -161,6 +161,10 @@ sigset_t forwarded_signals(void);
 // ---- container.c ----
 /** Puts a process (0: ourselves) into the container's cgroups. */
 void join_cgroups(const struct options *options, pid_t pid);
+#define MAX_PID_LEVELS 33
+/** The numbers of a process in the pid namespaces from that of /proc down to its own; how many there are, 0: it is
+ * gone. */
+int process_numbers(const char *process, int numbers[MAX_PID_LEVELS]);
 /**
  * Puts a process of a sandbox into the cgroups, by the number that its sentry knows it by: one that the first guest
  * process has made.

@@ -20,21 +20,30 @@ void join_cgroups(const struct options *options, pid_t pid) {
   }
 }
 
-/** The number of a process in the pid namespace above its own; 0 if it is gone. */
-static int number_above(pid_t pid) {
+int process_numbers(const char *process, int numbers[MAX_PID_LEVELS]) {
   char path[64], *line = NULL;
   size_t size = 0;
-  int numbers[33], count = 0;
-  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  int count = 0;
+  snprintf(path, sizeof path, "/proc/%s/status", process);
   FILE *status = fopen(path, "re");
   while (status && getline(&line, &size, status) > 0) {
     if (strncmp(line, "NSpid:", 6)) continue;
     int used;
-    for (char *at = line + 6; count < 33 && sscanf(at, "%d%n", &numbers[count], &used) == 1; at += used) count++;
+    for (char *at = line + 6; count < MAX_PID_LEVELS && sscanf(at, "%d%n", &numbers[count], &used) == 1; at += used)
+      count++;
     break;
   }
   free(line);
   if (status) fclose(status);
+  return count;
+}
+
+/** The number of a process in the pid namespace above its own; 0 if it is gone. */
+static int number_above(pid_t pid) {
+  char name[16];
+  int numbers[MAX_PID_LEVELS];
+  snprintf(name, sizeof name, "%d", pid);
+  int count = process_numbers(name, numbers);
   return count < 2 ? 0 : numbers[count - 2];
 }
 

@@ -3,9 +3,11 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -38,9 +40,27 @@ void default_maps(struct options *options) {
   }
 }
 
+/**
+ * The number by which /proc knows a child of ours: the caller may be in a pid namespace that has no /proc of its own,
+ * as pasta(1) leaves it.
+ */
+static int number_in_proc(pid_t pid) {
+  int numbers[MAX_PID_LEVELS], level = process_numbers("self", numbers) - 1, child;
+  if (level <= 0) return pid;
+  FILE *children = fopen("/proc/thread-self/children", "re");
+  while (children && fscanf(children, "%d", &child) == 1) {
+    char name[16];
+    snprintf(name, sizeof name, "%d", child);
+    if (process_numbers(name, numbers) <= level || numbers[level] != pid) continue;
+    fclose(children);
+    return child;
+  }
+  die("unshare --mount-proc", "/proc is of another pid namespace, and does not show the sandbox");
+}
+
 static void write_file(pid_t pid, const char *name, const char *text, const char *hint) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+  snprintf(path, sizeof path, "/proc/%d/%s", number_in_proc(pid), name);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0 || write(fd, text, strlen(text)) < 0) die(hint, "cannot write %s (%s)", path, text);
   close(fd);
@@ -130,11 +150,20 @@ static int last_capability(void) {
   return capability - 1;
 }
 
+/** Root of a user namespace may have been left in the mount namespace of another (unshare -Ur without -m). */
+static bool owns_mounts(void) {
+  int mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  int owner = mounts < 0 ? -1 : ioctl(mounts, NS_GET_USERNS);
+  if (mounts >= 0) close(mounts);
+  if (owner >= 0) close(owner);
+  return owner >= 0;
+}
+
 bool can_mount(void) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct data[2];
   if (syscall(SYS_capget, &header, data)) return false;
-  return data[0].effective >> CAP_SYS_ADMIN & 1;
+  return data[0].effective >> CAP_SYS_ADMIN & 1 && owns_mounts();
 }
 
 void limit_capabilities(uint64_t keep) {

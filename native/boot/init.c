@@ -28,15 +28,16 @@ static bool set_network_setting(const char *path, const char *value) {
 
 void free_network(void) {
   static const char pings[] = "/proc/sys/net/ipv4/ping_group_range";
-  char range[16] = {0};
+  char range[32] = {0};
   // Where this is not allowed, the program that asks for such a port is told.
   set_network_setting("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
   // Nobody may send echo requests without a capability, as a new namespace has it: all may, as docker has it; in a
   // namespace of our own, all groups that there are.
   int fd = open(pings, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
-  if (read(fd, range, sizeof range - 1) > 0 && !strcmp(range, "1\t0\n") && !set_network_setting(pings, "0 2147483647"))
-    set_network_setting(pings, "0 0");
+  // In a user namespace without the machine's first groups these two are shown as strangers.
+  bool is_new = read(fd, range, sizeof range - 1) > 0 && (!strcmp(range, "1\t0\n") || !strcmp(range, "65534\t65534\n"));
+  if (is_new && !set_network_setting(pings, "0 2147483647")) set_network_setting(pings, "0 0");
   close(fd);
 }
 

@@ -67,10 +67,10 @@ export interface Prepared {
 const LOCK_EX = 2;
 
 /** Reads and converts the bundle. Nothing is made yet. Throws a LaunchError. */
-export function prepare(dist: string, options: CreateOptions): Prepared {
+export function prepare(options: CreateOptions): Prepared {
   checkId(options.id);
   const bundle = posix.resolve(options.directory, options.bundle);
-  const config = withoutHostPaths(dist, options.root, parseConfig(readConfig(bundle)));
+  const config = withoutHostPaths(options.root, parseConfig(readConfig(bundle)));
   const { hooks = {}, annotations = {}, linux } = config;
   const join = planJoin(options.root, config);
   const sandbox = sandboxOfConfig(config, { ...options, bundle, joins: join !== null, notifies: wantsNotice() });
@@ -187,7 +187,7 @@ export async function createContainer(
   options: CreateOptions,
   inForeground = false,
 ): Promise<{ state: ContainerState; launcher: ChildProcess }> {
-  let prepared = prepare(dist, options);
+  let prepared = prepare(options);
   checkTerminal(prepared, options, inForeground);
   let { state } = prepared;
   const directory = claim(prepared, options, dist);

@@ -3,8 +3,7 @@
 // Each sandbox has a kernel of its own, so whoever shares a namespace shares the sandbox. Which of its namespaces a
 // container has is settled here; what cannot be is refused by the name of the field.
 
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readlinkSync, statSync } from 'node:fs';
 import type { IdMapping } from '../base/spec.ts';
 import { bytesOfText, pathOf } from './bytes.ts';
 import type { OciConfig, OciLinux } from './config.ts';
@@ -99,11 +98,20 @@ function ownerOf(root: string, { type, path = '' }: OciNamespace): ContainerStat
   return found;
 }
 
+/** Whether a process, by its directory in /proc, is one of native/boot's, perhaps of an earlier build. */
+function isLauncher(process: string): boolean {
+  try {
+    return /\/boot( \(deleted\))?$/.test(readlinkSync(`${process}/exe`));
+  } catch {
+    return false;
+  }
+}
+
 /** Whether it is the caller's own, and not by way of a container's process, which has that of pids in common with us. */
-function isCallers(dist: string, { type, path = '' }: OciNamespace): boolean {
+function isCallers({ type, path = '' }: OciNamespace): boolean {
   const own = inodeOf(`/proc/self/ns/${FILES[type]}`);
   const [process] = /^\/proc\/\d+(?=\/)/.exec(path) ?? [];
-  if (process !== undefined && inodeOf(`${process}/exe`) === inodeOf(join(dist, 'boot'))) return false;
+  if (process !== undefined && isLauncher(process)) return false;
   return own !== null && inodeOf(bytesOfText(path)) === own;
 }
 
@@ -115,12 +123,12 @@ function refuse(index: number, reason: string): never {
  * The configuration without namespaces that it names by the path of the caller's own: the container is to have the host's.
  * The network's is another matter (docs/network.md).
  */
-export function withoutHostPaths(dist: string, root: string, config: OciConfig): OciConfig {
+export function withoutHostPaths(root: string, config: OciConfig): OciConfig {
   const { linux } = config;
   const isHost = (namespace: OciNamespace): boolean =>
     Boolean(namespace.path) &&
     namespace.type !== 'network' &&
-    isCallers(dist, namespace) &&
+    isCallers(namespace) &&
     ownerOf(root, namespace) === null;
   if (!linux?.namespaces?.some(isHost)) return config;
   return { ...config, linux: { ...linux, namespaces: linux.namespaces.filter((namespace) => !isHost(namespace)) } };

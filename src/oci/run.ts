@@ -41,7 +41,7 @@ export async function runContainer(dist: string, options: RunOptions): Promise<n
 }
 
 async function runOrLaunch(dist: string, options: RunOptions): Promise<number> {
-  const prepared = prepare(dist, options);
+  const prepared = prepare(options);
   const { sandbox, state } = prepared;
   const { root, id } = options;
   if (

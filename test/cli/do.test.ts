@@ -178,3 +178,10 @@ test('an ordinary user is root inside and has no more power outside', (t) => {
   assert.equal(stdout, '0\n');
   assert.notEqual(status, 0);
 });
+
+test('in namespaces that are only partly of their own: root without the mounts, pids without a /proc', () => {
+  for (const flags of ['-Ur', '-Urpf']) {
+    const inside = spawnSync('unshare', [flags, CLOISTER, 'do', 'id', '-u'], { encoding: 'latin1', stdio: 'pipe' });
+    assert.deepEqual([inside.stderr, inside.stdout], ['', '0\n'], flags);
+  }
+});
