@@ -2,6 +2,7 @@
 // many watches to be taken off. It is done in pieces, a turn's worth each, while others are served in between.
 
 import { monotonicNow } from '../base/clock.ts';
+import { setLaterHook } from '../vfs/dentry-cache.ts';
 import { armTimer, Timer } from './timers.ts';
 
 /** Does a part of the work; true when that was the last. */
@@ -21,3 +22,5 @@ export function finishLater(step: Step): void {
   steps.push(step);
   if (!timer.armed) armTimer(timer, monotonicNow());
 }
+
+setLaterHook(finishLater);

@@ -141,19 +141,25 @@ export class PosixTimer implements TimerTarget {
   }
 }
 
+/** As many signals are queued in all, whatever limits there are: they take the sentry's memory. */
+const QUEUED_MOST = 1 << 17;
+
 /**
- * Whether as many signals are queued for the process's user as RLIMIT_SIGPENDING allows. A timer counts for the one that
- * it will send, queued or not.
+ * Whether as many signals are queued for the process's user as RLIMIT_SIGPENDING allows, or in all as there may be. A timer
+ * counts for the one that it will send, queued or not.
  */
 export function signalsExhausted({ leader, limits }: ThreadGroup): boolean {
   const limit = limits.soft[RLIMIT_SIGPENDING];
   const { uid } = leader.credentials;
   let count = 0;
+  let inAll = 0;
   for (const group of kernel.groups.values()) {
-    if (group.leader.credentials.uid !== uid) continue;
-    count += group.posixTimers.size + group.pending.queue.length;
-    for (const thread of group.threads) count += thread.pending.queue.length;
+    let queued = group.posixTimers.size + group.pending.queue.length;
+    for (const thread of group.threads) queued += thread.pending.queue.length;
+    inAll += queued;
+    if (group.leader.credentials.uid === uid) count += queued;
   }
+  if (inAll >= QUEUED_MOST) return true;
   if (count < limit) return false;
   for (const group of kernel.groups.values()) {
     if (group.leader.credentials.uid !== uid) continue;

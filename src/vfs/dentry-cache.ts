@@ -112,12 +112,27 @@ export function unpinDentry(dentry: Dentry): void {
   if (--dentry.pins === 0 && dentry.unlinked && dentry.opens === 0) adoptInode(dentry, null);
 }
 
-/** Forgets every name below a dentry: its filesystem is not mounted any more. */
-export function forgetTree(dentry: Dentry): void {
+/** Has work done in pieces while others are served in between; `step` is true when it is done. */
+let doLater: (step: () => boolean) => void = () => {};
+export function setLaterHook(hook: (step: () => boolean) => void): void {
+  doLater = hook;
+}
+
+/** So many names are forgotten at a time. */
+const FORGOTTEN_AT_ONCE = 4096;
+
+/** Forgets every name below a dentry, because its filesystem is not mounted any more; then calls `done`. */
+export function forgetTree(dentry: Dentry, done: () => void = () => {}): void {
   // Not by recursion: a tree may be as deep as its maker likes.
   const found = [dentry];
   for (let i = 0; i < found.length; i++) for (const child of found[i].children?.values() ?? []) found.push(child);
-  for (let i = found.length - 1; i > 0; i--) forgetDentry(found[i]);
+  let left = found.length - 1;
+  const forgetSome = (): boolean => {
+    for (const end = Math.max(0, left - FORGOTTEN_AT_ONCE); left > end; left--) forgetDentry(found[left]);
+    if (left === 0) done();
+    return left === 0;
+  };
+  if (!forgetSome()) doLater(forgetSome);
 }
 
 /**

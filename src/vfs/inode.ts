@@ -11,7 +11,7 @@ import { initialUser } from '../base/user-namespace.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Acl } from './acl.ts';
 import type { Dentry, Path } from './dentry.ts';
-import { type Listing, OffsetListing } from './listing.ts';
+import { type Listing, WholeListing } from './listing.ts';
 import type { FileLocks } from './locks.ts';
 import type { OpenFile } from './open-file.ts';
 
@@ -227,9 +227,9 @@ export abstract class Inode {
     return -ENOTDIR;
   }
 
-  /** The same with pauses. */
+  /** The same with pauses, where there may be very many entries. */
   listing(): Listing {
-    return new OffsetListing(this);
+    return new WholeListing(this);
   }
 
   // ---- symbolic links ----

@@ -12,7 +12,26 @@ export interface Listing {
   end(): void;
 }
 
-/** Of any directory that can be listed from an offset on. */
+/** Of any directory, without pauses. */
+export class WholeListing implements Listing {
+  private readonly directory: Inode;
+
+  constructor(directory: Inode) {
+    this.directory = directory;
+  }
+
+  next(take: EntryTaker): number {
+    const r = this.directory.readdir(0, (name, ino, type) => {
+      take(name, ino, type);
+      return true;
+    });
+    return r < 0 ? r : 1;
+  }
+
+  end(): void {}
+}
+
+/** Of a directory that is listed from an offset on at no cost. */
 export class OffsetListing implements Listing {
   private readonly directory: Inode;
   private offset = 0;

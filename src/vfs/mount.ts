@@ -388,8 +388,7 @@ function releaseDetached(latest: Mount, inUse: (mount: Mount) => boolean): void 
 export function releaseSuperblock(superblock: Superblock): void {
   if (--superblock.mounts > 0) return;
   notifyUnmounted(superblock);
-  forgetTree(rootDentry(superblock));
-  superblock.shutDown();
+  forgetTree(rootDentry(superblock), () => superblock.shutDown());
 }
 
 function isBelow(dentry: Dentry, ancestor: Dentry): boolean {

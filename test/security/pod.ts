@@ -1,8 +1,8 @@
 // A pod: containers that share a sandbox and, unless told otherwise, nothing else. Its first one does nothing.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CLOISTER } from '../cli/cloister.ts';
@@ -50,6 +50,19 @@ export class Pod {
     return { status, text: readFileSync(output, 'utf8').replaceAll(/^cloister: warning.*\n/gm, '') };
   }
 
+  /** The same beside other things. */
+  async ask(...args: string[]): Promise<Ended> {
+    const child = spawn(CLOISTER, ['--root', this.states, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('latin1').on('data', (data: string) => {
+        text += data;
+      });
+    }
+    const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+    return { status, text };
+  }
+
   succeed(...args: string[]): string {
     const { status, text } = this.run(...args);
     assert.equal(status, 0, `${args.join(' ')}: ${text}`);
@@ -58,6 +71,7 @@ export class Pod {
 
   private bundle(name: string, args: readonly string[]): string {
     const bundle = join(this.directory, name);
+    rmSync(bundle, { recursive: true, force: true });
     mkdirSync(join(bundle, 'rootfs'), { recursive: true });
     makeBusyboxRoot(join(bundle, 'rootfs'));
     mkdirSync(join(bundle, 'rootfs/programs'));
@@ -91,12 +105,21 @@ export class Pod {
 
   /** Makes and starts a container; what it prints is read with `said`. */
   start(name: string, args: readonly string[]): void {
+    this.create(name, args);
+    this.succeed('start', name);
+  }
+
+  create(name: string, args: readonly string[]): void {
     const fd = openSync(join(this.directory, `${name}.said`), 'w');
     const create = ['--root', this.states, 'create', '-b', this.bundle(name, args), name];
     const { status } = spawnSync(CLOISTER, create, { stdio: ['ignore', fd, fd], timeout: 60_000 });
     closeSync(fd);
     assert.equal(status, 0, this.said(name));
-    this.succeed('start', name);
+  }
+
+  /** Executes a program in a container, for the caller to wait for or end. */
+  exec(name: string, args: readonly string[]): ChildProcess {
+    return spawn(CLOISTER, ['--root', this.states, 'exec', name, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   said(name: string): string {
@@ -105,6 +128,12 @@ export class Pod {
 
   state(name: string): { readonly pid: number; readonly status: string } {
     return JSON.parse(this.succeed('state', name));
+  }
+
+  /** Whether a container's program has ended: the process that stands for it is gone. */
+  hasEnded(name: string): boolean {
+    const { pid } = JSON.parse(readFileSync(join(this.states, name, 'state.json'), 'utf8')) as { pid: number };
+    return !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
   }
 
   processes(): HostProcess[] {

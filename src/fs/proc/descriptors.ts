@@ -8,6 +8,7 @@ import { kernel } from '../../kernel/kernel.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { DirectorySink, Inode, Superblock } from '../../vfs/inode.ts';
+import { type Listing, OffsetListing } from '../../vfs/listing.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { linkName } from '../../vfs/path-name.ts';
 import { VirtualDirectory } from '../virtual/directory.ts';
@@ -24,10 +25,10 @@ function fileOf(task: Task, fd: number): OpenFile | null {
   return alive(task)?.files.get(fd as Fd) ?? null;
 }
 
-/** A task's open descriptors in order, for both directories. */
-function listDescriptors(task: Task, base: number, type: number, sink: DirectorySink): number {
+/** A task's open descriptors in order, for both directories; the offset is the first that is wanted. */
+function listDescriptors(task: Task, base: number, type: number, offset: number, sink: DirectorySink): number {
   const files = alive(task)?.files.files ?? [];
-  for (let fd = 0; fd < files.length; fd++) {
+  for (let fd = offset; fd < files.length; fd++) {
     if (files[fd] && !sink(String(fd), base + fd, type, fd + 1)) break;
   }
   return 0;
@@ -45,6 +46,10 @@ abstract class DescriptorDirectory extends VirtualDirectory {
 
   override get cacheable(): boolean {
     return false;
+  }
+
+  override listing(): Listing {
+    return new OffsetListing(this);
   }
 
   override lookup(name: string): Inode | number {
@@ -66,9 +71,9 @@ export class FdDirectory extends DescriptorDirectory {
     return new FdLink(this.superblock, this.ino + FD_INO + fd, this.task, fd, file);
   }
 
-  override readdir(_offset: number, sink: DirectorySink): number {
+  override readdir(offset: number, sink: DirectorySink): number {
     const denied = checkPeek(this.task);
-    return denied < 0 ? denied : listDescriptors(this.task, this.ino + FD_INO, DT_LNK, sink);
+    return denied < 0 ? denied : listDescriptors(this.task, this.ino + FD_INO, DT_LNK, offset, sink);
   }
 }
 
@@ -129,8 +134,8 @@ export class FdInfoDirectory extends DescriptorDirectory {
     return inode;
   }
 
-  override readdir(_offset: number, sink: DirectorySink): number {
+  override readdir(offset: number, sink: DirectorySink): number {
     const denied = checkPeek(this.task);
-    return denied < 0 ? denied : listDescriptors(this.task, this.ino + FDINFO_INO, DT_REG, sink);
+    return denied < 0 ? denied : listDescriptors(this.task, this.ino + FDINFO_INO, DT_REG, offset, sink);
   }
 }

@@ -18,6 +18,7 @@ import {
 import type { HostFd } from '../../base/brands.ts';
 import { realtimeSeconds, stampNow, type Timestamp } from '../../base/clock.ts';
 import type { Credentials } from '../../base/credentials.ts';
+import { finishLater } from '../../kernel/leftovers.ts';
 import type { Task } from '../../kernel/task.ts';
 import { memoryTotal } from '../../platform/machine.ts';
 import {
@@ -33,7 +34,7 @@ import {
 } from '../../vfs/acl.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { type AttributeChange, type DirectorySink, Inode, type StatFs, Superblock } from '../../vfs/inode.ts';
-import { type EntryTaker, type Listing, OffsetListing } from '../../vfs/listing.ts';
+import { type EntryTaker, type Listing, WholeListing } from '../../vfs/listing.ts';
 import { allocateDevice } from '../../vfs/mount.ts';
 import type { OpenFile } from '../../vfs/open-file.ts';
 import { inheritedGroup, inheritedMode } from '../../vfs/permission.ts';
@@ -59,6 +60,9 @@ let keptInAll = 0;
 const INODES_MOST = 1 << 20;
 const MEMORY_PER_INODE = 16384;
 let inodesInAll = 0;
+
+/** So many inodes of a filesystem that is gone are given back at a time. */
+const DISCARDED_AT_ONCE = 2048;
 
 const roomForInodes = (): boolean =>
   inodesInAll < Math.min(INODES_MOST, memoryTotal() / MEMORY_PER_INODE || INODES_MOST);
@@ -132,7 +136,14 @@ export class TmpfsSuperblock extends Superblock {
   }
 
   override shutDown(): void {
-    this.root.discard();
+    // Not by recursion: a tree may be as deep as its maker likes.
+    const left = [this.root];
+    const discardSome = (): boolean => {
+      for (let count = 0; count < DISCARDED_AT_ONCE && left.length > 0; count++)
+        (left.pop() as TmpfsInode).discard(left);
+      return left.length === 0;
+    };
+    if (!discardSome()) finishLater(discardSome);
   }
 }
 
@@ -391,7 +402,7 @@ export class TmpfsInode extends Inode {
   }
 
   override listing(): Listing {
-    return this.entries ? new EntryListing(this.entries) : new OffsetListing(this);
+    return this.entries ? new EntryListing(this.entries) : new WholeListing(this);
   }
 
   /** Whether the directory has no entries. */
@@ -480,16 +491,14 @@ export class TmpfsInode extends Inode {
     this.entries = null;
   }
 
-  /** The filesystem is gone: nothing leads to what is here or below any more, and what nobody has open is given back. */
-  discard(): void {
-    const found = new Set<TmpfsInode>([this]);
-    // A set is gone through in the order of adding, also of what is added meanwhile; a tree may be too deep to recurse.
-    for (const inode of found) for (const child of inode.entries?.values() ?? []) found.add(child);
-    for (const inode of found) {
-      inode.nlink = 0;
-      if (inode.uses === 0) inode.evict();
-      else inode.entries = null;
-    }
+  /** The filesystem is gone: nothing leads here any more, and if nobody has it open it is given back. Adds what was in it. */
+  discard(found: TmpfsInode[]): void {
+    // It had several names.
+    if (this.nlink === 0) return;
+    for (const child of this.entries?.values() ?? []) found.push(child);
+    this.nlink = 0;
+    if (this.uses === 0) this.evict();
+    else this.entries = null;
   }
 
   // ---- helpers ----
