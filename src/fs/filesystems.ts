@@ -12,6 +12,7 @@ import { memoryTotal } from '../platform/machine.ts';
 import type { Mount } from '../vfs/dentry.ts';
 import type { Inode, Superblock } from '../vfs/inode.ts';
 import { DevptsSuperblock } from './devpts/devpts.ts';
+import { MqueueSuperblock } from './mqueue/filesystem.ts';
 import { overlayFromOptions, validOverlayOption } from './overlay/from-options.ts';
 import { ProcSuperblock } from './proc/proc.ts';
 import { CgroupSuperblock } from './sys/cgroup.ts';
@@ -79,9 +80,13 @@ function rulerOf({ credentials, namespaces, pidNamespace }: Task, type: string):
 function make(type: string, options: readonly string[], task: Task | null): Superblock | number {
   switch (type) {
     case 'tmpfs':
-    case 'mqueue':
       if (!validTmpfsOptions(options)) return -EINVAL;
       return new TmpfsSuperblock(tmpfsOptions(options, task), type);
+    case 'mqueue': {
+      if (!validTmpfsOptions(options)) return -EINVAL;
+      const { mode, uid, gid } = tmpfsOptions(options, task);
+      return task ? new MqueueSuperblock(task.namespaces.ipc, mode, uid, gid) : -ENODEV;
+    }
     case 'ramfs': {
       const bounds = tmpfsOptions(options, task);
       return new TmpfsSuperblock({ ...bounds, size: Infinity, inodes: Infinity }, type);

@@ -36,6 +36,8 @@ export class MountContext extends OpenFile {
   private source = '';
   /** What it has made, until fsmount takes it; or for fspick the mount whose filesystem it changes. */
   superblock: Superblock | null = null;
+  /** fsmount has taken it. */
+  mounted = false;
   private readonly picked: Mount | null;
 
   constructor(type: string, picked: Mount | null) {

@@ -20,6 +20,7 @@ import type { DeviceSpec, MountSpec, RootSpec, SandboxSpec } from '../base/spec.
 import { populateDev } from '../fs/dev/populate.ts';
 import { DevptsSuperblock } from '../fs/devpts/devpts.ts';
 import { HostSuperblock } from '../fs/host/superblock.ts';
+import { MqueueSuperblock } from '../fs/mqueue/filesystem.ts';
 import { OverlaySuperblock } from '../fs/overlay/superblock.ts';
 import { ProcSuperblock } from '../fs/proc/proc.ts';
 import { CgroupSuperblock } from '../fs/sys/cgroup.ts';
@@ -180,8 +181,11 @@ function makeSuperblock(trees: Trees, spec: SandboxSpec, task: Task, mount: Moun
     }
     case 'cgroup':
       return new CgroupSuperblock(task.namespaces.cgroup.root);
+    case 'mqueue': {
+      const { mode, uid, gid } = parseTmpfsOptions(mount.options, memoryTotal());
+      return new MqueueSuperblock(task.namespaces.ipc, mode, uid, gid);
+    }
     case 'tmpfs':
-    case 'mqueue':
       return new TmpfsSuperblock(parseTmpfsOptions(mount.options, memoryTotal()), mount.type);
   }
 }

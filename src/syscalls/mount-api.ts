@@ -58,7 +58,7 @@ import type { Task } from '../kernel/task.ts';
 import { readU64, u8 } from '../platform/arena.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
-import { cloneTree, MountNamespace, moveMount, placeBeneath, placeMount } from '../vfs/mount.ts';
+import { cloneTree, lockedRestrictions, MountNamespace, moveMount, placeBeneath, placeMount } from '../vfs/mount.ts';
 import { setPropagation } from '../vfs/propagation.ts';
 import { PathFile } from '../vfs/regular-file.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
@@ -174,9 +174,11 @@ export function fsmount(task: Task, fd: Fd, flags: number, attributes: number): 
   if (changed < 0) return changed;
   const file = task.files.get(fd);
   if (!file || file.flags & O_PATH) return -EBADF;
-  if (!(file instanceof MountContext) || file.superblock === null) return -EINVAL;
+  if (!(file instanceof MountContext)) return -EINVAL;
+  if (file.superblock === null) return file.mounted ? -EBUSY : -EINVAL;
   const { root } = new MountNamespace(file.superblock, changed | (file.mountFlags & MS_RDONLY));
   file.superblock = null;
+  file.mounted = true;
   return installFile(task, new DetachedMount(root), (flags & FSMOUNT_CLOEXEC) !== 0);
 }
 
@@ -314,7 +316,7 @@ function change(mount: Mount, { set, clear, propagation }: AttributeSets, recurs
   for (const one of mounts) {
     const flags = withAttributes(one.flags | MS_RELATIME, set, clear);
     if (flags < 0) return flags;
-    if (one.locked && one.flags & ~flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)) return -EPERM;
+    if (lockedRestrictions(one) & ~flags) return -EPERM;
     if (set & MOUNT_ATTR_RDONLY && !(one.flags & MS_RDONLY) && writtenTo(one)) return -EBUSY;
   }
   for (const one of mounts) {

@@ -38,7 +38,17 @@ import { NamespaceInode } from '../kernel/namespace-files.ts';
 import type { Task } from '../kernel/task.ts';
 import type { Mount, Path } from '../vfs/dentry.ts';
 import type { Inode } from '../vfs/inode.ts';
-import { bindMount, expiring, isBusy, MountNamespace, mountAt, moveMount, unmountEverywhere } from '../vfs/mount.ts';
+import {
+  bindMount,
+  expiring,
+  isBusy,
+  lockedRestrictions,
+  MountNamespace,
+  mountAt,
+  moveMount,
+  topmost,
+  unmountEverywhere,
+} from '../vfs/mount.ts';
 import { setPropagation } from '../vfs/propagation.ts';
 import { resolve, WALK_FOLLOW } from '../vfs/walk.ts';
 
@@ -48,7 +58,6 @@ const PAGE = 4096;
 const KEPT =
   MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_NOATIME | MS_NODIRATIME | MS_NOSYMFOLLOW;
 /** What a remount from within may not take off a mount that the sandbox was given. */
-const RESTRICTIONS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
 const PROPAGATION = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE;
 
 /** mount(2) */
@@ -82,7 +91,9 @@ export function mount(
 export function umount2(task: Task, target: UserAddress, flags: number): number {
   if (flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) return -EINVAL;
   const marked = [...expiring];
-  const path = resolveString(task, target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW);
+  const named = resolveString(task, target, flags & UMOUNT_NOFOLLOW ? 0 : WALK_FOLLOW);
+  // "." may be below what was mounted there since.
+  const path = typeof named === 'number' ? named : topmost(named);
   // Looking for what is to be unmounted is no use of it.
   for (const one of marked) expiring.add(one);
   if (typeof path === 'number') return path;
@@ -122,8 +133,8 @@ function readOptions(task: Task, address: UserAddress): string[] | number {
 }
 
 function keptFlags(flags: number): number {
-  const times = flags & MS_NOATIME ? 0 : flags & MS_STRICTATIME ? MS_STRICTATIME : MS_RELATIME;
-  return (flags & KEPT) | times;
+  if (flags & MS_STRICTATIME) return (flags & KEPT & ~(MS_NOATIME | MS_RELATIME)) | MS_STRICTATIME;
+  return (flags & KEPT) | (flags & MS_NOATIME ? 0 : MS_RELATIME);
 }
 
 function mountNew(path: Path, type: string, source: string, flags: number, options: readonly string[]): number {
@@ -157,7 +168,7 @@ function mayBindNamespace(task: Task, { dentry }: Path): boolean {
 function remount(path: Path, flags: number, options: readonly string[]): number {
   const { mount } = path;
   if (path.dentry !== mount.root) return -EINVAL;
-  if (mount.locked && mount.flags & RESTRICTIONS & ~flags) return -EPERM;
+  if (lockedRestrictions(mount) & ~flags) return -EPERM;
   if (!(flags & MS_BIND)) {
     const r = remountFilesystem(mount, flags, options);
     if (r < 0) return r;

@@ -46,6 +46,7 @@ import { readTimespec } from '../kernel/time-arguments.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { NetlinkSocket } from '../net/netlink/socket.ts';
 import { i32, readBytes, readS64, readU64, u8, u32, writeBytes, writeU64 } from '../platform/arena.ts';
+import { anonymousPath } from '../vfs/anonymous.ts';
 import { checkAccess, isOwner, MAY_READ, MAY_WRITE } from '../vfs/permission.ts';
 
 // struct mq_attr: s64 flags, maxmsg, msgsize, curmsgs, and four reserved
@@ -83,7 +84,7 @@ export function mq_open(task: Task, name: UserAddress, oflag: number, mode: numb
 }
 
 function install(task: Task, name: string, queue: MessageQueueInode, oflag: number): number {
-  const file = new MessageQueueFile(name, queue, oflag & (O_ACCMODE | O_NONBLOCK));
+  const file = new MessageQueueFile(anonymousPath(name, queue), queue, oflag & (O_ACCMODE | O_NONBLOCK));
   return installFile(task, file, (oflag & O_CLOEXEC) !== 0);
 }
 

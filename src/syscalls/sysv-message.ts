@@ -98,6 +98,8 @@ export function msgrcv(
   }
   const { type: own, text } = queue.messages[index];
   if (text.length > size && !(flags & MSG_NOERROR)) return -E2BIG;
+  // A copy is of the whole message, or there is none.
+  if (text.length > size && flags & MSG_COPY) return -EINVAL;
   const length = Math.min(text.length, size);
   const at = task.memory.out(message, TYPE_SIZE + length);
   if (at < 0) return at;

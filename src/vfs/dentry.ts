@@ -53,6 +53,8 @@ export class Mount {
   namespace: MountNamespace | null = null;
   /** Made when the sandbox started: neither to be unmounted nor to be relieved of restrictions from within. */
   locked = false;
+  /** MS_* that cannot be taken off it, though it may be unmounted. */
+  lockedFlags = 0;
   /** Those it shares what is mounted on it with, those it receives it from (propagation.ts); nobody binds it. */
   peers: PeerGroup | null = null;
   master: PeerGroup | null = null;

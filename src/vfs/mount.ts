@@ -2,7 +2,16 @@
 // says and changes by mount(2) and its kin. Who receives what is mounted where is propagation.ts's.
 
 import { EINVAL, ELOOP, ENOENT, ENOSPC, ENOTDIR } from '../abi/errno.ts';
-import { MS_NOATIME, MS_NODIRATIME, MS_RDONLY, MS_SHARED, MS_STRICTATIME } from '../abi/mount.ts';
+import {
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NODIRATIME,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_RDONLY,
+  MS_SHARED,
+  MS_STRICTATIME,
+} from '../abi/mount.ts';
 import { makeDevice, PROC_SUPER_MAGIC } from '../abi/stat.ts';
 import { Namespace } from '../base/namespace.ts';
 import { initialUser, type UserNamespace } from '../base/user-namespace.ts';
@@ -148,11 +157,25 @@ function tuck(mount: Mount, path: Path): void {
   if (above) attach(above, { mount, dentry: mount.root });
 }
 
+const RESTRICTIONS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+/** Restrictions (MS_*) that cannot be taken off a mount. */
+export function lockedRestrictions({ locked, flags, lockedFlags }: Mount): number {
+  return (lockedFlags | (locked ? RESTRICTIONS : 0)) & flags;
+}
+
+/** In the hands of another user namespace than the first, copies stay as restricted as what they were made of. */
+function keepRestrictions(copy: Mount, from: Mount): void {
+  const owner = copy.namespace?.owner ?? initialUser;
+  if (owner !== initialUser) copy.lockedFlags = copy.locked ? from.flags & RESTRICTIONS : lockedRestrictions(from);
+}
+
 /** A copy of a tree for another namespace or another place, without what cannot be bound. */
 function copyOf(from: Mount, asSlave: boolean, namespace: MountNamespace | null): Mount {
   const copy = makeMount(from.superblock, from.root, from.flags);
   copy.namespace = namespace;
   copy.locked = from.locked || from.namespace?.owner !== namespace?.owner;
+  keepRestrictions(copy, from);
   inheritPropagation(copy, from, asSlave);
   for (const child of from.children) {
     if (!child.unbindable)
@@ -210,6 +233,7 @@ function copyTree(mount: Mount, parent: Mount, namespace: MountNamespace, copies
   const foreign = copies !== null && mount.namespace?.owner !== namespace.owner;
   copy.namespace = namespace;
   copy.locked = mount.locked || foreign;
+  keepRestrictions(copy, mount);
   copy.unbindable = mount.unbindable;
   inheritPropagation(copy, mount, foreign);
   attach(copy, { mount: parent, dentry: mount.mountpoint as Dentry });
@@ -232,6 +256,7 @@ export function copyNamespace(from: MountNamespace, owner: UserNamespace): Map<M
   const namespace = new MountNamespace(root.superblock, root.flags, root.root, owner);
   const lock = owner !== from.owner;
   namespace.root.locked = lock;
+  keepRestrictions(namespace.root, root);
   const copies = new Map([[root, namespace.root]]);
   inheritPropagation(namespace.root, root, lock);
   for (const child of [...root.children]) copyTree(child, namespace.root, namespace, copies);
@@ -270,6 +295,7 @@ export function cloneTree(path: Path, recursive: boolean): Mount | number {
   const covers = (child: Mount): boolean => child.locked && isBelow(child.mountpoint as Dentry, path.dentry);
   if (!recursive && foreign && children.some(covers)) return -EINVAL;
   const namespace = new MountNamespace(superblock, flags, path.dentry, path.mount.namespace?.owner);
+  keepRestrictions(namespace.root, path.mount);
   inheritPropagation(namespace.root, path.mount, false);
   if (recursive) {
     for (const child of children) {

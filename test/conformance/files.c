@@ -442,6 +442,55 @@ static void watching(void) {
   events("removed", other);
 }
 
+/** Mounts one on another, and a tmpfs that is too small. */
+static void bounds(void) {
+  struct stat s, later;
+  static char buffer[16384];
+  mkdir("a", 0755), mkdir("b", 0755);
+  CALL(chdir("a"));
+  for (int i = 0; i < 2; i++) CALL(mount("none", "../a", "tmpfs", 0, NULL));
+  for (int i = 0; i < 3; i++) CALL(umount2(".", MNT_DETACH));
+  CALL(chdir(".."));
+  CALL(mount("none", "a", "tmpfs", MS_NOATIME | MS_STRICTATIME, "size=2k,mode=755"));
+  int fd = open("a/file", O_RDWR | O_CREAT, 0644);
+  CALL(pwrite(fd, "abcd", 4, 4094));
+  CALL(pwrite(fd, "abcd", 4, 4096));
+  CALL(pwrite(fd, "abcd", 4, 2));
+  CALL(stat("a/file", &s));
+  usleep(20000);
+  CALL(pread(fd, buffer, 4, 0));
+  CALL(stat("a/file", &later));
+  show("read", memcmp(&s.st_atim, &later.st_atim, sizeof s.st_atim) != 0);
+  close(fd);
+  CALL(mount("none", "b", "tmpfs", 0, "size=3q"));
+  CALL(mount("none", "b", "tmpfs", 0, "size=3p"));
+  CALL(umount2("b", 0));
+  CALL(mount("none", "b", "tmpfs", MS_NODEV | MS_NOEXEC, "nr_blocks=3"));
+  fd = open("b/file", O_RDWR | O_CREAT, 0644);
+  CALL(pwrite(fd, buffer, 4, 4096));
+  CALL(pwrite(fd, buffer, 16384, 4100));
+  CALL(pwrite(fd, buffer, 8192, 100));
+  CALL(pwrite(fd, buffer, 1, 12288));
+  close(fd);
+  int context = syscall(SYS_fsopen, "tmpfs", 0);
+  CALL(syscall(SYS_fsconfig, context, 6, NULL, NULL, 0));
+  CALL(close(syscall(SYS_fsmount, context, 0, 0)));
+  CALL(syscall(SYS_fsmount, context, 0, 0));
+  if (fork() == 0) {
+    CALL(unshare(CLONE_NEWUSER | CLONE_NEWNS));
+    CALL(mount("b", "a", NULL, MS_BIND, NULL));
+    CALL(mount(NULL, "a", NULL, MS_BIND | MS_REMOUNT | MS_NODEV, NULL));
+    CALL(mount(NULL, "a", NULL, MS_BIND | MS_REMOUNT | MS_NODEV | MS_NOEXEC, NULL));
+    CALL(mount(NULL, "a", NULL, MS_BIND | MS_REMOUNT | MS_NODEV | MS_NOEXEC | MS_NOSUID, NULL));
+    CALL(mount(NULL, "a", NULL, MS_BIND | MS_REMOUNT | MS_NODEV | MS_NOEXEC, NULL));
+    CALL(umount2("a", MNT_DETACH));
+    _exit(0);
+  }
+  wait(NULL);
+  CALL(mount(NULL, "b", NULL, MS_BIND | MS_REMOUNT, NULL));
+  umount2("a", MNT_DETACH), umount2("b", MNT_DETACH);
+}
+
 /** Capabilities of a file: do they survive? */
 static void marked(const char *what) {
   static const uint32_t value[5] = {0x02000000, 1 << 10};
@@ -510,6 +559,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "new_mounts")) new_mounts();
   if (!strcmp(argv[1], "numbers")) numbers();
   if (!strcmp(argv[1], "corners")) corners();
+  if (!strcmp(argv[1], "bounds")) bounds();
   if (!strcmp(argv[1], "recursion")) recursion();
   if (chdir("/")) return 2;
   snprintf(command, sizeof command, "rm -rf %s", directory);

@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -56,6 +58,8 @@ static void messages(void) {
   CALL(msgrcv(id, &got, 64, 1, IPC_NOWAIT | MSG_EXCEPT));
   show(got.bytes, got.type);
   CALL(msgrcv(id, &got, 64, 0, IPC_NOWAIT | MSG_COPY));
+  CALL(msgrcv(id, &got, 0, 0, IPC_NOWAIT | MSG_COPY));
+  CALL(msgrcv(id, &got, 0, 0, IPC_NOWAIT | MSG_COPY | MSG_NOERROR));
   CALL(msgrcv(id, &got, 64, 5, IPC_NOWAIT | MSG_COPY));
   CALL(msgrcv(id, &got, 64, 0, MSG_COPY));
   struct msqid_ds ds;
@@ -232,6 +236,35 @@ static void queues(void) {
   CALL(mq_notify(0, &event));
 }
 
+/** Queues as files of a mount. */
+static void mounted(void) {
+  char directory[] = "/tmp/ipcXXXXXX", text[100] = "";
+  struct stat s;
+  if (!mkdtemp(directory)) abort();
+  CALL(mount("none", directory, "mqueue", 0, NULL));
+  if (chdir(directory)) abort();
+  mqd_t q = mq_open("/mounted", O_RDWR | O_CREAT, 0600, NULL);
+  CALL(mq_send(q, "abc", 3, 0));
+  CALL(stat("mounted", &s));
+  show("its mode", s.st_mode);
+  show("its size", s.st_size);
+  int fd = open("mounted", O_RDWR);
+  CALL(read(fd, text, sizeof text));
+  printf("%s|\n", text);
+  CALL(mq_send(fd, "def", 3, 0));
+  CALL(mq_receive(q, text, 8192, NULL));
+  close(fd);
+  CALL(close(creat("made", 0640)));
+  CALL(mq_open("/made", O_RDWR) >= 0);
+  CALL(unlink("mounted"));
+  CALL(mq_open("/mounted", O_RDWR));
+  CALL(mq_unlink("/made"));
+  CALL(access("made", F_OK));
+  if (chdir("/")) abort();
+  umount2(directory, MNT_DETACH);
+  rmdir(directory);
+}
+
 static int choose(const char *kind, int id) {
   char path[64], text[16];
   snprintf(path, sizeof path, "/proc/sys/kernel/%s_next_id", kind);
@@ -269,6 +302,7 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "semaphores")) semaphores();
   if (!strcmp(argv[1], "shared_memory")) shared_memory();
   if (!strcmp(argv[1], "queues")) queues();
+  if (!strcmp(argv[1], "mounted")) mounted();
   if (!strcmp(argv[1], "chosen")) chosen();
   return 0;
 }

@@ -13,7 +13,8 @@ import { initialPids, numberIn } from '../../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../../kernel/task.ts';
 import type { NetlinkSocket } from '../../net/netlink/socket.ts';
 import { writeBytes } from '../../platform/arena.ts';
-import { AnonymousInode, anonymousPath } from '../../vfs/anonymous.ts';
+import { AnonymousInode } from '../../vfs/anonymous.ts';
+import type { Path } from '../../vfs/dentry.ts';
 import { OpenFile } from '../../vfs/open-file.ts';
 
 interface Message {
@@ -52,6 +53,8 @@ export function forgetNotification(queue: MessageQueueInode): void {
   notification?.socket?.deliver(notification.cookie.slice(0, COOKIE_SIZE - 1) + NOTIFY_REMOVED);
 }
 
+/** What stat(2) says of every queue's size. */
+const STATE_SIZE = 80;
 /** What the messages of all queues may take of the sentry's memory, whatever RLIMIT_MSGQUEUE says. */
 const TOTAL_MAX = 64 << 20;
 /** Each message counts for this beside its text. */
@@ -83,11 +86,16 @@ export class MessageQueueInode extends AnonymousInode implements NamedQueue {
     messageSize: number,
   ) {
     super(S_IFREG | (mode & 0o777), owner);
+    this.size = STATE_SIZE;
     this.names = names;
     this.name = name;
     this.maxMessages = maxMessages;
     this.messageSize = messageSize;
     queues++;
+  }
+
+  override open(path: Path, flags: number): OpenFile {
+    return new MessageQueueFile(path, this, flags);
   }
 
   /** 0, or -EAGAIN when it is full. Whoever asked is to be notified by the caller: see `takeNotification`. */
@@ -140,24 +148,21 @@ export class MessageQueueInode extends AnonymousInode implements NamedQueue {
 export class MessageQueueFile extends OpenFile {
   declare readonly inode: MessageQueueInode;
 
-  constructor(name: string, inode: MessageQueueInode, flags: number) {
-    super(anonymousPath(name, inode), inode, flags);
-  }
-
   override get seekable(): boolean {
     return true;
   }
 
   override read(at: number, length: number, offset: number): number {
     const { notification, bytes } = this.inode;
-    const cells = [
-      ['QSIZE', bytes],
-      ['NOTIFY', 0],
-      ['SIGNO', notification?.signo ?? 0],
-      ['NOTIFY_PID', numberIn(kernel.current?.pidNamespace ?? initialPids, notification?.group)],
-    ].map(([name, value]) => `${name}:${String(value).padEnd(name === 'QSIZE' ? 10 : 5)}`);
-    const text = `${cells.join(' ')}\n`.slice(offset, offset + length);
-    return writeBytes(at, text);
+    const notified = numberIn(kernel.current?.pidNamespace ?? initialPids, notification?.group);
+    const cells: [string, number, number][] = [
+      ['QSIZE', bytes, 10],
+      ['NOTIFY', 0, 5],
+      ['SIGNO', notification?.signo ?? 0, 5],
+      ['NOTIFY_PID', notified, 6],
+    ];
+    const text = cells.map(([name, value, width]) => `${name}:${String(value).padEnd(width)}`).join(' ');
+    return writeBytes(at, `${text}\n`.slice(offset, offset + length));
   }
 
   override poll(): number {

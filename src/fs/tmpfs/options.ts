@@ -11,7 +11,15 @@ export interface TmpfsOptions {
   gid: number;
 }
 
-const SUFFIXES: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1 << 20, g: 2 ** 30 };
+const SUFFIXES: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1024,
+  m: 1 << 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+  p: 2 ** 50,
+  e: 2 ** 60,
+};
 
 /**
  * Reads `size=64m` and the like; `total` is the machine's memory in bytes, which the defaults and percentages go by,
@@ -25,7 +33,7 @@ export function parseTmpfsOptions(
   const parsed = { ...base };
   for (const option of options) {
     const [name, value = ''] = option.split('=', 2);
-    if (name === 'size') parsed.size = unlimited(amount(value, total));
+    if (name === 'size') parsed.size = unlimited(Math.ceil(amount(value, total) / 4096) * 4096);
     else if (name === 'nr_blocks') parsed.size = unlimited(amount(value, total) * 4096);
     else if (name === 'nr_inodes') parsed.inodes = unlimited(amount(value, total));
     else if (name === 'mode') parsed.mode = Number.parseInt(value, 8) & 0o7777;
@@ -36,9 +44,9 @@ export function parseTmpfsOptions(
 }
 
 const PATTERNS: Readonly<Record<string, RegExp>> = {
-  size: /^\d+[kmg%]?$/i,
-  nr_blocks: /^\d+[kmg]?$/i,
-  nr_inodes: /^\d+[kmg]?$/i,
+  size: /^\d+[kmgtpe%]?$/i,
+  nr_blocks: /^\d+[kmgtpe]?$/i,
+  nr_inodes: /^\d+[kmgtpe]?$/i,
   mode: /^[0-7]+$/,
   uid: /^\d+$/,
   gid: /^\d+$/,
@@ -53,7 +61,7 @@ export function validTmpfsOptions(options: readonly string[]): boolean {
 }
 
 function amount(text: string, total: number): number {
-  const [, digits, suffix] = /^(\d+)([kmg%]?)$/i.exec(text) ?? [];
+  const [, digits, suffix] = /^(\d+)([kmgtpe%]?)$/i.exec(text) ?? [];
   if (digits === undefined || suffix === undefined) return 0;
   if (suffix === '%') return Math.floor((total * Number(digits)) / 100);
   return Number(digits) * SUFFIXES[suffix.toLowerCase()];

@@ -160,6 +160,23 @@ export class Storage {
     return this.readonlyDescriptor();
   }
 
+  /** How many of the bytes from `offset` on can be written if pages of `room` bytes may be added. */
+  writable(offset: number, length: number, room: number): number {
+    const end = offset + length;
+    let pages = Math.floor(room / PAGE);
+    for (let page = offset - (offset % PAGE); page < end; page += PAGE) {
+      if (this.holds(page) || pages-- > 0) continue;
+      return Math.max(0, page - offset);
+    }
+    return length;
+  }
+
+  /** Whether a page takes memory already. */
+  private holds(page: number): boolean {
+    if (page >= this.size) return false;
+    return !this.sparse || this.fd < 0 || host.lseek(this.fd, page, SEEK_DATA) === page;
+  }
+
   /** Bytes of memory in use, in whole pages. */
   get footprint(): number {
     if (this.fd >= 0 && this.sparse) {

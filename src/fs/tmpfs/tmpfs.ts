@@ -439,9 +439,11 @@ export class TmpfsInode extends Inode {
   override writeData(at: number, length: number, offset: number): number {
     const storage = this.storage as Storage;
     const start = offset < 0 ? storage.size : offset;
-    const room = this.superblock.room + this.slack(start);
-    if (room <= 0 && length > 0) return -ENOSPC;
-    const n = storage.write(at, Math.min(length, room), start);
+    const room = this.superblock.room;
+    // Nobody looks at single pages while there is enough.
+    const fits = room >= length + PAGE ? length : storage.writable(start, length, room);
+    if (fits === 0 && length > 0) return -ENOSPC;
+    const n = storage.write(at, fits, start);
     if (n > 0) this.changed();
     return n;
   }
@@ -520,11 +522,6 @@ export class TmpfsInode extends Inode {
     this.blocks = footprint / 512;
     stampNow(this.mtime);
     copyTime(this.ctime, this.mtime);
-  }
-
-  /** Bytes from `offset` on that are charged already. */
-  private slack(offset: number): number {
-    return Math.max(0, this.charged - offset);
   }
 
   private make(mode: number, owner: Credentials): TmpfsInode | number {
