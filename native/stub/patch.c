@@ -72,6 +72,7 @@ USED void patched_call(void) {
     return;
   }
   marshal(slot, nr, thread->reg);
+  if (nr == SYS_arch_prctl) write64(slot, H_FS_BASE, read_fs_base()); // as show_context() does for a call that traps
   slot[H_FLAGS] = FLAG_PATCHED;
   ring_call(thread);
   if (is_read(slot) && read_patched(thread)) return;

@@ -59,14 +59,15 @@ import { uidSeen } from '../kernel/user-namespaces.ts';
 import { type ChildEvent, findChildEvent, type Waited } from '../kernel/wait.ts';
 import { readStringArray } from '../mm/string-array.ts';
 import { order } from '../platform/answer.ts';
-import { i32, readU64, u8, u32 } from '../platform/arena.ts';
-import { ACT_ORDER_RETURN, ORDER_BASES, ORDER_SYSCALL } from '../platform/layout.ts';
+import { i32, readU64, u8, u32, writeU64 } from '../platform/arena.ts';
+import { ACT_ORDER_RETURN, H_FS_BASE, ORDER_BASES, ORDER_SYSCALL, SLOT_SIZE } from '../platform/layout.ts';
 import { checkAccess, MAY_WRITE } from '../vfs/permission.ts';
 import { resolve, WALK_EMPTY, WALK_FOLLOW } from '../vfs/walk.ts';
 
 const PAGE_SIZE = 4096;
 const SYS_SET_TID_ADDRESS = 218;
 const ARCH_SET_FS = 0x1002;
+const ARCH_GET_FS = 0x1003;
 const ARCH_GET_CPUID = 0x1011;
 const ARCH_SET_CPUID = 0x1012;
 
@@ -301,13 +302,23 @@ export function set_tid_address(task: Task, address: UserAddress): number {
   return task.localTid;
 }
 
-/** Only the base of fs may be set, and the host tells it: gs belongs to the stub. CPUID never faults here. */
+/** Only the base of fs may be set and is told, as the stub has seen it: gs belongs to the stub. CPUID never faults here. */
 export function arch_prctl(task: Task, option: number, address: number): number {
   if (option === ARCH_GET_CPUID) return 1;
   if (option === ARCH_SET_CPUID) return -ENODEV;
+  if (option === ARCH_GET_FS) return tellBase(task, address as UserAddress);
   if (option !== ARCH_SET_FS) return -EINVAL;
   if (!(address >= 0 && address < 0x7ffffffff000)) return -EPERM;
   order(task.memory.slot, ORDER_BASES, address, 0, 1);
   complete(task, 0, ACT_ORDER_RETURN);
   return ANSWERED;
+}
+
+function tellBase(task: Task, address: UserAddress): number {
+  const base = readU64(task.memory.slot * SLOT_SIZE + 4 * H_FS_BASE);
+  // Where the processor does not let the stub read it.
+  if (base === 0) return -EINVAL;
+  const at = task.memory.out(address, 8);
+  if (at >= 0) writeU64(at, base);
+  return Math.min(at, 0);
 }

@@ -23,7 +23,6 @@ import {
   MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
   MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
 } from '../../src/abi/misc.ts';
-import { ARCH_GET_FS } from '../../src/abi/prctl.ts';
 import { enosys, kernel, native, type Rule, type SyscallEntry } from '../types.ts';
 
 /** Futex operations without priority inheritance: for those the host kernel would look at host thread ids. */
@@ -148,12 +147,7 @@ export const PROCESS: readonly SyscallEntry[] = [
         'SCHED_CORE, GET_TID_ADDRESS',
     },
   ),
-  native(
-    158,
-    'arch_prctl',
-    { option: 'value(arch_prctl)', addr: 'addr' },
-    { conditions: [{ argument: 'option', oneOf: [ARCH_GET_FS] }], text: 'ARCH_GET_FS' },
-  ),
+  kernel(158, 'arch_prctl', { option: 'value(arch_prctl)', addr: 'addr' }),
   kernel(
     160,
     'setrlimit',
