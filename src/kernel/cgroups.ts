@@ -35,6 +35,15 @@ export class Cgroup {
   /** CPU time of processes that are gone, in ns; of cgroups below that are gone, too. */
   readonly spent = { user: 0, system: 0 };
   removed = false;
+  /** Its memory, in bytes: what it may be, with swap; whether all die when it is more; how often that was, who died. */
+  readonly memory = {
+    max: Number.POSITIVE_INFINITY,
+    swapMax: Number.POSITIVE_INFINITY,
+    killsAll: false,
+    exceeded: 0,
+    kills: 0,
+    events: new Changes(false),
+  };
   /** Whether a process was in it or below, when that was last looked at. */
   populated = false;
   /** Counts how often that has changed. */

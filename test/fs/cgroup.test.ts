@@ -51,7 +51,7 @@ echo 2 >pids/a/pids.max; sh -c 'echo 0 >pids/a/tasks; (:) 2>/dev/null; echo neve
 sh -c 'echo $$ >mem/c/tasks; i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; [ $(cat mem/c/cpuacct.usage) -gt 10000000 ] && echo spent; :'
 [ $(cat mem/c/cpuacct.usage) -gt 10000000 ] && [ $(cat mem/cpuacct.usage) -gt $(cat mem/c/cpuacct.usage) ] && echo remembered
 cat mem/c/memory.limit_in_bytes mem/memory.limit_in_bytes mem/cpu.cfs_quota_us
-echo 1000000 2>/dev/null >mem/c/memory.limit_in_bytes || echo 'not bounded'
+echo 64M >mem/c/memory.limit_in_bytes; cat mem/c/memory.limit_in_bytes; echo 1 2>/dev/null >mem/memory.limit_in_bytes || echo 'not bounded'
 mkdir second; mount -t cgroup -o name=mine none second; ls -d second/b
 kill $p; wait $p; umount second; rmdir name/b pids/a mem/c/d mem/c; umount name pids mem; cat /proc/self/cgroup two/cgroup.controllers
 unshare -Ur mount -t cgroup -o pids none pids 2>/dev/null || echo forbidden
@@ -65,8 +65,37 @@ test('hierarchies of version 1', () => {
       ...['taken', 'unknown', '', 'cgroup rw,cpu,cpuacct,memory', '#subsys_name\thierarchy\tnum_cgroups\tenabled'],
       ...['cpu\t2\t1\t1', 'cpuacct\t2\t1\t1', 'memory\t2\t1\t1', 'pids\t1\t1\t1', '27e0eb'],
       ...['3:name=mine:/b', '2:cpu,cpuacct,memory:/c/d', '1:pids:/a', '0::/', '1', 'busy', 'full', '1', 'counts', '1'],
-      ...['spent', 'remembered', '9223372036854771712', '9223372036854771712', '-1', 'not bounded', 'second/b'],
+      ...['spent', 'remembered', '9223372036854771712', '9223372036854771712', '-1', '67108864'],
+      ...['not bounded', 'second/b'],
       ...['0::/', 'cpu memory pids', 'forbidden', ''],
+    ],
+    stderr,
+  );
+});
+
+const MEMORY = `
+mkdir /tmp/cg; mount -t cgroup2 none /tmp/cg; cd /tmp/cg; echo '+memory +cpu' >cgroup.subtree_control; mkdir a; cat a/cgroup.controllers
+cat a/memory.max a/cpu.max; echo 50000 100000 2>/dev/null >a/cpu.max || echo 'no quota'; echo 1x 2>/dev/null >a/memory.max || echo 'no number'
+echo 40000001 >a/memory.max; cat a/memory.max; echo 60M >a/memory.max; cat a/memory.max
+hog() { sh -c 'echo 0 >a/cgroup.procs; exec python3 -c "
+import sys, time
+kept = [bytearray(1 << 20) for _ in range($1)]
+print(len(kept), flush=True); sys.stdin.read()"' "$1" "$2"; }
+hog x 20 </dev/null; echo "small $?"
+sleep 100 & p=$!; echo $p >a/cgroup.procs
+mkfifo /run/f; hog x 120 </run/f >/dev/null & h=$!; exec 3>/run/f; wait $h; echo "large $?"; exec 3>&-
+kill -0 $p && echo 'the small one lives'; grep -v low a/memory.events; echo 1 >a/memory.oom.group
+hog x 120 </run/f >/dev/null & h=$!; exec 3>/run/f; wait $h; wait $p; echo "all $?"
+[ "$(grep oom_kill a/memory.events)" != 'oom_kill 1' ] && rmdir a && echo gone
+`;
+
+test('a limit of memory kills the largest, or all', () => {
+  const { stdout, stderr } = cloister(['do', '--', 'sh', '-c', MEMORY]);
+  assert.deepEqual(
+    stdout.split('\n'),
+    [
+      ...['cpu memory', 'max', 'max 100000', 'no quota', 'no number', '39997440', '62914560', '20', 'small 0'],
+      ...['large 137', 'the small one lives', 'high 0', 'max 1', 'oom 1', 'oom_kill 1', 'all 137', 'gone', ''],
     ],
     stderr,
   );

@@ -6,6 +6,7 @@ import { EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../../abi/errno.ts';
 import { CGROUP_SUPER_MAGIC } from '../../abi/stat.ts';
 import type { Pid } from '../../base/brands.ts';
 import type { LimitsSpec } from '../../base/spec.ts';
+import { membersOf, memoryOf } from '../../kernel/cgroup-memory.ts';
 import {
   type Cgroup,
   type Hierarchy,
@@ -16,7 +17,9 @@ import {
 } from '../../kernel/cgroups.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import type { TextSource } from '../virtual/inode.ts';
-import { CgroupSuperblock, file, membersOf, memoryOf, moveHere, numbers, PIDS, usageOf } from './cgroup.ts';
+import { CgroupSuperblock, moveHere, numbers, usageOf } from './cgroup.ts';
+import { CONTROLLERS, fixed, memoryInAll, setMemoryLimit } from './cgroup-controllers.ts';
+import { file } from './cgroup-file.ts';
 
 /** What can be asked for, in the order in which /proc/cgroups has them. */
 export const V1_CONTROLLERS = ['cpu', 'cpuacct', 'memory', 'pids'] as const;
@@ -40,14 +43,6 @@ function moveThread(cgroup: Cgroup, text: string): number {
   return 0;
 }
 
-/** A limit that can be shown but not set; setting it to what it is changes nothing. */
-function fixed(read: (cgroup: Cgroup) => string): TextSource<Cgroup> {
-  return file(
-    (cgroup) => `${read(cgroup)}\n`,
-    (cgroup, text) => (text.trim() === read(cgroup) ? 0 : -EOPNOTSUPP),
-  );
-}
-
 const COMMON: Files = {
   'cgroup.clone_children': fixed(() => '0'),
   'cgroup.procs': file((cgroup) => numbers(membersOf(cgroup)), moveHere),
@@ -57,8 +52,16 @@ const COMMON: Files = {
 
 /** Those of the reader's container. */
 const limits = (): LimitsSpec => (kernel.current?.group.cgroup ?? rootCgroup).top.limits;
-const memoryLimit = ({ parent }: Cgroup): string => (parent ? UNLIMITED : String(limits().memory ?? UNLIMITED));
-const all = (cgroup: Cgroup): number => Object.values(memoryOf(cgroup)).reduce((sum, bytes) => sum + bytes, 0);
+const bytesText = (bytes: number | null): string =>
+  bytes === null || bytes === Number.POSITIVE_INFINITY ? UNLIMITED : String(bytes);
+const memoryLimit = ({ parent, memory }: Cgroup): string => bytesText(parent ? memory.max : limits().memory);
+
+/** memory.limit_in_bytes; -1 and what is beyond all memory are no limit. */
+function limitBytes(cgroup: Cgroup, text: string): number {
+  const word = text.trim();
+  if (cgroup.parent === null) return word === memoryLimit(cgroup) ? 0 : -EOPNOTSUPP;
+  return setMemoryLimit(cgroup, word === '-1' || word === UNLIMITED ? 'max' : word);
+}
 
 const FILES: Readonly<Record<(typeof V1_CONTROLLERS)[number], Files>> = {
   cpu: {
@@ -76,16 +79,16 @@ const FILES: Readonly<Record<(typeof V1_CONTROLLERS)[number], Files>> = {
     'cpuacct.usage_user': file((cgroup) => `${usageOf(cgroup).userTime}\n`),
   },
   memory: {
-    'memory.limit_in_bytes': fixed(memoryLimit),
+    'memory.limit_in_bytes': file((cgroup) => `${memoryLimit(cgroup)}\n`, limitBytes),
     'memory.stat': file((cgroup) => {
       const { anon, file: mapped, shmem } = memoryOf(cgroup);
       const sums = `total_cache ${mapped + shmem}\ntotal_rss ${anon}\ntotal_shmem ${shmem}\n`;
       return `cache ${mapped + shmem}\nrss ${anon}\nshmem ${shmem}\nhierarchical_memory_limit ${memoryLimit(cgroup)}\n${sums}`;
     }),
-    'memory.usage_in_bytes': file((cgroup) => `${all(cgroup)}\n`),
+    'memory.usage_in_bytes': file((cgroup) => `${memoryInAll(cgroup)}\n`),
     'memory.use_hierarchy': fixed(() => '1'),
   },
-  pids: PIDS,
+  pids: CONTROLLERS.pids,
 };
 
 interface Wanted {

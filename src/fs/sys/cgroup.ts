@@ -2,10 +2,11 @@
 // themselves by; what those bound is counted in the host's cgroup and shows there. Cgroups that programs make group
 // processes, tell their CPU time and memory, bound their number (pids) and end them together. Version 1: cgroup-v1.ts.
 
-import { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.ts';
+import { EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, EPERM, ESRCH } from '../../abi/errno.ts';
 import { SIGKILL } from '../../abi/signal.ts';
 import { CGROUP2_SUPER_MAGIC } from '../../abi/stat.ts';
-import type { HostPid, Pid } from '../../base/brands.ts';
+import type { Pid } from '../../base/brands.ts';
+import { limitMemory, membersOf, memoryHooks } from '../../kernel/cgroup-memory.ts';
 import {
   boundTasks,
   Cgroup,
@@ -23,14 +24,14 @@ import { killGroup } from '../../kernel/exit.ts';
 import { groupExitHooks, reapHooks } from '../../kernel/exit-hooks.ts';
 import { kernel } from '../../kernel/kernel.ts';
 import { initialPids, type Numbered, numberIn } from '../../kernel/pid-namespaces.ts';
-import type { ThreadGroup } from '../../kernel/task.ts';
 import { groupUsage, Usage } from '../../kernel/usage.ts';
-import { hostProcLines } from '../../platform/host-proc.ts';
 import type { AttributeChange, DirectorySink, Inode } from '../../vfs/inode.ts';
 import { notifyGenerated } from '../../vfs/notify.ts';
 import { entryType, VirtualDirectory } from '../virtual/directory.ts';
 import { GeneratedFile, type TextSource } from '../virtual/inode.ts';
 import { ROOT_INO, VirtualSuperblock } from '../virtual/superblock.ts';
+import { CONTROLLERS, fixed, limitText, memoryInAll, memoryStatistics } from './cgroup-controllers.ts';
+import { file } from './cgroup-file.ts';
 
 /** Cgroups there may be, and how deep: they are gone through by recursion. */
 const CGROUPS_MAX = 10_000;
@@ -38,13 +39,9 @@ const DEPTH_MAX = 64;
 const MICROSECOND = 1000;
 const EVENTS = 'cgroup.events';
 
-/** What bounds a cgroup's children can be given; memory and CPU time are bounded for the sandbox as a whole. */
-const CONTROLLERS = ['pids'];
 /** Those that a hierarchy of version 1 has are not here. */
 const isTaken = (name: string): boolean =>
   [...hierarchies.values()].some(({ controllers }) => controllers.includes(name));
-/** Those that the sandbox's own has: programs look here for whether memory is bounded at all. */
-const LISTED = ['cpu', 'memory', 'pids'];
 
 export function numbers(things: Iterable<Numbered>): string {
   const namespace = kernel.current?.pidNamespace ?? initialPids;
@@ -54,21 +51,6 @@ export function numbers(things: Iterable<Numbered>): string {
     .sort((a, b) => a - b)
     .map((number) => `${number}\n`)
     .join('');
-}
-
-export function membersOf(cgroup: Cgroup, below = false): ThreadGroup[] {
-  const counts = (group: ThreadGroup): boolean => group.status < 0 && (below ? cgroup.holds(group) : cgroup.has(group));
-  return [...kernel.groups.values()].filter(counts);
-}
-
-export const limitText = (value: number | null): string =>
-  value === null || value === Infinity ? 'max' : String(value);
-
-/** The number of tasks that a pids.max or a cgroup.max.* says, or -EINVAL. */
-function readLimit(text: string): number {
-  const word = text.trim();
-  if (word === 'max') return Infinity;
-  return /^\d{1,9}$/.test(word) ? Number(word) : -EINVAL;
 }
 
 /** cgroup.procs: moves a process here, 0 being the writer's own. */
@@ -91,9 +73,8 @@ function control(cgroup: Cgroup, text: string): number {
   for (const word of words) {
     if (!/^[+-][a-z]+$/.test(word)) return -EINVAL;
     const name = word.slice(1);
-    if (!LISTED.includes(name)) return -EINVAL;
+    if (!Object.hasOwn(CONTROLLERS, name)) return -EINVAL;
     if (isTaken(name)) return -ENOENT;
-    if (!CONTROLLERS.includes(name) && word[0] === '+') return -EOPNOTSUPP;
     if (word[0] === '+' && cgroup.parent && !cgroup.parent.enabled.has(word.slice(1))) return -ENOENT;
     if (word[0] === '+' && cgroup.parent && membersOf(cgroup).length > 0) return -EBUSY;
     if (word[0] === '-' && [...cgroup.children.values()].some((child) => child.enabled.has(word.slice(1))))
@@ -143,61 +124,31 @@ reapHooks.push((group) => {
 
 groupExitHooks.push((group) => notePopulation(group.cgroup, kernel.groups.values()));
 
-/** Memory that processes of a cgroup have now, in bytes, as the host counts it: what they share counts for each. */
-export function memoryOf(cgroup: Cgroup): Readonly<Record<'anon' | 'file' | 'shmem', number>> {
-  const sum = { anon: 0, file: 0, shmem: 0 };
-  const spaces = new Set<HostPid>();
-  for (const group of membersOf(cgroup, true)) for (const { mm } of group.threads) spaces.add(mm.hostPid);
-  for (const pid of spaces) {
-    for (const line of hostProcLines(`${pid}/status`)) {
-      const bytes = Number.parseInt(line.slice(line.indexOf(':') + 1), 10) * 1024;
-      if (line.startsWith('RssAnon:')) sum.anon += bytes;
-      else if (line.startsWith('RssFile:')) sum.file += bytes;
-      else if (line.startsWith('RssShmem:')) sum.shmem += bytes;
-    }
-  }
-  return sum;
-}
-
-function memoryStatistics(cgroup: Cgroup): string {
-  const { anon, file, shmem } = memoryOf(cgroup);
-  return `anon ${anon}\nfile ${file + shmem}\nshmem ${shmem}\n`;
-}
-
-function memoryInAll(cgroup: Cgroup): number {
-  const { anon, file, shmem } = memoryOf(cgroup);
-  return anon + file + shmem;
-}
-
 function cpuStatistics(cgroup: Cgroup): string {
   const sum = usageOf(cgroup);
   const [user, system] = [sum.userTime, sum.systemTime].map((time) => Math.floor(time / MICROSECOND));
   return `usage_usec ${user + system}\nuser_usec ${user}\nsystem_usec ${system}\n`;
 }
 
-export function file(
-  read: (cgroup: Cgroup) => string,
-  write?: (cgroup: Cgroup, text: string) => number,
-): TextSource<Cgroup> {
-  const gone = (cgroup: Cgroup): number => (cgroup.removed ? -ENODEV : 0);
-  return {
-    mode: write ? 0o644 : 0o444,
-    read,
-    open: gone,
-    ...(write && { write: (cgroup, text) => (cgroup.removed ? -ENODEV : write(cgroup, text)) }),
-  };
-}
-
 /** What every cgroup has. */
 const COMMON: Readonly<Record<string, TextSource<Cgroup>>> = {
   'cgroup.controllers': file(
-    ({ parent }) => `${(parent ? [...parent.enabled] : LISTED.filter((name) => !isTaken(name))).join(' ')}\n`,
+    ({ parent }) =>
+      `${Object.keys(CONTROLLERS)
+        .filter((name) => (parent ? parent.enabled.has(name) : !isTaken(name)))
+        .join(' ')}\n`,
   ),
   'cgroup.max.depth': file(() => 'max\n'),
   'cgroup.max.descendants': file(() => 'max\n'),
   'cgroup.procs': file((cgroup) => numbers(membersOf(cgroup)), moveHere),
   'cgroup.stat': file((cgroup) => `nr_descendants ${cgroup.descendants}\nnr_dying_descendants 0\n`),
-  'cgroup.subtree_control': file((cgroup) => `${[...cgroup.enabled].join(' ')}\n`, control),
+  'cgroup.subtree_control': file(
+    (cgroup) =>
+      `${Object.keys(CONTROLLERS)
+        .filter((name) => cgroup.enabled.has(name))
+        .join(' ')}\n`,
+    control,
+  ),
   'cgroup.threads': file((cgroup) => numbers(membersOf(cgroup).flatMap(({ threads }) => [...threads]))),
   'cgroup.type': file(() => 'domain\n'),
   [EVENTS]: {
@@ -218,21 +169,8 @@ const ROOT: Readonly<Record<string, TextSource<Cgroup>>> = {
 };
 
 const BELOW: Readonly<Record<string, TextSource<Cgroup>>> = {
+  'cgroup.freeze': fixed(() => '0'),
   'cgroup.kill': { ...file(() => '', kill), mode: 0o200 },
-};
-
-/** Those of the controller of tasks. */
-export const PIDS: Readonly<Record<string, TextSource<Cgroup>>> = {
-  'pids.current': file((cgroup) => `${countTasks(cgroup, kernel.groups.values())}\n`),
-  'pids.max': file(
-    (cgroup) => `${limitText(cgroup.pidsMax)}\n`,
-    (cgroup, text) => {
-      const limit = readLimit(text);
-      if (limit < 0) return limit;
-      boundTasks(cgroup, limit);
-      return 0;
-    },
-  ),
 };
 
 let count = 0;
@@ -263,16 +201,18 @@ export class CgroupDirectory extends VirtualDirectory {
     return false;
   }
 
-  /** Tells those that watch cgroup.events, by inotify(7), that it has changed. */
-  eventsChanged(): void {
-    const file = this.files.get(EVENTS);
-    if (file) notifyGenerated(this, EVENTS, file);
+  /** Tells those that watch cgroup.events or memory.events, by inotify(7), that it has changed. */
+  eventsChanged(name: string): void {
+    const file = this.files.get(name);
+    if (file) notifyGenerated(this, name, file);
   }
 
   private has(name: string): boolean {
     const { parent, hierarchy } = this.cgroup;
+    if (hierarchy !== null || !parent) return true;
     // In version 2 they are there while the parent has the controller enabled.
-    return hierarchy !== null || !(name in PIDS) || !parent || parent.enabled.has('pids');
+    const controller = Object.keys(CONTROLLERS).find((each) => Object.hasOwn(CONTROLLERS[each], name));
+    return controller === undefined || parent.enabled.has(controller);
   }
 
   override lookup(name: string): Inode | number {
@@ -316,6 +256,7 @@ export class CgroupDirectory extends VirtualDirectory {
     detachAll(cgroup);
     this.cgroup.note(cgroup.spent.user, cgroup.spent.system);
     boundTasks(cgroup, Infinity);
+    limitMemory(cgroup, Infinity);
     this.cgroup.children.delete(name);
     this.nlink--;
     target.nlink = 0;
@@ -346,13 +287,16 @@ function takeOwner(inode: Inode, { mode, uid, gid }: AttributeChange): number | 
 /** The cgroup filesystems that are mounted, or were. */
 const superblocks = new Set<WeakRef<CgroupSuperblock>>();
 
-populationHooks.push((cgroup) => {
+function eventsChanged(cgroup: Cgroup, name: string): void {
   for (const reference of superblocks) {
     const superblock = reference.deref();
-    if (superblock) superblock.knownDirectory(cgroup)?.eventsChanged();
+    if (superblock) superblock.knownDirectory(cgroup)?.eventsChanged(name);
     else superblocks.delete(reference);
   }
-});
+}
+
+populationHooks.push((cgroup) => eventsChanged(cgroup, EVENTS));
+memoryHooks.push((cgroup) => eventsChanged(cgroup, 'memory.events'));
 
 export class CgroupSuperblock extends VirtualSuperblock {
   readonly typeName: string = 'cgroup2';
@@ -378,7 +322,7 @@ export class CgroupSuperblock extends VirtualSuperblock {
 
   /** The files that a cgroup may have. */
   filesOf(cgroup: Cgroup): Readonly<Record<string, TextSource<Cgroup>>>[] {
-    return cgroup.parent ? [COMMON, BELOW, PIDS] : [COMMON, ROOT];
+    return cgroup.parent ? [COMMON, BELOW, ...Object.values(CONTROLLERS)] : [COMMON, ROOT];
   }
 
   /** Whether there is a directory for a cgroup, or may be one more. */
