@@ -22,6 +22,7 @@ import { SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { UserAddress } from '../base/brands.ts';
 import { ANSWERED, block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
+import { USER_LIMIT } from '../kernel/host-memory.ts';
 import { signalInfo } from '../kernel/signal-state.ts';
 import { sendSignalToTask } from '../kernel/signals.ts';
 import type { Task } from '../kernel/task.ts';
@@ -64,6 +65,7 @@ export function loadVector(task: Task, address: UserAddress, entries: number): n
     const length = readU64(at + 16 * i + 8);
     if (length >= 2 ** 63) return -EINVAL;
     if (length === 0) continue;
+    if (base + length > USER_LIMIT) return -EFAULT;
     bases[count] = base;
     lengths[count++] = Math.min(length, RW_MAX - total);
     total += lengths[count - 1];

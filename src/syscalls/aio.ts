@@ -13,13 +13,14 @@ import {
   loadBuffer,
   loadVector,
   READ_FLAGS,
+  RW_MAX,
   readLoadedNow,
   WRITE_FLAGS,
   withAppend,
   writeLoaded,
 } from '../fs/transfer.ts';
 import { block, setTimeoutOnce, timedOut, WAIT } from '../kernel/block.ts';
-import { askHost, callHost, hostAnswer, PAGE_SIZE } from '../kernel/host-memory.ts';
+import { askHost, callHost, hostAnswer, PAGE_SIZE, USER_LIMIT } from '../kernel/host-memory.ts';
 import { checkIoPriority } from '../kernel/scheduling.ts';
 import type { Task } from '../kernel/task.ts';
 import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
@@ -201,6 +202,8 @@ function transfer(
   if (request.opcode === IOCB_CMD_PREADV || request.opcode === IOCB_CMD_PWRITEV) {
     const r = loadVector(task, request.buffer as UserAddress, request.bytes);
     if (r < 0) return r;
+  } else if (request.buffer + Math.min(request.bytes, RW_MAX) > USER_LIMIT) {
+    return -EFAULT;
   } else loadBuffer(request.buffer as UserAddress, request.bytes);
   const at = Math.max(offset, 0);
   const n = writes ? withAppend(file, flags, () => writeLoaded(task, file, at, true)) : readLoadedNow(task, file, at);

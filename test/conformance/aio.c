@@ -174,6 +174,13 @@ static void refusals(void) {
   SAY(submit(&cb, NULL));
   cb = prepare(IOCB_CMD_PWRITE, readonly, buffer, 16, 0);
   SAY(submit(&cb, NULL));
+  struct iovec far[2] = {{buffer, 1}, {(void *)0xffffffff00000000, 1}};
+  cb = prepare(IOCB_CMD_PREADV, fd, far, 2, 0);
+  SAY(submit(&cb, NULL));
+  cb = prepare(IOCB_CMD_PWRITE, fd, far[1].iov_base, 1, 0);
+  SAY(submit(&cb, NULL));
+  SAY(readv(fd, far, 2));
+  SAY(writev(fd, far, 2));
   cb = prepare(IOCB_CMD_PREAD, fd, buffer, 16, -1);
   SAY(submit(&cb, NULL));
   cb = prepare(IOCB_CMD_PREAD, fd, buffer, -1ul, 0);
