@@ -123,7 +123,11 @@ static void *scribble(void *slot_address) {
       case 3: slot[H_NIN] = value; break;
       case 4: slot[H_ARGS + (r >> 16) % 12] = value; break;
       case 5: slot[H_NR] = (r >> 16) % 470; break;
-      case 6: slot[(SLOT_PAYLOAD >> 2) + (r >> 12) % 4096] = value; break;
+      case 6:
+        slot[(SLOT_PAYLOAD >> 2) + (r >> 12) % 4096] = value;
+        // Now and then any word of the header: sequence numbers, the hand-over, orders.
+        if (r >> 22 == 0) slot[(r >> 12) % (SLOT_PAYLOAD >> 2)] = value;
+        break;
       // The end of the slot without a zero: behind it lies what is not this program's.
       case 7:
         for (u32 k = 0; k < 64; k++) slot[(SLOT_SIZE >> 2) - 1 - k] = 0x41414141;
@@ -232,9 +236,9 @@ static void forge(void) {
   RAW(SYS_exit_group, 0);
 }
 
-static void forge_all(void) {
+static void forge_all(int rounds) {
   static const u32 KINDS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x7fffffff, 0x80000000, 0xffffffff};
-  for (int round = 0; round < 12; round++) {
+  for (int round = 0; round < rounds; round++) {
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++) {
       forged_kind = KINDS[i];
       random_state = random_state * 31 + i;
@@ -432,7 +436,7 @@ int main(int argc, char **argv) {
   else if (!strcmp(mode, "scribble")) scribbles(rounds);
   else if (!strcmp(mode, "rings")) ring_everywhere();
   else if (!strcmp(mode, "replay")) report("replayed rings", in_child(replay, 5000));
-  else if (!strcmp(mode, "forge")) forge_all();
+  else if (!strcmp(mode, "forge")) forge_all(rounds);
   else if (!strcmp(mode, "rogue-threads")) rogue_threads();
   else if (!strcmp(mode, "rogue-process")) report("a rogue process beside", in_child(rogue_process, 5000));
   else if (!strcmp(mode, "rogue-bomb")) rogue_bomb();

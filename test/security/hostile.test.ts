@@ -9,6 +9,8 @@ import { compile, sharedDirectory } from './programs.ts';
 import { assertGone, Sandbox } from './sandbox.ts';
 
 const seed = Number(process.env.CLOISTER_SEED ?? Date.now() % 1_000_000);
+/** How long slots and reports are made up, in a run of fuzzers. */
+const seconds = Number(process.env.CLOISTER_FUZZ_SECONDS ?? 0);
 const directory = sharedDirectory();
 const program = compile('hostile', directory);
 
@@ -31,7 +33,7 @@ describe('hostile guests', () => {
 
   async function attack(mode: string, ...expected: (string | RegExp)[]): Promise<void> {
     // Not with the shell's own input: a scribbled call reads, and with it takes the commands that follow.
-    const { output, status } = await sandbox.run(`${program} ${mode} </dev/null; kill -0 $$`);
+    const { output, status } = await sandbox.run(`${program} ${mode} </dev/null; kill -0 $$`, 60_000 + 5000 * seconds);
     for (const line of expected) {
       if (typeof line === 'string')
         assert.ok(output.includes(`${line}\n`), `${line} is missing (seed ${seed}):\n${output}`);
@@ -56,13 +58,14 @@ describe('hostile guests', () => {
       traced ? /^close all descriptors: (exit [45]|signal 9)$/m : /^close all descriptors: exit [45]$/m,
     ));
 
-  test('a slot that another thread scribbles on while calls are made', () => attack(`scribble ${seed} 8`, 'scribbled'));
+  test('a slot that another thread scribbles on while calls are made', () =>
+    attack(`scribble ${seed} ${Math.max(8, seconds / 1.5)}`, 'scribbled'));
 
   test("rings for others' slots, for no slots, with wrong numbers", () => attack('rings', 'refused everywhere'));
 
   test('a ring that is repeated', () => attack('replay', /^replayed rings: /m));
 
-  test('reports that no honest stub makes', () => attack(`forge ${seed}`, 'forged'));
+  test('reports that no honest stub makes', () => attack(`forge ${seed} ${Math.max(12, seconds)}`, 'forged'));
 
   test('threads that the sentry has not made', () => attack('rogue-threads', 'rogue threads rang in vain'));
 
