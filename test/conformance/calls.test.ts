@@ -33,8 +33,9 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   keys: ['adding', 'special', 'rights', 'linking', 'dying'],
   limits: ['limits', 'clocks'],
   memory: ['policies', 'locking', 'sealing', 'barriers', 'file_pages', 'modules'],
-  namespaces: ['numbers', 'inits', 'ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
+  namespaces: ['ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
   options: ['all'],
+  'pid-namespaces': ['numbers', 'inits'],
   tasks: ['waiting', 'signals', 'memory', 'machine', 'cloning', 'execution'],
 };
 
