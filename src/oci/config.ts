@@ -135,10 +135,7 @@ const resources = z.object({
         type: z.enum(['a', 'b', 'c', '']).optional(),
         major: int64.optional(),
         minor: int64.optional(),
-        access: z
-          .string()
-          .regex(/^[rwm]*$/, { error: 'expected letters of rwm' })
-          .optional(),
+        access: z.string().optional(),
       }),
     )
     .optional(),

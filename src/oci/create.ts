@@ -248,10 +248,20 @@ async function completeContainer(
   }
   saveState(directory, complete);
   if (pidFile !== null) writeFileSync(pathOf(pidFile), String(pid));
-  await new Promise<void>((resolve) => sync.end('ok\n', resolve));
+  await new Promise<void>((resolve, reject) => {
+    sync.once('error', () => reject(endedAtStart(directory)));
+    sync.end('ok\n', resolve);
+  });
   sync.unref(); // a container of a pod keeps its end
 
   return complete;
+}
+
+/** It said that it was there, and was gone when we answered. */
+function endedAtStart(directory: string): LaunchError {
+  const log = readFileSync(join(directory, 'sandbox.log'), 'utf8').trim();
+  const reason = log.replace(/^cloister: /gm, '') || 'its processes were killed';
+  return new LaunchError(`the sandbox ended at its start: ${reason}`);
 }
 
 /** How many network interfaces a process sees. */

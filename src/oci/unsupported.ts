@@ -74,7 +74,8 @@ export function warnUnsupported(
   const memory = linux.resources?.memory?.limit ?? 0;
   if (!joins && memory > 0 && memory < 64 << 20)
     warn('config.json: linux.resources.memory.limit: raised to 64 MiB on the host');
-  for (const field of [...withoutEffect(process, linux), ...namelessAnnotations(annotations)]) {
+  const fields = [...withoutEffect(process, linux), ...otherAccess(linux), ...namelessAnnotations(annotations)];
+  for (const field of fields) {
     warn(`config.json: ${field} has no effect`);
   }
   const named = new Set((linux.namespaces ?? []).map(({ type }) => type));
@@ -102,6 +103,14 @@ function withoutEffect(process: OciProcess, linux: OciLinux): string[] {
     ['process.user.username', process.user?.username],
   ];
   return fields.filter(([, isGiven]) => Boolean(isGiven)).map(([name]) => name);
+}
+
+/** Letters that no rule about devices knows. */
+function otherAccess({ resources }: OciLinux): string[] {
+  return (resources?.devices ?? []).flatMap(({ access = '' }, index) => {
+    const other = access.replaceAll(/[rwm]/g, '');
+    return other === '' ? [] : [`linux.resources.devices[${index}].access: "${other}"`];
+  });
 }
 
 /** A misspelt setting of ours. */

@@ -39,7 +39,6 @@ const SPECIAL: Readonly<Record<string, unknown>> = {
       '/true',
     ]),
   ),
-  'linux.resources.devices[0].access': 'rwm',
   'linux.maskedPaths[0]': '/proc/kcore',
   'linux.readonlyPaths[0]': '/proc/bus',
   'process.execCPUAffinity.initial': '0',

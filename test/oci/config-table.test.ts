@@ -93,7 +93,7 @@ const OUTCOMES: readonly Outcome[] = [
   ['refused', 'linux.namespaces[1].type', { linux: { namespaces: [{ type: 'pid' }, { type: 'pid' }] } }],
   ['refused', 'linux.timeOffsets', { linux: { timeOffsets: { monotonic: { secs: 1 } } } }],
   ['refused', 'linux.devices[0].minor', { linux: { devices: [{ type: 'c', path: '/dev/x', major: 1 }] } }],
-  ['refused', 'linux.resources.devices[0].access', resources({ devices: [{ allow: true, access: 'rwx' }] })],
+  ['warned', 'linux.resources.devices[0].access', resources({ devices: [{ allow: true, access: 'rwx' }] })],
   ['warned', 'linux.resources.memory.limit', resources({ memory: { limit: 1 << 20 } })],
   ['warned', 'linux.resources.memory.kernel', resources({ memory: { kernel: 1 } })],
   ['warned', 'linux.resources.memory.useHierarchy', resources({ memory: { useHierarchy: false } })],
