@@ -13,6 +13,7 @@ const seed = Number(process.env.CLOISTER_SEED ?? Date.now() % 1_000_000);
 const seconds = Number(process.env.CLOISTER_FUZZ_SECONDS ?? 0);
 const directory = sharedDirectory();
 const program = compile('hostile', directory);
+const forger = compile('forged', directory);
 
 /** By which transport the tests are run (npm run test:ptrace). */
 const traced = process.env.CLOISTER_PLATFORM === 'ptrace';
@@ -31,9 +32,11 @@ describe('hostile guests', () => {
   });
   after(() => sandbox.end());
 
-  async function attack(mode: string, ...expected: (string | RegExp)[]): Promise<void> {
+  const attack = (mode: string, ...expected: (string | RegExp)[]): Promise<void> => run(program, mode, expected);
+
+  async function run(attacker: string, mode: string, expected: readonly (string | RegExp)[]): Promise<void> {
     // Not with the shell's own input: a scribbled call reads, and with it takes the commands that follow.
-    const { output, status } = await sandbox.run(`${program} ${mode} </dev/null; kill -0 $$`, 60_000 + 5000 * seconds);
+    const { output, status } = await sandbox.run(`${attacker} ${mode} </dev/null; kill -0 $$`, 60_000 + 5000 * seconds);
     for (const line of expected) {
       if (typeof line === 'string')
         assert.ok(output.includes(`${line}\n`), `${line} is missing (seed ${seed}):\n${output}`);
@@ -66,6 +69,15 @@ describe('hostile guests', () => {
   test('a ring that is repeated', () => attack('replay', /^replayed rings: /m));
 
   test('reports that no honest stub makes', () => attack(`forge ${seed} ${Math.max(12, seconds)}`, 'forged'));
+
+  test('words of the hand-over, of own answers, and orders that change meanwhile', () =>
+    run(forger, `words ${seed}`, ['forged']));
+
+  test('a window that is not what the sentry takes it for, and reports of reads that were not ordered', () =>
+    run(forger, `window ${seed}`, ['0 ways to write', 'forged']));
+
+  test('every host call from the addresses of the stub, by int 0x80, as x32, by vsyscall, and from a thread of its own', () =>
+    run(forger, `calls ${seed}`, ['forged']));
 
   test('threads that the sentry has not made', () => attack('rogue-threads', 'rogue threads rang in vain'));
 
