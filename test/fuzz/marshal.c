@@ -1,7 +1,8 @@
 // The stub's capturing of arguments (native/stub/marshal.c), with arguments and memory made of random bytes, built with
 // sanitizers: nothing is written outside the slot, and what is in it is what the program's memory held.
 //
-// LLVMFuzzerTestOneInput() is for libFuzzer (clang -fsanitize=fuzzer -DLIBFUZZER); else: marshal SEED SECONDS.
+// LLVMFuzzerTestOneInput() is for libFuzzer (clang -fsanitize=fuzzer -DLIBFUZZER); else: marshal SEED SECONDS FILE...,
+// the files first.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,29 +74,42 @@ static u64 number(const u8 **data, size_t *size) {
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
-  if (!memory) memory = malloc(MEMORY);
+  static volatile u32 *slot;
+  if (!memory) {
+    memory = malloc(MEMORY);
+    memset(memory, 'x', MEMORY);
+    slot = aligned_alloc(4096, SLOT_SIZE);
+  }
+  void *written[128];
+  int count = 0;
   u64 reg[REGISTERS] = {0};
   u32 nr = number(&data, &size) % (PLAN_COUNT + 8);
   static const int registers[] = {RDI, RSI, RDX, R10, R8, R9};
   for (int i = 0; i < 6; i++) reg[registers[i]] = number(&data, &size);
-  memset(memory, 'x', MEMORY);
   for (int i = 0; i < 64 && size >= 8; i++) { // vectors, and ends of strings
     u64 place = number(&data, &size) % (MEMORY / 16) * 16;
     u64 pair[2] = {number(&data, &size), number(&data, &size) % (CAPTURE_MAX + 64)};
-    memcpy(memory + place, pair, sizeof pair);
-    if (i % 4 == 0 && reg[RSI] - (u64)memory < MEMORY - 64) memcpy((void *)(reg[RSI] & ~15ul), pair, sizeof pair);
+    memcpy(written[count++] = memory + place, pair, sizeof pair);
+    if (i % 4 == 0 && reg[RSI] - (u64)memory < MEMORY - 64)
+      memcpy(written[count++] = (void *)(reg[RSI] & ~15ul), pair, sizeof pair);
   }
-  volatile u32 *slot = aligned_alloc(4096, SLOT_SIZE);
-  memset((void *)slot, 0, SLOT_SIZE);
+  memset((void *)slot, 0, SLOT_PAYLOAD);
   marshal(slot, nr, reg);
   check(slot);
-  free((void *)slot);
+  while (count) memset(written[--count], 'x', 16);
   return 0;
 }
 
 #ifndef LIBFUZZER
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  if (argc < 3) return 2;
+  for (int i = 3; i < argc; i++) {
+    static u8 data[4096];
+    FILE *file = fopen(argv[i], "r");
+    if (!file) return 2;
+    LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, file));
+    fclose(file);
+  }
   srandom(atoi(argv[1]));
   time_t end = time(NULL) + atoi(argv[2]);
   long rounds = 0;
