@@ -24,6 +24,7 @@ import { ANSWERED, cancelWaits } from './block.ts';
 import { vforkReleased } from './clone.ts';
 import { closeFiles } from './descriptors.ts';
 import { groupExitHooks, reapHooks, taskExitHooks } from './exit-hooks.ts';
+import { dropHeldFile } from './held-file.ts';
 import { kernel } from './kernel.ts';
 import { leaveNamespace } from './mount-namespaces.ts';
 import { leaveNamespaces } from './namespaces.ts';
@@ -229,6 +230,7 @@ function release(task: Task): void {
   task.maskLent = false;
   cancelWaits(task);
   task.dropDescriptor();
+  dropHeldFile(task);
   for (const hook of taskExitHooks) hook(task);
   group.threads.delete(task);
   strike('tasks', task);

@@ -128,6 +128,10 @@ export class Task implements Waiter {
     this.keepsDescriptor = false;
     this.sentDescriptor = -1;
   }
+  /** The first argument of its call is a descriptor. */
+  callHasFd = false;
+  /** What that descriptor was when its call began to wait, if it no longer is (held-file.ts). */
+  heldFile: OpenFile | null = null;
   /** Where in the file a long transfer began. */
   transferStart = 0;
   /** Where the pending call trapped (the instruction after it), 0 if it came from a patched site. */

@@ -113,7 +113,6 @@ export function receiveMessage(
   let got = Math.max(0, task.progress - step);
   const target = targetOf(socket, flags, total);
   message.set(0, 0, flags);
-  if (total === 0 && socket.streaming) return 0;
   for (;;) {
     // An urgent byte lies outside the stream.
     const ready = flags & MSG_OOB ? 1 : socket.receiveBound;

@@ -65,6 +65,7 @@ import { fcntlLock } from '../fs/record-locks.ts';
 import { host } from '../host/calls.ts';
 import { block, WAIT } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { keepForWaiters } from '../kernel/held-file.ts';
 import { descriptorLimit } from '../kernel/limits.ts';
 import type { Task } from '../kernel/task.ts';
 import { turnIsOver, yieldTurn } from '../kernel/turns.ts';
@@ -99,6 +100,7 @@ function duplicateTo(task: Task, oldfd: Fd, newfd: Fd, closeOnExec: boolean): nu
   if (r < 0) return r;
   const old = task.files.replace(newfd, retain(file), closeOnExec);
   if (old) {
+    keepForWaiters(task, newfd, old);
     old.flush(task);
     drop(old);
   }

@@ -4,8 +4,10 @@
 import { checkHandlers, DECODE, TABLE } from '../../syscall-tables/table.ts';
 import { DECODE_NONE, DECODE_S32, DECODE_S64, DECODE_U32 } from '../../syscall-tables/types.ts';
 import { EINTR, EIO, ENOSYS, EPERM } from '../abi/errno.ts';
-import { complete } from '../kernel/answer.ts';
+import type { Fd } from '../base/brands.ts';
+import { complete, isRestartCode } from '../kernel/answer.ts';
 import { ANSWERED, ASKED, cancelWaits, WAIT } from '../kernel/block.ts';
+import { dropHeldFile } from '../kernel/held-file.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { callArrived, setTracedCalls } from '../kernel/ptrace/calls.ts';
 import { continueTraced } from '../kernel/ptrace/stops.ts';
@@ -16,6 +18,7 @@ import { noteTrap } from '../mm/call-sites.ts';
 import { clearOrders } from '../platform/answer.ts';
 import { i32, resetScratch, u32 } from '../platform/arena.ts';
 import { FLAG_PATCHED, H_ARGS, H_FLAGS, H_NR, H_RIP, H_RSP, SLOT_SIZE } from '../platform/layout.ts';
+import type { OpenFile } from '../vfs/open-file.ts';
 import { HANDLERS } from './index.ts';
 import { callOnHost } from './traced.ts';
 
@@ -29,6 +32,8 @@ export interface CallTracer {
 }
 
 const handlers: (Handler | null)[] = new Array(TABLE.length).fill(null);
+/** By number, whether the first argument is a descriptor. */
+const takesFd = new Uint8Array(TABLE.length);
 const seccompDataSigned = new Int32Array(seccompData.buffer);
 let tracer: CallTracer | null = null;
 let log: (line: string) => void = () => {};
@@ -39,7 +44,9 @@ export function bindHandlers(): void {
   checkHandlers(HANDLERS);
   setTracedCalls(serve);
   for (const entry of TABLE) {
-    if (entry && entry.name in HANDLERS) handlers[entry.nr] = HANDLERS[entry.name] as Handler;
+    if (!entry || !(entry.name in HANDLERS)) continue;
+    handlers[entry.nr] = HANDLERS[entry.name] as Handler;
+    takesFd[entry.nr] = Number(entry.args[0]?.kind === 'fd');
   }
 }
 
@@ -75,6 +82,8 @@ function serve(task: Task): void {
   task.pendingObject = null;
   task.directRead = 0;
   task.deadline = Number.POSITIVE_INFINITY;
+  task.callHasFd = nr < takesFd.length && takesFd[nr] === 1;
+  if (task.heldFile !== null) dropHeldFile(task);
   if (nr < kernel.callCounts.length) kernel.callCounts[nr]++;
   if (task.trappedAt !== 0 && ++kernel.traps) noteTrap(task.mm.sites, task.rip, nr);
   if (task.seccomp === null) {
@@ -112,11 +121,13 @@ function run(task: Task): void {
   clearOrders(task.memory.slot);
   task.memory.beginAnswer();
   kernel.current = task;
-  let result = call(task);
+  let result = task.heldFile === null ? call(task) : callWith(task, task.heldFile);
   kernel.current = null;
   // What the call needs of a filesystem takes more than a turn: it is tried again.
   if (result === WAIT && task.state === SERVING && yieldTurn(task, 0) !== WAIT) result = -EINTR;
   if (result === ASKED || result === WAIT) return;
+  // Should no handler run after all, a call that was interrupted is tried again.
+  if (task.heldFile !== null && !isRestartCode(result)) dropHeldFile(task);
   if (tracer) tracer.leave(task, result === ANSWERED ? undefined : result);
   if (result !== ANSWERED) complete(task, result);
 }
@@ -142,6 +153,16 @@ function call(task: Task): number {
     cancelWaits(task);
     return -EIO;
   }
+}
+
+/** Tries a call again with the file it began with, which its descriptor no longer is. */
+function callWith(task: Task, held: OpenFile): number {
+  const { files } = task;
+  const fd = task.args[0] as Fd;
+  const shown = files.show(fd, held);
+  const result = call(task);
+  files.show(fd, shown);
+  return result;
 }
 
 function missing(nr: number): number {

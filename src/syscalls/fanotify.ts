@@ -47,7 +47,7 @@ import { ProcSuperblock } from '../fs/proc/proc.ts';
 import { installFile } from '../kernel/descriptors.ts';
 import { isNamespacePath } from '../kernel/namespace-files.ts';
 import type { Task } from '../kernel/task.ts';
-import { anonymousMount } from '../vfs/anonymous.ts';
+import { isAnonymousMount } from '../vfs/anonymous.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { Inode } from '../vfs/inode.ts';
 import { checkAccess, MAY_READ } from '../vfs/permission.ts';
@@ -167,7 +167,7 @@ function checkPlace(group: FanotifyGroup, path: Path, inode: Inode, { flags, mas
   if (mask & PERMISSION_EVENTS && inode.superblock instanceof ProcSuperblock) return -EINVAL;
   if (mask & FAN_PRE_ACCESS) return -EOPNOTSUPP;
   // What all containers share is nobody's to watch as a whole.
-  if (flags & MARK_TYPE && (path.mount === anonymousMount() || isNamespacePath(path))) return -EINVAL;
+  if (flags & MARK_TYPE && (isAnonymousMount(path.mount) || isNamespacePath(path))) return -EINVAL;
   const strict = group.reports & FAN_REPORT_TARGET_FID || mask & FAN_RENAME || flags & FAN_MARK_IGNORE;
   const byInode = !(flags & MARK_TYPE);
   return strict && byInode && !inode.isDirectory && mask & (ENTRY_EVENTS | EVENT_FLAGS) ? -ENOTDIR : 0;

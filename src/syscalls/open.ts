@@ -27,6 +27,7 @@ import { breakLeases } from '../fs/leases.ts';
 import { fifoOpenPending } from '../fs/pipe/fifo.ts';
 import { block, WAIT } from '../kernel/block.ts';
 import { installFile } from '../kernel/descriptors.ts';
+import { keepForWaiters } from '../kernel/held-file.ts';
 import { checkTableSize } from '../kernel/limits.ts';
 import type { Task } from '../kernel/task.ts';
 import { readU64, u8 } from '../platform/arena.ts';
@@ -126,6 +127,7 @@ function settle(task: Task, file: OpenFile, flags: number): number {
 export function close(task: Task, fd: Fd): number {
   const file = task.files.remove(fd);
   if (!file) return -EBADF;
+  keepForWaiters(task, fd, file);
   file.flush(task);
   drop(file);
   return 0;

@@ -1,8 +1,8 @@
 // Anonymous files: pipes, sockets, eventfds, memfds and their kin are opened without a name in any tree. They still
-// have an inode and a path, as every open file does: each gets a dentry of its own on one pseudo mount that no walk
-// can reach (Linux's pipefs, sockfs and anon_inodefs).
+// have an inode and a path, as every open file does: each gets a dentry of its own on a pseudo mount that no walk
+// can reach, of pipefs, sockfs or anon_inodefs.
 
-import { ANON_INODE_FS_MAGIC } from '../abi/stat.ts';
+import { ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, S_IFIFO, S_IFMT, S_IFSOCK, SOCKFS_MAGIC } from '../abi/stat.ts';
 import type { Timestamp } from '../base/clock.ts';
 import { stampNow } from '../base/clock.ts';
 import type { Credentials } from '../base/credentials.ts';
@@ -12,20 +12,27 @@ import { allocateDevice } from './mount.ts';
 
 class AnonymousSuperblock extends Superblock {
   readonly device = allocateDevice();
-  readonly typeName = 'anon_inodefs';
+  readonly typeName: string;
   readonly root: Inode;
   lastIno = 0;
+  private pseudo: Mount | null = null;
 
-  constructor() {
+  constructor(typeName: string, magic: number) {
     super();
-    this.magic = ANON_INODE_FS_MAGIC;
+    this.typeName = typeName;
+    this.magic = magic;
     this.root = new AnonymousInode(0o40500, null, this);
+  }
+
+  get mount(): Mount {
+    this.pseudo ??= new Mount(0, this, new Dentry('', null, this.root), 0);
+    return this.pseudo;
   }
 }
 
 /** An inode without a name: file type, permission bits and owner are its own; nothing can be looked up in it. */
 export class AnonymousInode extends Inode {
-  constructor(mode: number, owner: Credentials | null = null, superblock: Superblock = anonymousSuperblock()) {
+  constructor(mode: number, owner: Credentials | null = null, superblock: Superblock = anonymousSuperblock(mode)) {
     super(superblock);
     this.mode = mode;
     this.ino = ++(superblock as AnonymousSuperblock).lastIno;
@@ -54,25 +61,38 @@ function copyTime(to: Timestamp, from: Timestamp): void {
   to.nanoseconds = from.nanoseconds;
 }
 
-let superblock: AnonymousSuperblock | null = null;
-let mount: Mount | null = null;
+let pipes: AnonymousSuperblock | null = null;
+let sockets: AnonymousSuperblock | null = null;
+let others: AnonymousSuperblock | null = null;
 
-function anonymousSuperblock(): AnonymousSuperblock {
-  superblock ??= new AnonymousSuperblock();
-  return superblock;
+/** Where inodes of a file type lie. */
+function anonymousSuperblock(mode: number): AnonymousSuperblock {
+  switch (mode & S_IFMT) {
+    case S_IFIFO:
+      pipes ??= new AnonymousSuperblock('pipefs', PIPEFS_MAGIC);
+      return pipes;
+    case S_IFSOCK:
+      sockets ??= new AnonymousSuperblock('sockfs', SOCKFS_MAGIC);
+      return sockets;
+    default:
+      others ??= new AnonymousSuperblock('anon_inodefs', ANON_INODE_FS_MAGIC);
+      return others;
+  }
 }
 
-/** The pseudo mount of anonymous files: no name leads there. */
+/** The pseudo mount of anonymous files that are neither pipes nor sockets: no name leads there. */
 export function anonymousMount(): Mount {
-  if (!mount) {
-    const block = anonymousSuperblock();
-    mount = new Mount(0, block, new Dentry('', null, block.root), 0);
-  }
-  return mount;
+  return anonymousSuperblock(0).mount;
+}
+
+/** Whether a mount is one that no name leads to. */
+export function isAnonymousMount(mount: Mount): boolean {
+  return mount.superblock instanceof AnonymousSuperblock;
 }
 
 /** A path for an open file without a name; `name` is what /proc/PID/fd would fall back to, e.g. "[eventfd]". */
 export function anonymousPath(name: string, inode: Inode): Path {
-  const pseudo = anonymousMount();
+  const { superblock } = inode;
+  const pseudo = superblock instanceof AnonymousSuperblock ? superblock.mount : anonymousMount();
   return { mount: pseudo, dentry: new Dentry(name, pseudo.root, inode) };
 }

@@ -89,6 +89,14 @@ export class FdTable {
     return file;
   }
 
+  /** Shows another file at a number, or none, until the caller has put back what was there, which is returned. */
+  show(fd: Fd, file: OpenFile | null): OpenFile | null {
+    const shown = this.files[fd] ?? null;
+    this.files[fd] = file;
+    if (file === null && fd < this.lowestFree) this.lowestFree = fd;
+    return shown;
+  }
+
   setCloseOnExec(fd: Fd, on: boolean): number {
     if (!this.files[fd]) return -EBADF;
     this.closeOnExec[fd] = on;

@@ -17,7 +17,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/time.h>
 #include <sys/timex.h>
 #include <sys/uio.h>
@@ -231,10 +233,55 @@ static void machine(void) {
   waitpid(child, NULL, 0);
 }
 
+static void *reader(void *fd) {
+  char byte = '-';
+  long n = read(*(int *)fd, &byte, 1);
+  printf("read %ld: %c\n", n, byte);
+  return NULL;
+}
+
+/* A call that waits keeps its file: when the descriptor is closed, is another file, or a copy is put over it. */
+static void files(void) {
+  for (int over = 0; over < 2; over++) {
+    int waited[2], other[2], fd;
+    pthread_t thread;
+    if (pipe(waited) || pipe(other)) abort();
+    fd = waited[0];
+    pthread_create(&thread, NULL, reader, &fd);
+    usleep(100000);
+    if (over) {
+      if (dup2(other[0], waited[0]) != waited[0]) abort();
+    } else {
+      close(waited[0]);
+      if (dup(other[0]) != waited[0]) abort();
+    }
+    show("to another pipe", write(other[1], "b", 1));
+    usleep(100000);
+    show("to the pipe", write(waited[1], "a", 1));
+    pthread_join(thread, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    CALL(write(waited[1], "a", 1));
+    close(waited[0]), close(waited[1]), close(other[0]), close(other[1]);
+  }
+  int pair[2], ends[2];
+  char byte;
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(ends)) abort();
+  CALL(recv(pair[0], &byte, 0, MSG_DONTWAIT));
+  CALL(read(pair[0], &byte, 0));
+  CALL(write(pair[1], "a", 1));
+  CALL(recv(pair[0], &byte, 0, MSG_DONTWAIT));
+  struct statfs of;
+  CALL(fstatfs(pair[0], &of));
+  show("sockets' filesystem", of.f_type);
+  CALL(fstatfs(ends[0], &of));
+  show("pipes' filesystem", of.f_type);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   if (!strcmp(argv[1], "waiting")) waiting();
   if (!strcmp(argv[1], "signals")) signals();
+  if (!strcmp(argv[1], "files")) files();
   if (!strcmp(argv[1], "memory")) memory();
   if (!strcmp(argv[1], "machine")) machine();
   if (!strcmp(argv[1], "cloning")) cloning();

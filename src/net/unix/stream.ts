@@ -207,7 +207,8 @@ export class UnixStream extends UnixSocket {
     let first: Mark | null = null;
     for (const mark of this.marks) {
       const offset = mark.start - this.received;
-      if (offset >= message.length) break;
+      // Files come along even if no byte is wanted.
+      if (offset >= Math.max(1, message.length)) break;
       if (this.wantsCredentials) {
         // Bytes in front of the stretch came without credentials.
         if (!first && offset > 0) limit = offset;
