@@ -261,6 +261,23 @@ static void memory_files(void) {
   for (int i = 0; i < 5; i++) pause();
 }
 
+/** A memfd that takes seals is the host's, which counts its pages for nobody. */
+static void memfds(void) {
+  const long size = 1l << 45;
+  int small = memfd_create("small", MFD_ALLOW_SEALING), large = memfd_create("large", MFD_ALLOW_SEALING);
+  int r = ftruncate(small, 4096) | ftruncate(large, size);
+  report("sizes", r, r ? errno : 0);
+  char *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, large, 0);
+  report("mapped", mapped != MAP_FAILED, mapped == MAP_FAILED ? errno : 0);
+  mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, small, 0);
+  report("mapped", mapped != MAP_FAILED, 0);
+  r = ftruncate(small, size);
+  report("grown", r, r ? errno : 0);
+  r = ftruncate(small, 1 << 20);
+  report("grown", r, r ? errno : 0);
+  mapped[1000000] = 1;
+}
+
 /** Whoever is told of a file is given it open for writing, which copies it up. */
 static void copied_by_event(void) {
   int group = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDWR);
@@ -314,12 +331,19 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } all[] = {{"tables", tables},       {"files", files},
-             {"items", items},         {"locks", locks},
-             {"keyrings", keyrings},   {"filters", filters},
-             {"groups", groups},       {"operations", operations},
-             {"signals", signals},     {"segment", readonly_segment},
-             {"memory", memory_files}, {"copied", copied_by_event},
+  } all[] = {{"tables", tables},
+             {"files", files},
+             {"items", items},
+             {"locks", locks},
+             {"keyrings", keyrings},
+             {"filters", filters},
+             {"groups", groups},
+             {"operations", operations},
+             {"signals", signals},
+             {"segment", readonly_segment},
+             {"memory", memory_files},
+             {"memfds", memfds},
+             {"copied", copied_by_event},
              {"cgroups", cgroups}};
   if (argc < 2) return 2;
   path = argc > 2 ? argv[2] : NULL;

@@ -1,6 +1,6 @@
 // memfd_create(2): a nameless file of a tmpfs that is mounted nowhere, with seals (fcntl(2) F_ADD_SEALS).
 
-import { EBUSY, EINVAL, EPERM } from '../../abi/errno.ts';
+import { EBUSY, EINVAL, ENOMEM, EPERM } from '../../abi/errno.ts';
 import { F_ADD_SEALS, F_GET_SEALS, FALLOC_FL_PUNCH_HOLE, O_RDWR } from '../../abi/fcntl.ts';
 import {
   F_SEAL_EXEC,
@@ -16,6 +16,7 @@ import { S_IFREG, S_IXUGO } from '../../abi/stat.ts';
 import type { HostFd } from '../../base/brands.ts';
 import type { Credentials } from '../../base/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
+import { memoryTotal } from '../../platform/machine.ts';
 import { anonymousMount } from '../../vfs/anonymous.ts';
 import { Dentry, type Path } from '../../vfs/dentry.ts';
 import type { AttributeChange } from '../../vfs/inode.ts';
@@ -34,8 +35,18 @@ function memfdSuperblock(): TmpfsSuperblock {
   return superblock;
 }
 
+/**
+ * The host counts the pages of a memfd for nobody, and guests touch what they have mapped without asking. So a memfd that is
+ * mapped for writing counts as a whole for as long as it is open; beyond that its pages are those of who has it mapped. All
+ * together may have half of the machine's memory.
+ */
+const MAPPED_SHARE = 0.5;
+let mappedInAll = 0;
+
 class MemfdInode extends TmpfsInode {
   seals: number;
+  /** Bytes that count for its being mapped; -1 before it is. */
+  private mapped = -1;
 
   constructor(mode: number, owner: Credentials, seals: number) {
     super(memfdSuperblock(), S_IFREG | mode, owner.fsuid, owner.fsgid);
@@ -59,7 +70,22 @@ class MemfdInode extends TmpfsInode {
       if (change.size > this.size && this.seals & F_SEAL_GROW) return -EPERM;
     }
     if (change.mode !== undefined && this.seals & F_SEAL_EXEC && (change.mode ^ this.mode) & S_IXUGO) return -EPERM;
+    if (change.size !== undefined && this.mapped >= 0 && !this.countMapped(change.size)) return -ENOMEM;
     return super.setattr(change);
+  }
+
+  /** Counts it as mapped with a size; false if that is too much. */
+  private countMapped(size: number): boolean {
+    const before = Math.max(this.mapped, 0);
+    if (size > before && mappedInAll + size - before > memoryTotal() * MAPPED_SHARE) return false;
+    mappedInAll += size - before;
+    this.mapped = size;
+    return true;
+  }
+
+  override evict(): void {
+    this.countMapped(0);
+    super.evict();
   }
 
   /** Opened once more, by /proc/PID/fd. */
@@ -87,6 +113,7 @@ class MemfdInode extends TmpfsInode {
   override mapData(protection: number, mayWrite: boolean): HostFd | number {
     const sealed = (this.seals & NO_WRITES) !== 0;
     if (mayWrite && sealed && protection & PROT_WRITE) return -EPERM;
+    if (mayWrite && !sealed && !this.countMapped(Math.max(this.size, this.mapped))) return -ENOMEM;
     return super.mapData(protection, mayWrite && !sealed);
   }
 }
