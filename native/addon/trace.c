@@ -237,7 +237,7 @@ static s64 make_call(pid_t tid, struct stop *stop, long nr, u64 a, u64 b, u64 c,
   return result;
 }
 
-/** A message with one descriptor, laid out in an unused part of the slot's header; written anew for every use. */
+/** A message with one descriptor, laid out between the slot's orders and its payload; written anew for every use. */
 struct message {
   struct msghdr header;
   struct iovec vector;
@@ -247,8 +247,9 @@ struct message {
   } control;
   u8 byte;
 };
-#define MESSAGE_OFFSET 0xc00
-_Static_assert(sizeof(struct message) <= SLOT_ORDERS - MESSAGE_OFFSET, "the message lies before the orders");
+#define MESSAGE_OFFSET (SLOT_PAYLOAD - 0x200)
+_Static_assert(MESSAGE_OFFSET >= SLOT_ORDERS + 64 * MAX_ORDERS, "the message lies behind the orders");
+_Static_assert(MESSAGE_OFFSET + sizeof(struct message) <= SLOT_PAYLOAD, "and before the payload");
 
 static struct message make_message(u64 base) {
   struct message message = {.byte = 1};
