@@ -19,18 +19,34 @@ interface Window {
   length: number;
 }
 
-/** The strings of a NULL-terminated array (NULL itself is an empty one), or -EFAULT or -E2BIG. */
-export function readStringArray(memory: UserMemory, array: UserAddress): string[] | number {
-  if (array === 0) return [];
-  const mark = markScratch();
-  const pointers: Window = { at: allocateScratch(WINDOW), start: 0, length: 0 };
-  const text: Window = { at: allocateScratch(WINDOW), start: 0, length: 0 };
-  const result = readAll(memory, array, pointers, text);
-  releaseScratch(mark);
-  return result;
+interface Windows {
+  readonly pointers: Window;
+  readonly text: Window;
 }
 
-function readAll(memory: UserMemory, array: number, pointers: Window, text: Window): string[] | number {
+/** The strings of NULL-terminated arrays (NULL itself is an empty one), or -EFAULT or -E2BIG. */
+export function readStringArrays(memory: UserMemory, arrays: readonly UserAddress[]): string[][] | number {
+  const mark = markScratch();
+  const windows: Windows = {
+    pointers: { at: allocateScratch(WINDOW), start: 0, length: 0 },
+    text: { at: allocateScratch(WINDOW), start: 0, length: 0 },
+  };
+  const lists: string[][] = [];
+  let failed = 0;
+  for (const array of arrays) {
+    const strings: string[] | number = array === 0 ? [] : readAll(memory, array, windows);
+    if (typeof strings === 'number') {
+      failed = strings;
+      break;
+    }
+    lists.push(strings);
+  }
+  releaseScratch(mark);
+  return failed < 0 ? failed : lists;
+}
+
+function readAll(memory: UserMemory, array: number, windows: Windows): string[] | number {
+  const { pointers } = windows;
   const strings: string[] = [];
   let total = 0;
   for (let at = array; ; at += 8) {
@@ -38,7 +54,7 @@ function readAll(memory: UserMemory, array: number, pointers: Window, text: Wind
     if (!covers(memory, pointers, at, 8)) return -EFAULT;
     const pointer = readU64(pointers.at + (at - pointers.start));
     if (pointer === 0) return strings;
-    const string = readString(memory, text, pointer);
+    const string = readString(memory, windows, pointer);
     if (typeof string === 'number') return string;
     total += string.length + 1;
     if (total > MAX_TOTAL) return -E2BIG;
@@ -46,13 +62,19 @@ function readAll(memory: UserMemory, array: number, pointers: Window, text: Wind
   }
 }
 
-function readString(memory: UserMemory, window: Window, from: number): string | number {
+/** Strings often lie where pointers do, on the stack: what was read along with those is looked at first. */
+function readString(memory: UserMemory, { pointers, text }: Windows, from: number): string | number {
+  const near = from - pointers.start;
+  if (near >= 0 && near < pointers.length) {
+    const nul = buffer.indexOf(0, pointers.at + near);
+    if (nul >= 0 && nul < pointers.at + pointers.length) return readBytes(pointers.at + near, nul - pointers.at - near);
+  }
   let string = '';
   let at = from;
   while (string.length < MAX_STRING) {
-    if (!covers(memory, window, at, 1)) return -EFAULT;
-    const offset = window.at + (at - window.start);
-    const end = window.at + window.length;
+    if (!covers(memory, text, at, 1)) return -EFAULT;
+    const offset = text.at + (at - text.start);
+    const end = text.at + text.length;
     const nul = buffer.indexOf(0, offset);
     if (nul >= 0 && nul < end) return string + readBytes(offset, nul - offset);
     string += readBytes(offset, end - offset);

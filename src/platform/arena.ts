@@ -71,7 +71,7 @@ export function readS64(at: number): number {
 export function writeU64(at: number, value: number): void {
   const i = at >>> 2;
   u32[i] = value;
-  i32[i + 1] = Math.floor(value / 4294967296);
+  i32[i + 1] = value >= 0 && value < 4294967296 ? 0 : Math.floor(value / 4294967296);
 }
 
 /** Bytes of the arena as a byte string (one character a byte). */
