@@ -76,41 +76,80 @@ function makeRootArchive(scratch: string): string {
   return archive;
 }
 
-/** The same as an archive that containerd imports. */
-function makeImageArchive(scratch: string, layer: string): string {
-  const directory = join(scratch, 'image');
+/** The same as an archive that containerd imports, under a name and with a program. */
+function makeImageArchive(scratch: string, layer: string, name = 'box', program = ['sh']): string {
+  const directory = join(scratch, `${name}-image`);
   mkdirSync(directory);
   copyFileSync(layer, join(directory, 'layer.tar'));
   const [digest] = execFileSync('sha256sum', [layer], { encoding: 'utf8' }).split(' ');
   const config = {
     architecture: 'amd64',
     os: 'linux',
-    config: { Env: ['PATH=/bin'], Cmd: ['sh'] },
+    config: { Env: ['PATH=/bin'], Cmd: program },
     rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
   };
-  const tag = 'docker.io/library/box:latest';
+  const tag = `docker.io/library/${name}:latest`;
   writeFileSync(join(directory, 'config.json'), JSON.stringify(config));
   const manifest = [{ Config: 'config.json', RepoTags: [tag], Layers: ['layer.tar'] }];
   writeFileSync(join(directory, 'manifest.json'), JSON.stringify(manifest));
-  const archive = join(scratch, 'image.tar');
+  const archive = join(scratch, `${name}.tar`);
   execFileSync('tar', ['-C', directory, '-cf', archive, '.']);
   return archive;
 }
 
-async function startContainerd(scratch: string): Promise<ChildProcess> {
+const CNI_PLUGINS = '/usr/lib/cni';
+
+/** What containerd is to know of the CRI: a handler for each runtime, and pods with a network of two ends. */
+function criConfig(scratch: string): string {
+  const networks = join(scratch, 'cni');
+  mkdirSync(networks);
+  const ipam = { type: 'host-local', dataDir: join(scratch, 'ipam'), ranges: [[{ subnet: '10.89.213.0/24' }]] };
+  const network = { cniVersion: '0.4.0', name: 'cri', plugins: [{ type: 'ptp', ipMasq: false, ipam }] };
+  writeFileSync(join(networks, '10-cri.conflist'), JSON.stringify(network));
+  const cri = 'plugins."io.containerd.grpc.v1.cri"';
+  const handlers = Object.entries({ runc: '/usr/sbin/runc', cloister: CLOISTER }).map(
+    ([name, path]) => `[${cri}.containerd.runtimes.${name}]
+runtime_type = "io.containerd.runc.v2"
+[${cri}.containerd.runtimes.${name}.options]
+BinaryName = "${path}"
+Root = "${scratch}/${name}"
+`,
+  );
+  return `[${cri}]
+sandbox_image = "docker.io/library/pause:latest"
+disable_apparmor = true
+restrict_oom_score_adj = true
+[${cri}.cni]
+bin_dir = "${CNI_PLUGINS}"
+conf_dir = "${networks}"
+[${cri}.containerd]
+snapshotter = "native"
+${handlers.join('')}`;
+}
+
+const NO_CRI = 'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n';
+
+/** `cri`: its part of the configuration; it then runs in a network namespace of its own, which stays at SCRATCH/network. */
+async function startContainerd(scratch: string, cri: string | null = null): Promise<ChildProcess> {
   const directory = join(scratch, 'containerd');
   mkdirSync(directory);
   const config = `version = 2
 root = "${directory}/root"
 state = "${directory}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
+${cri === null ? NO_CRI : ''}[grpc]
 address = "${directory}/socket"
 [plugins."io.containerd.internal.v1.opt"]
 path = "${directory}/opt"
-`;
+${cri ?? ''}`;
   writeFileSync(join(directory, 'config.toml'), config);
   const args = ['--config', join(directory, 'config.toml')];
+  if (cri !== null) {
+    const network = join(scratch, 'network');
+    writeFileSync(network, '');
+    execFileSync('unshare', [`--net=${network}`, 'ip', 'link', 'set', 'lo', 'up']);
+    args.unshift(`--net=${network}`, 'containerd');
+    return processes.startDaemon('nsenter', args, join(directory, 'log'), join(directory, 'socket'));
+  }
   return processes.startDaemon('containerd', args, join(directory, 'log'), join(directory, 'socket'));
 }
 
@@ -130,7 +169,20 @@ const CLIENTS: readonly Client[] = [
     runtimes: { runc: 'runc', cloister: CLOISTER },
     async start(scratch) {
       const daemon = await startContainerd(scratch);
-      script(scratch, 'runc', `c images import ${join(scratch, 'image.tar')}`);
+      script(scratch, 'runc', `c images import ${join(scratch, 'box.tar')}`);
+      return [daemon];
+    },
+  },
+  {
+    // Kubernetes' side of containerd. crictl is no package of Debian's: github.com/kubernetes-sigs/cri-tools, 1.26.
+    name: 'cri',
+    programs: ['containerd', 'crictl', `${CNI_PLUGINS}/ptp`],
+    runtimes: { runc: 'runc', cloister: 'cloister' },
+    async start(scratch) {
+      const daemon = await startContainerd(scratch, criConfig(scratch));
+      makeImageArchive(scratch, join(scratch, 'rootfs.tar'), 'pause', ['sleep', '1000000']);
+      for (const name of ['box', 'pause'])
+        script(scratch, 'runc', `c -n k8s.io images import ${join(scratch, name)}.tar`);
       return [daemon];
     },
   },
