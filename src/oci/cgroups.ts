@@ -31,6 +31,18 @@ export function cgroupsAt(path: string): CgroupState {
   return statesAt((_, root) => relative(path, root));
 }
 
+/**
+ * Those of a unit at its path: where systemd has version 2 beside version 1, that is where it looks for a unit's processes.
+ */
+export function cgroupsOfUnit(path: string): CgroupState {
+  const state = cgroupsAt(path);
+  const beside = state.version === 1 && findHierarchies().find(({ controllers }) => controllers.length === 0);
+  if (!beside) return state;
+  const directory = posix.join(beside.mountPoint, relative(path, beside.root));
+  if (!statSync(directory, { throwIfNoEntry: false })) return state;
+  return { ...state, directories: { ...state.directories, unified: directory } };
+}
+
 function statesAt(pathIn: (own: string, root: string) => string): CgroupState {
   const hierarchies = findHierarchies();
   const legacy = hierarchies.filter(({ controllers }) => controllers.length > 0);

@@ -159,7 +159,7 @@ export async function limit(
   let release = (): void => {};
   if (scope !== null) {
     const started = await startScope(systemdSocket(), scope, resources);
-    limited = { ...prepared, state: { ...prepared.state, cgroups: started.cgroups } };
+    limited = { ...prepared, state: { ...prepared.state, cgroups: started.cgroups, unit: scope.unit } };
     ({ release } = started);
     saveState(directory, limited.state);
   }

@@ -49,6 +49,8 @@ export interface ContainerState {
   /** As in the sandbox's spec. */
   readonly idMappings?: SandboxSpec['idMappings'];
   readonly cgroups: CgroupState;
+  /** The unit of systemd's that has them, if one has. */
+  readonly unit?: string;
   readonly hooks: HookLists;
   /** What exec starts from. */
   readonly process: ProcessSpec;

@@ -1,13 +1,13 @@
 // The systemd cgroup driver (--systemd-cgroup): the container's cgroup is a transient scope, which systemd makes on demand
-// and forgets when nobody is in it any more. linux.cgroupsPath is slice:prefix:name then. Limits are told to systemd as far
-// as it would otherwise undo them, and written into the cgroup's files as without it, because the scope is delegated.
+// and forgets when nobody is in it any more. linux.cgroupsPath is slice:prefix:name then. Limits, at first and when they
+// change, are told to systemd as far as it would otherwise undo them, and written into the cgroup's files as without it, because the scope is delegated.
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pidsLimit, type Resources, weightOfShares } from './cgroup-resources.ts';
-import { cgroupsAt } from './cgroups.ts';
+import { cgroupsAt, cgroupsOfUnit } from './cgroups.ts';
 import { callDbus, DbusWriter } from './dbus.ts';
 import { LaunchError } from './launch-error.ts';
 import { ordinaryUser } from './rootless.ts';
@@ -50,7 +50,6 @@ export function systemdSocket(): string {
 export function scopeBody({ slice, unit }: Scope, pid: number, resources: Resources, version: 0 | 1 | 2): DbusWriter {
   const body = new DbusWriter().string(unit).string('replace');
   const property = (name: string, type: string): DbusWriter => body.align(8).string(name).signature(type);
-  const { memory, cpu, pids } = resources;
   body.array(8, () => {
     property('Description', 's').string(`cloister container ${unit}`);
     property('Slice', 's').string(slice);
@@ -61,17 +60,46 @@ export function scopeBody({ slice, unit }: Scope, pid: number, resources: Resour
     // What is not accounted for systemd takes away again, of version 1 the whole cgroup.
     const blocks = version === 2 ? 'IOAccounting' : 'BlockIOAccounting';
     for (const name of ['CPUAccounting', 'MemoryAccounting', 'TasksAccounting', blocks]) property(name, 'b').u32(1);
-    if (memory?.limit !== undefined && memory.limit > 0)
-      property(version === 1 ? 'MemoryLimit' : 'MemoryMax', 't').u64(BigInt(memory.limit));
-    if (cpu?.shares && version === 1) property('CPUShares', 't').u64(BigInt(cpu.shares));
-    if (cpu?.shares && version === 2) property('CPUWeight', 't').u64(BigInt(weightOfShares(cpu.shares)));
-    if (cpu?.quota && cpu.quota > 0) {
-      property('CPUQuotaPerSecUSec', 't').u64(BigInt(Math.round((cpu.quota * 1e6) / (cpu.period || 100_000))));
-    }
-    const tasks = pidsLimit(pids?.limit);
-    if (tasks !== undefined && tasks !== 'max') property('TasksMax', 't').u64(BigInt(tasks));
+    for (const [name, value] of limitProperties(resources, version)) property(name, 't').u64(value);
   });
   return body.array(8, () => {});
+}
+
+const INFINITY = 2n ** 64n - 1n;
+
+/** Limits that are set or lifted, as properties of a unit. */
+function limitProperties({ memory, cpu, pids }: Resources, version: 0 | 1 | 2): [name: string, value: bigint][] {
+  const found: [string, bigint][] = [];
+  const bound = (value: number): bigint => (value > 0 ? BigInt(Math.round(value)) : INFINITY);
+  if (memory?.limit) found.push([version === 1 ? 'MemoryLimit' : 'MemoryMax', bound(memory.limit)]);
+  if (cpu?.shares && version === 1) found.push(['CPUShares', BigInt(cpu.shares)]);
+  if (cpu?.shares && version === 2) found.push(['CPUWeight', BigInt(weightOfShares(cpu.shares))]);
+  if (cpu?.quota) found.push(['CPUQuotaPerSecUSec', bound((cpu.quota * 1e6) / (cpu.period || 100_000))]);
+  const tasks = pidsLimit(pids?.limit);
+  if (tasks !== undefined) found.push(['TasksMax', tasks === 'max' ? INFINITY : BigInt(tasks)]);
+  return found;
+}
+
+/** Tells systemd of new limits, until the scope's end. */
+export async function updateScope(
+  socketPath: string,
+  unit: string,
+  resources: Resources,
+  version: 0 | 1 | 2,
+): Promise<void> {
+  const properties = limitProperties(resources, version);
+  if (properties.length === 0) return;
+  const body = new DbusWriter().string(unit).u32(1);
+  body.array(8, () => {
+    for (const [name, value] of properties) body.align(8).string(name).signature('t').u64(value);
+  });
+  await callDbus(socketPath, {
+    path: '/org/freedesktop/systemd1',
+    interface: 'org.freedesktop.systemd1.Manager',
+    member: 'SetUnitProperties',
+    signature: 'sba(sv)',
+    body,
+  });
 }
 
 /** Has systemd make the scope. Resolves to its cgroups, which a process of ours keeps until the container's are in them. */
@@ -98,7 +126,7 @@ export async function startScope(
     });
     for (let tries = 0; tries < TRIES; tries++) {
       const path = scopeOf(pid, scope.unit);
-      if (path !== null) return { cgroups: cgroupsAt(path), release };
+      if (path !== null) return { cgroups: cgroupsOfUnit(path), release };
       await sleep(PAUSE);
     }
     throw new LaunchError(`--systemd-cgroup: systemd has not made ${scope.unit}: see its log (journalctl)`);

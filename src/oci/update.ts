@@ -6,6 +6,7 @@ import { convertResources } from './convert.ts';
 import { isPodSandbox } from './join.ts';
 import { containerName, controlDirectory } from './pod.ts';
 import { type ContainerState, requireState, statusOf } from './state.ts';
+import { systemdSocket, updateScope } from './systemd.ts';
 
 /**
  * Throws a LaunchError that names what cannot be set. A paused container cannot be told:
@@ -13,7 +14,9 @@ import { type ContainerState, requireState, statusOf } from './state.ts';
  */
 export async function updateContainer(root: string, state: ContainerState, resources: Resources): Promise<void> {
   const ofPod = isPodSandbox(state.annotations) ? withShares(resources) : resources;
-  applyResources(state.cgroups, state.sandbox === undefined ? withMinimum(ofPod) : resources);
+  const onHost = state.sandbox === undefined ? withMinimum(ofPod) : resources;
+  if (state.unit !== undefined) await updateScope(systemdSocket(), state.unit, onHost, state.cgroups.version);
+  applyResources(state.cgroups, onHost);
   const own = state.sandbox === undefined ? state : requireState(root, state.sandbox);
   if (statusOf(root, own) === 'paused') return;
   const request = { verb: 'limit', limits: convertResources(resources), container: containerName(state) } as const;

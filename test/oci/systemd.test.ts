@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { parseScope, startScope } from '../../src/oci/systemd.ts';
+import { parseScope, startScope, updateScope } from '../../src/oci/systemd.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'cloister-systemd-'));
 const HIERARCHY = '/sys/fs/cgroup/systemd';
@@ -110,8 +110,13 @@ function decode(bytes: Buffer): Received {
   reader.align(8);
   const body = new MessageReader(bytes.subarray(reader.at));
   assert.equal(bytes.length - reader.at, length);
-  const [name, mode] = [body.read('s'), body.read('s')] as string[];
+  const isUpdate = header.some(([, value]) => value === 'SetUnitProperties');
+  const [name, mode] = [
+    body.read('s'),
+    isUpdate ? (body.read('b') === 1 ? 'runtime' : '') : body.read('s'),
+  ] as string[];
   const properties = body.properties();
+  if (isUpdate) return { header, name: name ?? '', mode: mode ?? '', properties };
   assert.deepEqual(
     body.array(8, () => null),
     [],
@@ -191,6 +196,26 @@ test('a scope is made, and its cgroups are found', {
     [properties.CPUQuotaPerSecUSec, properties.TasksMax, properties.MemoryLimit],
     [500_000, 34, 200_000_000],
   );
+});
+
+test('systemd is told of new limits', async () => {
+  const calls: Received[] = [];
+  const server = await fakeSystemd(join(scratch, 'updated'), (call) => {
+    calls.push(call);
+    return null;
+  });
+  await updateScope(
+    join(scratch, 'updated'),
+    UNIT,
+    { memory: { limit: 1e8 }, cpu: { quota: -1 }, pids: { limit: 10 } },
+    2,
+  );
+  await updateScope(join(scratch, 'updated'), UNIT, { blockIO: { weight: 10 } }, 2); // nothing that it would undo
+  server.close();
+  assert.equal(calls.length, 1);
+  const { name, mode, properties } = calls[0] as Received;
+  assert.deepEqual([name, mode], [UNIT, 'runtime']);
+  assert.deepEqual(properties, { MemoryMax: 100_000_000, CPUQuotaPerSecUSec: 2 ** 64, TasksMax: 34 });
 });
 
 test('what systemd refuses is said, and where it does not run', async () => {
