@@ -119,6 +119,10 @@ enum {
   H_RESTORER = 288,
   H_ACTIONS_CHANGED = 290,
   H_CONTEXT = 292, // u64, see above
+  // A new thread says here which host thread it is, and then goes on to its program without a ring unless it is asked
+  // for one
+  H_HOST_TID = 294,
+  H_HELLO = 295, // 1: it rings KIND_HELLO first
 };
 
 // H_FLAGS
@@ -129,7 +133,7 @@ enum kind {
   KIND_SYSCALL = 0,
   KIND_INTERRUPT = 1,   // answer to the interrupt signal. A native futex wait cut short: NR = 202, ARGS; else NR = -1
   KIND_FAULT = 2,       // NR = signal, ARGS = si_code, si_addr, trapno, rip, in_stub, error code
-  KIND_HELLO = 3,       // first ring of a new thread or process that was asked to say hello
+  KIND_HELLO = 3,       // first ring of a new thread or process that was asked for it by H_HELLO
   KIND_ORDERS = 4,      // orders done (ACT_ASK_AGAIN). Each order's first word now holds its result
   KIND_ZYGOTE = 5,      // the zygote waits for orders
   KIND_SIGNAL_FAIL = 6, // a signal frame could not be written or read. ARGS = index of the order, which one
@@ -157,10 +161,10 @@ enum order {
   ORDER_SYSCALL = 1, // nr, a0..a5
   ORDER_COPY = 2,    // user address, offset in slot, length
   ORDER_ZERO = 3,    // user address, length
-  ORDER_FORK = 4,    // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, say hello, slot fd,
+  ORDER_FORK = 4,    // slot index, tid, clear_child_tid address or 0, set_child_tid address or 0, slot fd,
                      // stack pointer or 0
-  ORDER_THREAD = 5, // slot index, block index, stack pointer or 0, tls, clear_child_tid address, clone flags, say hello
-                    // | slot fd << 32 (0: mapped already)
+  ORDER_THREAD = 5, // slot index, block index, stack pointer or 0, tls, clear_child_tid address or 0, clone flags, slot
+                    // fd (0: mapped already)
   ORDER_FRAME = 6,  // signal, handler, restorer, mask, altstack base, altstack size | use << 63, siginfo's slot offset
   ORDER_SIGRETURN = 7, // registers and vector state from the frame at rsp
   ORDER_JUMP = 8,      // rip, rsp: a fresh program

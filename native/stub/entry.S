@@ -255,13 +255,13 @@ call_interrupted:
 
 // ---- clone ----------------------------------------------------------------------------------------
 
-// long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid). The child starts with
+// long clone_thread(u64 flags, struct frame *frame, u64 tls). The child starts with
 // rsp at the frame that was prepared in its own block and never returns from thread_start.
   .globl clone_thread
 clone_thread:
-  mov %rcx, %r10
   mov %rdx, %r8
   xor %edx, %edx
+  xor %r10d, %r10d
   mov $56, %eax
   syscall
   test %rax, %rax

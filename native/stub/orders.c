@@ -9,12 +9,27 @@ static void prepare_patched(struct thread *thread) {
   thread->stack = (u64)thread + BLOCK_ALTSTACK;
 }
 
+/**
+ * A new thread goes to its program. Nobody waits for it: which host thread it is stands in the slot, which
+ * set_tid_address(2) tells, and only who needs more than that (a signal that came before, a tracer) has it ring. One of
+ * the two sees what the other wrote.
+ */
+static void begin_life(struct thread *thread, struct ucontext *context, u64 clear_tid) {
+  volatile u32 *slot = thread->slot;
+  slot[H_HOST_TID] = sys(SYS_set_tid_address, clear_tid);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  stall();
+  if (!slot[H_HELLO]) return;
+  show_context(thread, context);
+  ring_kind(thread, KIND_HELLO);
+  obey(thread, context);
+}
+
 /** ORDER_FORK. In the child `*child` is set; it must not look at its parent's slot, which it does not have. */
 static long fork_process(struct thread *thread, struct ucontext *context, volatile u64 *order, int *child) {
-  u32 index = order[1], tid = order[2], say_hello = order[5];
-  u64 clear_tid = order[3], set_tid = order[4], stack = order[7];
-  long fd = order[6];
-  long result = sys(SYS_clone, SIGCHLD | (clear_tid ? 0x200000 : 0), 0, 0, clear_tid, 0); // CLONE_CHILD_CLEARTID
+  u32 index = order[1], tid = order[2];
+  u64 clear_tid = order[3], set_tid = order[4], stack = order[6];
+  long fd = order[5], result = sys(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   if (result != 0) {
     sys(SYS_close, fd);
     return result;
@@ -28,11 +43,7 @@ static long fork_process(struct thread *thread, struct ucontext *context, volati
   context->reg[RAX] = 0;
   if (stack) context->reg[RSP] = stack;
   if (set_tid) copy_user((void *)set_tid, &tid, sizeof tid);
-  if (say_hello) {
-    show_context(thread, context);
-    ring_kind(thread, KIND_HELLO);
-    obey(thread, context);
-  }
+  begin_life(thread, context, clear_tid);
   return 0;
 }
 
@@ -41,7 +52,7 @@ static long fork_process(struct thread *thread, struct ucontext *context, volati
  * by rt_sigreturn, which loads all registers, the vector state and the alternate stack at once.
  */
 static long start_thread(struct thread *thread, struct ucontext *context, volatile u64 *order) {
-  u32 index = order[1], fd = order[7] >> 32;
+  u32 index = order[1], fd = order[7];
   u64 block = BLOCKS_ADDR + order[2] * BLOCK_SIZE, sp = order[3];
   if (fd && !map_slot(index, fd)) return -EFAULT;
 
@@ -61,22 +72,18 @@ static long start_thread(struct thread *thread, struct ucontext *context, volati
   child->stub_faults = 0;
   child->has_bases = thread->has_bases;
   child->watching = 0;
-  child->say_hello = (u32)order[7];
+  child->clear_tid = order[5];
   // A program that has set gs for itself keeps it, in its new threads too.
   child->fast_exit = thread->fast_exit && read_gs_base() == (u64)thread;
   prepare_patched(child);
   take_slot(child, index);
-  return clone_thread(order[6], frame, order[4], order[5]);
+  return clone_thread(order[6], frame, order[4]);
 }
 
 USED NORETURN void thread_start(struct frame *frame) {
   struct thread *thread = self();
   if (thread->fast_exit) write_gs_base((u64)thread);
-  if (thread->say_hello) {
-    show_context(thread, &frame->context);
-    ring_kind(thread, KIND_HELLO);
-    obey(thread, &frame->context);
-  }
+  begin_life(thread, &frame->context, thread->clear_tid);
   leave_signal(&frame->context, 0);
 }
 

@@ -132,7 +132,7 @@ struct thread {
   u32 interrupted; // an interrupt came while the stub ran; reported on the way out
   u32 slot_index;
   u32 sequence;
-  u32 say_hello;
+  u32 pad;
   u32 fast_exit;   // gs is this block: handlers may leave without rt_sigreturn
   u32 stub_faults; // faults of the stub's own code so far
   // the exit window of entry.S
@@ -148,6 +148,7 @@ struct thread {
   u32 has_bases; // the CPU lets programs read and write the bases of fs and gs
   u32 watching;  // watches in use
   struct watch watch[WATCHES];
+  u64 clear_tid; // of a new thread: the word that the host clears when it ends
 };
 
 enum promotion { PROMOTED_NOT, PROMOTED_ANSWER, PROMOTED_INTERRUPT };
@@ -179,7 +180,7 @@ extern char exit_check[], exit_jump[], exit_end[], restorer[], promote_end[];
 long interruptible_call(const u64 *call);
 void promote(void);
 void leave_signal(struct ucontext *context, u64 fast) NORETURN;
-long clone_thread(u64 flags, struct frame *frame, u64 tls, u64 clear_child_tid);
+long clone_thread(u64 flags, struct frame *frame, u64 tls);
 
 INLINE long sys6(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {
   long result;

@@ -18,6 +18,7 @@ import { clearGone, freeSlot, isGone, setOwner } from '../platform/slots.ts';
 import { addressSpaceDied } from './exit.ts';
 import type { Task } from './task.ts';
 import { armTimer, Timer } from './timers.ts';
+import { findProcess, hasVanished } from './unheard.ts';
 
 /** Ends the host process of `mm` for good if it is still there when the grace is over. */
 const GRACE = 100e6;
@@ -95,7 +96,7 @@ class HostProcess {
     leaving.delete(mm);
     if (mm.tasks.size > 0) addressSpaceDied(mm.tasks);
     // It may have died before it made the children that were ordered from it.
-    for (const [child, maker] of expected) if (maker === mm) expectEnd(child);
+    for (const [child, maker] of expected) if (maker === mm && !findProcess(child)) expectEnd(child);
   }
 }
 
@@ -124,15 +125,16 @@ const sweeper = new Timer({ expire: sweep });
 /** A process was ordered from the stub of `maker`'s. */
 export function expectProcess(mm: AddressSpace, maker: AddressSpace): void {
   expected.set(mm, maker);
+  if (!coming.armed) armTimer(coming, monotonicNow() + YOUTH);
 }
 
 /**
- * First ring of a process, on `block`: its notification is pending, so the pid is its own. If it dies unheard, or is not
- * the first thread of a process, which an honest stub's is, that is seen when it is old enough for a pidfd.
+ * First ring of a process, on `block`: its notification is pending, so the pid is its own. Or it was found (unheard.ts). If it
+ * is not the first thread of a process, which an honest stub's is, that is seen when it is old enough for a pidfd.
  */
 export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid, block: number): void {
   expected.delete(mm);
-  mm.hostPid = hostPid;
+  mm.knownPid = hostPid;
   const process = new HostProcess(mm, hostPid, block);
   processes.set(mm, process);
   young.add(process);
@@ -141,11 +143,12 @@ export function watchAddressSpace(mm: AddressSpace, hostPid: HostPid, block: num
 
 /** Processes that have lived for a while are watched from now on. */
 function growUp(): void {
+  for (const mm of expected.keys()) if (hasVanished(mm)) addressSpaceDied(mm.tasks);
   const grown = youngBefore;
   youngBefore = new Set();
   for (const process of grown) if (!process.watch() && process.mm && processes.has(process.mm)) young.add(process);
   [young, youngBefore] = [youngBefore, young];
-  if (youngBefore.size > 0) armTimer(coming, monotonicNow() + YOUTH);
+  if (youngBefore.size > 0 || expected.size > 0) armTimer(coming, monotonicNow() + YOUTH);
 }
 
 /** The last task has left: slots go back, the host process must go. */
@@ -167,7 +170,7 @@ export function buryAddressSpace(mm: AddressSpace): void {
 
 /** One that was buried young is looked after without its address space, unless others still depend on its end. */
 function depart(mm: AddressSpace, process: HostProcess): void {
-  for (const maker of expected.values()) if (maker === mm && process.watch()) return;
+  for (const [child, maker] of expected) if (maker === mm && !findProcess(child) && process.watch()) return;
   process.slots = new Set(mm.slots);
   process.mm = null;
   process.end = monotonicNow() + GRACE;
@@ -185,6 +188,7 @@ export function expectEnd(mm: AddressSpace): void {
 
 /** Kills the host process of an address space at once. */
 export function killAddressSpace(mm: AddressSpace): void {
+  findProcess(mm);
   const process = processes.get(mm);
   if (process?.watch()) host.pidfd_send_signal(process.pidfd, SIGKILL);
 }
@@ -245,10 +249,10 @@ function endDeparted(now: number): void {
 
 /** Patience with `mm` is over. */
 function endAddressSpace(mm: AddressSpace): void {
-  if (!processes.has(mm)) {
+  if (!findProcess(mm) || !processes.has(mm)) {
     leaving.delete(mm);
     // Ordered, and never made.
-    if (mm.hostPid === 0 && mm.tasks.size > 0) addressSpaceDied(mm.tasks);
+    if (mm.knownPid === 0 && mm.tasks.size > 0) addressSpaceDied(mm.tasks);
   } else if (everyTaskDoomed(mm)) killAddressSpace(mm);
   else leaving.delete(mm);
 }

@@ -49,7 +49,7 @@ import { inheritKeys } from './keys/keyrings.ts';
 import { checkTableSize, exceedsProcessLimit } from './limits.ts';
 import { enterNewNamespace } from './mount-namespaces.ts';
 import { discardNamespaces, type NamespaceSet } from './namespaces.ts';
-import { forgetShown, showOwnAnswers } from './own-answers.ts';
+import { forgetShown, lendMask, showOwnAnswers } from './own-answers.ts';
 import { allocateNumbers, enlist, type Numbered, numberIn, PID_MAX, type PidNamespace } from './pid-namespaces.ts';
 import { holdForChild, letRoam } from './placement.ts';
 import { forgetEvent, noteVforkDone, traceChild } from './ptrace/events.ts';
@@ -57,7 +57,8 @@ import { stopForVfork } from './ptrace/stops.ts';
 import { keepUnsent, sendWithAnswer } from './sent-descriptor.ts';
 import { joinProcessGroup } from './sessions.ts';
 import { DEAD, NO_RSEQ, RUNNING, Task, WITHHELD } from './task.ts';
-import { tellShiftedTime } from './time-namespaces.ts';
+import { seesShiftedTime, tellShiftedTime } from './time-namespaces.ts';
+import { askForHello } from './unheard.ts';
 
 export interface CloneArguments {
   flags: number;
@@ -175,6 +176,7 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   child.rseq = sharesMemory ? NO_RSEQ : parent.rseq;
   if (parent.tracing !== null) traceChild(parent, child, args);
   writeTids(parent, child, args);
+  beginLife(child, args);
   if (sharesMemory) orderThread(parent, child, args, fresh);
   else orderFork(parent, child, args);
   if (fresh) sendWithAnswer(parent, slotDescriptor(slot), slotFd(parent.block));
@@ -194,6 +196,17 @@ export function cloneTask(parent: Task, args: CloneArguments, prepared?: (child:
   return ANSWERED;
 }
 
+/**
+ * What the child's hello would have brought it, for one that does not say it: it goes to its program by itself, and rings
+ * first only if something is to be done for it before that.
+ */
+function beginLife(child: Task, { flags, tls }: CloneArguments): void {
+  child.initialTls = flags & CLONE_SETTLS && !(flags & CLONE_VM) ? tls : 0;
+  const needsHello = child.tracing !== null || child.initialTls !== 0 || child.group.stopped || seesShiftedTime(child);
+  askForHello(child, needsHello);
+  if (!needsHello) lendMask(child);
+}
+
 function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, { identity, namespaces }: Birth): Task {
   const sharesMemory = (flags & CLONE_VM) !== 0;
   const mm = sharesMemory ? parent.mm : parent.mm.copy();
@@ -210,7 +223,6 @@ function makeChild(parent: Task, { flags, exitSignal }: CloneArguments, { identi
     child.installedMapped = parent.installedMapped;
     child.window.copy(parent.window);
   }
-  child.memory.hostPid = mm.hostPid;
   mm.tasks.add(child);
   child.group.threads.add(child);
   enlist('tasks', child);
@@ -288,22 +300,22 @@ function writeTid(parent: Task, address: number, tid: number): void {
   if (at >= 0) i32[at >>> 2] = tid;
 }
 
-function orderFork(parent: Task, child: Task, { flags, stack, tls, childTid }: CloneArguments): void {
+function orderFork(parent: Task, child: Task, { flags, stack, childTid }: CloneArguments): void {
   const clear = flags & CLONE_CHILD_CLEARTID ? childTid : 0;
   const set = flags & CLONE_CHILD_SETTID ? childTid : 0;
-  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.localTid, clear, set, 1, slotFd(parent.block), stack);
-  child.initialTls = flags & CLONE_SETTLS ? tls : 0;
+  order(parent.memory.slot, ORDER_FORK, child.memory.slot, child.localTid, clear, set, slotFd(parent.block), stack);
   expectProcess(child.mm, parent.mm);
 }
 
 function orderThread(parent: Task, child: Task, args: CloneArguments, fresh: boolean): void {
   const { flags, stack, tls, childTid } = args;
-  const hostFlags = HOST_THREAD_FLAGS | (flags & (CLONE_CHILD_CLEARTID | CLONE_SETTLS));
-  const hello = 1 + (fresh ? slotFd(parent.block) * 4294967296 : 0);
-  order(parent.memory.slot, ORDER_THREAD, child.memory.slot, child.block, stack, tls, childTid, hostFlags, hello);
+  const hostFlags = HOST_THREAD_FLAGS | (flags & CLONE_SETTLS);
+  const clear = flags & CLONE_CHILD_CLEARTID ? childTid : 0;
+  const fd = fresh ? slotFd(parent.block) : 0;
+  order(parent.memory.slot, ORDER_THREAD, child.memory.slot, child.block, stack, tls, clear, hostFlags, fd);
 }
 
-/** A child's hello: it goes on to its program, which sees 0 (or whatever the stub has put into rax). */
+/** The hello of a child that was asked for it: it goes on to its program, which sees 0 (or what the stub has put into rax). */
 export function childSaidHello(child: Task): void {
   if (child.initialTls !== 0) {
     order(child.memory.slot, ORDER_BASES, child.initialTls, 0, 1);

@@ -316,9 +316,9 @@ function joinAddressSpace(task: Task, mm: AddressSpace, blank: Blank): void {
   task.block = 0;
   forgetDescriptor(task);
   task.window.forget();
-  task.hostTid = blank.hostPid;
+  task.knownTid = blank.hostPid;
   memory.slot = blank.slot;
-  memory.hostPid = blank.hostPid;
+  memory.space = mm;
   memory.beginAnswer();
   setOwner(blank.slot, task, blank.hostPid);
   forgetShown(task);

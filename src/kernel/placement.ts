@@ -1,12 +1,13 @@
 // On which CPU new processes start: on that of their maker. The kernel would put them on the idlest one, from where
 // each ring wakes the sentry across CPUs; fork, exit and wait took a third longer that way. The maker's host thread is
-// held on its CPU while it makes the child, which inherits that. The child is let go with its first ring. Its maker may
-// well make more of them: it is let go some time later.
+// held on its CPU while it makes the child, which inherits that. The child is let go with its first ring, or after a while.
+// Its maker may well make more of them: it is let go some time later.
 
 import { monotonicNow } from '../base/clock.ts';
 import { native } from '../platform/native.ts';
 import { DEAD, type Task } from './task.ts';
 import { armTimer, Timer } from './timers.ts';
+import { findTask } from './unheard.ts';
 
 /**
  * ns that a task is held after it made a child, at the least; twice as long at the most. A deadline nearer than the
@@ -26,6 +27,7 @@ export function holdForChild(maker: Task, child: Task): void {
   maker.heldOn = child.heldOn = cpu;
   heldLonger.delete(maker);
   held.add(maker);
+  held.add(child);
   if (!timer.armed) armTimer(timer, monotonicNow() + HOLD);
 }
 
@@ -43,7 +45,11 @@ export function letGo(task: Task): void {
 }
 
 function turn(): void {
-  for (const task of heldLonger) if (task.state !== DEAD) letGo(task);
+  for (const task of heldLonger) {
+    if (task.state === DEAD || task.heldOn < 0) continue;
+    if (findTask(task)) letGo(task);
+    else held.add(task);
+  }
   heldLonger.clear();
   [held, heldLonger] = [heldLonger, held];
   if (heldLonger.size > 0) armTimer(timer, monotonicNow() + HOLD);

@@ -29,6 +29,7 @@ import type { ProcessGroup } from './sessions.ts';
 import { bitHigh, bitLow, type SignalInfo, sanitizeMaskLow } from './signal-state.ts';
 import { continueGroup, isStopSignal } from './stop.ts';
 import { BLOCKED, DEAD, RUNNING, type Task, type ThreadGroup } from './task.ts';
+import { summon } from './unheard.ts';
 
 const STOP_BITS = bitLow(SIGSTOP) | bitLow(SIGTSTP) | bitLow(SIGTTIN) | bitLow(SIGTTOU);
 
@@ -172,7 +173,7 @@ export function notifyTask(task: Task): void {
 export function interruptTask(task: Task): void {
   if (task.interrupting) return;
   task.interrupting = true;
-  if (task.hostTid !== 0) host.tgkill(task.mm.hostPid, task.hostTid, INTERRUPT_SIGNAL);
+  if (summon(task)) host.tgkill(task.mm.hostPid, task.hostTid, INTERRUPT_SIGNAL);
 }
 
 /** Changes the mask for the length of a call (sigsuspend, ppoll, …); the old one comes back when the call ends. */

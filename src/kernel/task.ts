@@ -31,6 +31,7 @@ import type { Seccomp } from './seccomp.ts';
 import type { ProcessGroup } from './sessions.ts';
 import { type DefaultActions, NO_DEFAULTS, PendingSignals, type SignalActions } from './signal-state.ts';
 import { Timer } from './timers.ts';
+import { findTask } from './unheard.ts';
 import { Usage } from './usage.ts';
 
 /** The task runs guest code (or a native call): its next ring is unasked for. */
@@ -85,8 +86,8 @@ export class Task implements Waiter {
   name: string;
 
   // ---- the host's side ----
-  /** Host thread id in the sentry's pid namespace; 0 until its first ring. */
-  hostTid: HostPid = 0 as HostPid;
+  /** Host thread id in the sentry's pid namespace, as it is known from its first ring on; before it is 0. */
+  knownTid: HostPid = 0 as HostPid;
   /** The CPU on which its host thread is held for a moment (kernel/placement.ts), -1 if it is not. */
   heldOn = -1;
   /** Index of its stub block in its address space. */
@@ -216,11 +217,18 @@ export class Task implements Waiter {
     this.localTid = identity.numbers[this.pidNamespace.level];
     this.group = group ?? new ThreadGroup(this);
     this.mm = mm;
+    this.memory.space = mm;
     this.files = files;
     this.fs = fs;
     this.credentials = credentials;
     this.name = name;
     this.timeout = new Timer(this);
+  }
+
+  /** Its host thread, also if that runs and has not rung yet; 0 if it has not begun. */
+  get hostTid(): HostPid {
+    if (this.knownTid === 0) findTask(this);
+    return this.knownTid;
   }
 
   /** Head of its list of robust futexes: in its slot, where the stub notes it (H_ROBUST). For tasks that have one. */

@@ -14,12 +14,17 @@ const SECOND = 1e9;
 /** KTIME_SEC_MAX, the most that the kernel's times can hold, in seconds. */
 const SECONDS_MAX = 9223372036;
 
-/** A process that is in a namespace with other clocks asks the sentry for the time, and goes on to until its exec. */
-export function tellShiftedTime({ namespaces, mm, memory }: Task): void {
+/** Whether a process is in a namespace with other clocks, and its own are still the host's. */
+export function seesShiftedTime({ namespaces, mm }: Task): boolean {
   const { monotonic, boottime } = namespaces.time;
-  if ((monotonic === 0 && boottime === 0) || mm.divertedClocks) return;
-  mm.divertedClocks = true;
-  divertClocks(memory, mm.vdso);
+  return (monotonic !== 0 || boottime !== 0) && !mm.divertedClocks;
+}
+
+/** A process that is in a namespace with other clocks asks the sentry for the time, and goes on to until its exec. */
+export function tellShiftedTime(task: Task): void {
+  if (!seesShiftedTime(task)) return;
+  task.mm.divertedClocks = true;
+  divertClocks(task.memory, task.mm.vdso);
 }
 
 /** /proc/PID/timens_offsets: of the namespace that the task's children will be in. */

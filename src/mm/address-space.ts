@@ -20,9 +20,16 @@ export interface RangePolicy extends MemoryPolicy {
   readonly end: number;
 }
 
+/** Looks for the host process of an address space that has not rung yet (kernel/unheard.ts). */
+let findHostPid: (mm: AddressSpace) => unknown = () => {};
+
+export function setHostPidFinder(find: (mm: AddressSpace) => unknown): void {
+  findHostPid = find;
+}
+
 export class AddressSpace {
-  /** Host process in the sentry's pid namespace; 0 until its first ring. */
-  hostPid: HostPid = 0 as HostPid;
+  /** Host process in the sentry's pid namespace, as it is known from its first ring on; before it is 0. */
+  knownPid: HostPid = 0 as HostPid;
   /** Tasks that run in it. More than one: threads, or a vfork child and its parent. */
   readonly tasks = new Set<Task>();
   /** Stub blocks in use: one per host thread. */
@@ -67,6 +74,12 @@ export class AddressSpace {
   vdso = 0;
   /** Its clocks are told by the sentry (mm/vdso.ts). */
   divertedClocks = false;
+
+  /** Its host process, also if it runs and has not rung yet; 0 if it has not begun. */
+  get hostPid(): HostPid {
+    if (this.knownPid === 0) findHostPid(this);
+    return this.knownPid;
+  }
 
   /** The state of an address space copied by fork. */
   copy(): AddressSpace {

@@ -29,18 +29,24 @@ const OUT_START = SLOT_PAYLOAD + CAPTURE_MAX;
 /** What is longer is a buffer of mere data, which may change under the handler's hands. */
 const STRUCTURE_MAX = 4096;
 
+const NOWHERE = { hostPid: 0 };
+
 /** The guest memory of one thread: its address space, seen through its slot where the slot has it. */
 export class UserMemory {
   /** Slot index, or -1 while the thread has none. */
   slot = -1;
-  /** A host process id of the address space, for process_vm_readv/writev. */
-  hostPid = 0;
+  /** Whose host process it is, for process_vm_readv/writev. */
+  space: { readonly hostPid: number } = NOWHERE;
   /** Out copies registered in the slot for the pending answer. */
   outCount = 0;
   /** First free byte of the slot for results. */
   private outTop = OUT_START;
   /** Results that did not fit the slot: triples of address, arena offset, length; written by `flush`. */
   private readonly deferred: number[] = [];
+
+  get hostPid(): number {
+    return this.space.hostPid;
+  }
 
   /** Forgets results of an earlier answer. */
   beginAnswer(): void {

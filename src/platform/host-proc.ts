@@ -6,9 +6,14 @@ import { ENOENT } from '../abi/errno.ts';
 import { O_RDONLY, O_RDWR, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from '../abi/fcntl.ts';
 import type { HostFd } from '../base/brands.ts';
 import { host } from '../host/calls.ts';
-import { allocateScratch, markScratch, readBytes, releaseScratch } from './arena.ts';
+import { allocateScratch, markScratch, readBytes, releaseScratch, u8, u16 } from './arena.ts';
 
 const CHUNK = 64 << 10;
+/** Offsets in struct linux_dirent64. */
+const DIRENT_LENGTH = 16;
+const DIRENT_NAME = 19;
+const ZERO = 48;
+const NINE = 57;
 /** No file of procfs is longer than this; a process with very many mappings is cut off here. */
 const LONGEST = 32 << 20;
 
@@ -55,6 +60,26 @@ export function readHostProcAt(path: string, at: number, length: number, positio
  */
 export function reopenReadonly(fd: HostFd): HostFd | number {
   return directory < 0 ? -ENOENT : host.openat2(directory, `self/fd/${fd}`, O_RDONLY, 0, 0);
+}
+
+/** The numbers that a directory of the host's procfs has as names: of processes (the path '.'), or threads of one (PID/task). */
+export function hostProcNumbers(path: string): number[] {
+  const numbers: number[] = [];
+  const fd = openProc(path);
+  if (fd < 0) return numbers;
+  const mark = markScratch();
+  const buffer = allocateScratch(CHUNK);
+  for (let n = buffer; n > 0; ) {
+    n = host.getdents64(fd, buffer, CHUNK);
+    for (let at = buffer; at < buffer + n; at += u16[(at + DIRENT_LENGTH) >>> 1]) {
+      let number = 0;
+      for (let i = at + DIRENT_NAME; u8[i] !== 0; i++) number = 10 * number + u8[i] - ZERO;
+      if (number > 0 && u8[at + DIRENT_NAME] <= NINE) numbers.push(number);
+    }
+  }
+  releaseScratch(mark);
+  host.close(fd);
+  return numbers;
 }
 
 /** Everything a file says now, from its start. */

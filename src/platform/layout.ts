@@ -109,6 +109,8 @@ export const H_RESTORED = 286;
 export const H_RESTORER = 288;
 export const H_ACTIONS_CHANGED = 290;
 export const H_CONTEXT = 292;
+export const H_HOST_TID = 294;
+export const H_HELLO = 295;
 
 export const FLAG_PATCHED = 1;
 

@@ -4,7 +4,8 @@
 
 import type { HostPid } from '../base/brands.ts';
 import { clearOrders, flushAnswers, order, sendAnswer, writeAnswer } from './answer.ts';
-import { ACT_ASK_AGAIN, FD_BLANK_SLOTS, ORDER_EXIT_GROUP, ORDER_FORK } from './layout.ts';
+import { u32 } from './arena.ts';
+import { ACT_ASK_AGAIN, FD_BLANK_SLOTS, H_HELLO, ORDER_EXIT_GROUP, ORDER_FORK, SLOT_SIZE } from './layout.ts';
 import { native } from './native.ts';
 import { allocateSlot, freeSlot, setExpectedThread, setOwner, slotDescriptor, slotsLeft } from './slots.ts';
 
@@ -163,7 +164,8 @@ export class Zygote {
     this.batch.push(blank);
     this.coming.add(blank);
     setOwner(slot, blank, 0);
-    order(this.slot, ORDER_FORK, slot, 0, 0, 0, 1, fd);
+    u32[((slot * SLOT_SIZE) >>> 2) + H_HELLO] = 1;
+    order(this.slot, ORDER_FORK, slot, 0, 0, 0, fd);
     return true;
   }
 

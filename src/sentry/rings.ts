@@ -14,6 +14,7 @@ import { letGo } from '../kernel/placement.ts';
 import { reportArrived, tracedOrdersDone } from '../kernel/ptrace/stops.ts';
 import { sanitizeMaskLow, signalInfo } from '../kernel/signal-state.ts';
 import { RUNNING, SERVING, Task } from '../kernel/task.ts';
+import { noteNumbers } from '../kernel/unheard.ts';
 import { readU64, resetScratch, u32 } from '../platform/arena.ts';
 import {
   ACT_SET_RETURN,
@@ -72,7 +73,7 @@ function serveLateRing(slot: number): void {
 }
 
 function serveTask(task: Task, kind: number): void {
-  if (task.hostTid === 0) meetThread(task, native.info[INFO_PID] as HostPid);
+  if (task.knownTid !== native.expected[task.memory.slot] && !meetThread(task)) return;
   // An honest thread asks one thing at a time.
   if (task.state !== RUNNING) return killGroup(task.group, SIGSEGV, null);
   task.interrupting = false;
@@ -90,13 +91,21 @@ function serveTask(task: Task, kind: number): void {
   serveReport(task, kind);
 }
 
-/** The first ring of a thread tells its host thread id; of a process, the process to watch. */
-function meetThread(task: Task, hostTid: HostPid): void {
-  task.hostTid = hostTid;
-  const { mm } = task;
-  if (mm.hostPid === 0) watchAddressSpace(mm, hostTid, task.block);
-  task.memory.hostPid = mm.hostPid;
+/**
+ * The first ring of a thread tells its host thread id, whatever its slot said; of a process, the process to watch. False if
+ * it had said that it was another process.
+ */
+function meetThread(task: Task): boolean {
+  const { mm, knownTid } = task;
+  task.knownTid = native.expected[task.memory.slot] as HostPid;
+  if (knownTid !== 0 && knownTid === mm.knownPid) {
+    killGroup(task.group, SIGSEGV, null);
+    return false;
+  }
+  if (mm.knownPid === 0) watchAddressSpace(mm, task.knownTid, task.block);
+  noteNumbers(task);
   if (task.heldOn >= 0) letGo(task);
+  return true;
 }
 
 function serveReport(task: Task, kind: number): void {

@@ -36,7 +36,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   namespaces: ['ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
   options: ['all'],
   'pid-namespaces': ['numbers', 'inits'],
-  tasks: ['waiting', 'files', 'signals', 'memory', 'machine', 'cloning', 'execution'],
+  tasks: ['waiting', 'files', 'signals', 'memory', 'machine', 'cloning', 'execution', 'silent'],
 };
 
 const isRoot = process.getuid?.() === 0;

@@ -15,6 +15,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -277,6 +278,104 @@ static void files(void) {
   show("pipes' filesystem", of.f_type);
 }
 
+static volatile int *shared_flag;
+
+static void note_signal(int signal) { *shared_flag = signal; }
+
+/** A child that computes without a call, until the handler of a signal has it exit so (0: for ever). */
+static pid_t silent_child(int how) {
+  shared_flag[0] = shared_flag[1] = 0;
+  pid_t child = fork();
+  if (child) return child;
+  shared_flag[1] = 1;
+  while (!shared_flag[0]) continue;
+  if (how) _exit(how);
+  for (;;) continue;
+}
+
+static void *silent_thread(void *begun) {
+  *(volatile int *)begun = 1;
+  for (;;) continue;
+  return NULL;
+}
+
+static void *ends_group(void *begun) {
+  while (!*(volatile int *)begun) continue;
+  _exit(7);
+}
+
+/** Those that have made no call yet can be seen, and be signalled, stopped, traced and ended. */
+static void silent(void) {
+  int status = 0;
+  char line[4096] = "";
+  shared_flag = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  signal(SIGUSR1, note_signal);
+
+  pid_t child = silent_child(5);
+  CALL(kill(child, SIGUSR1)); // at once: it may not have begun
+  CALL(waitpid(child, &status, 0) == child);
+  show("handled", status);
+
+  child = silent_child(0);
+  while (!shared_flag[1]) sched_yield();
+  int word = 0;
+  struct iovec here = {&word, sizeof word}, there = {(void *)&shared_flag[1], sizeof word};
+  CALL(process_vm_readv(child, &here, 1, &there, 1, 0));
+  show("read", word);
+  snprintf(line, sizeof line, "/proc/%d/maps", child);
+  FILE *maps = fopen(line, "r");
+  int stacks = 0;
+  while (maps && fgets(line, sizeof line, maps)) stacks += strstr(line, "[stack]") != NULL;
+  fclose(maps);
+  show("stacks", stacks);
+  CALL(kill(child, SIGSTOP));
+  CALL(waitpid(child, &status, WUNTRACED) == child);
+  show("stopped", WIFSTOPPED(status));
+  CALL(kill(child, SIGCONT));
+  CALL(ptrace(PTRACE_SEIZE, child, 0, 0));
+  CALL(ptrace(PTRACE_INTERRUPT, child, 0, 0));
+  CALL(waitpid(child, &status, 0) == child);
+  CALL(ptrace(PTRACE_DETACH, child, 0, 0));
+  CALL(kill(child, SIGKILL));
+  CALL(waitpid(child, &status, 0) == child);
+  show("killed", status);
+
+  child = silent_child(0);
+  usleep(60000); // long enough for the sentry to have looked for it
+  CALL(kill(child, SIGTERM));
+  CALL(waitpid(child, &status, 0) == child);
+  show("ended", status);
+
+  child = fork();
+  if (child == 0) {
+    int begun = 0;
+    pthread_t thread;
+    pthread_create(&thread, NULL, silent_thread, &begun);
+    while (!begun) sched_yield();
+    _exit(6);
+  }
+  CALL(waitpid(child, &status, 0) == child);
+  show("ended with a silent thread", status);
+  child = fork();
+  if (child == 0) {
+    int begun = 0;
+    pthread_t thread;
+    pthread_create(&thread, NULL, ends_group, &begun);
+    silent_thread(&begun);
+  }
+  CALL(waitpid(child, &status, 0) == child);
+  show("ended by a thread", status);
+  child = fork();
+  if (child == 0) {
+    pid_t grandchild = silent_child(0);
+    printf("%d\n", grandchild > 0);
+    fflush(stdout);
+    _exit(grandchild > 0 && !kill(grandchild, SIGKILL) ? 0 : 1);
+  }
+  CALL(waitpid(child, &status, 0) == child);
+  show("its maker ended first", status);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   if (!strcmp(argv[1], "waiting")) waiting();
@@ -288,5 +387,6 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "execution")) execution();
   if (!strcmp(argv[1], "executed")) executed();
   if (!strcmp(argv[1], "named")) named();
+  if (!strcmp(argv[1], "silent")) silent();
   return 0;
 }

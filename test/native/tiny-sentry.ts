@@ -14,6 +14,7 @@ import {
   DOORBELL,
   H_ACT,
   H_ARGS,
+  H_HELLO,
   H_IN,
   H_KIND,
   H_NIN,
@@ -127,12 +128,18 @@ const call = (nr: number, a = 0, b = 0, c = 0): number[] => [
 
 let lastSlot = 0;
 
+/** A new thread rings before it does anything else. */
+function askForHello(slot: number): void {
+  words[header(slot) + H_HELLO] = 1;
+}
+
 /** Forks a blank off the zygote, which must be waiting for orders: the slot of the blank, which waits too. */
 function forkBlank(): number {
   const slot = ++lastSlot;
   const fd = native.slotCreate(slot);
   native.addfd(0, fd, 20, false);
-  const first = next(answer(0, 0, 0, [[ORDER_FORK, slot, 0, 0, 0, 1, 20]]));
+  askForHello(slot);
+  const first = next(answer(0, 0, 0, [[ORDER_FORK, slot, 0, 0, 0, 20]]));
   const second = next();
   if (first + second !== slot || native.expected[slot] === 0) throw new Error(`rings: ${first} ${second}`);
   return slot;
@@ -348,7 +355,8 @@ const scenes: Record<string, () => unknown> = {
     const slot = next(start([...call(SYS_GETPID), ...exitWithRax]));
     const other = ++lastSlot;
     native.addfd(slot, native.slotCreate(other), 13, false);
-    const order = [ORDER_THREAD, other, 1, STACK_TOP - 0x4000, 0, 0, 0x50f00, 1 + 13 * 2 ** 32];
+    askForHello(other);
+    const order = [ORDER_THREAD, other, 1, STACK_TOP - 0x4000, 0, 0, 0x50f00, 13];
     const both = [next(answer(slot, ACT_ORDER_RETURN, 0, [order])), next()].sort((a, b) => a - b);
     const apart = native.expected[slot] !== native.expected[other];
     native.reply(answer(other, 0, 0), false);
