@@ -70,3 +70,7 @@ section 'privileged pod'; pod f "$(security '"privileged":true' | sed 's/^"linux
 container f1 'sleep 1000' "$(security '"privileged":true')"; inside 'mkdir -p /m && mount -t tmpfs none /m && grep -c " /m " /proc/mounts; grep Seccomp: /proc/self/status'; gone
 section 'host network'; pod h "$(security '"namespace_options":{"network":2}' | sed 's/^"linux":{//; s/}$//')" ''
 container h1 'sleep 1000' "$(security '"namespace_options":{"network":2}')"; inside 'ip -o link | cut -d: -f2'; gone
+# The pods' parents are Kubernetes' to remove.
+for parent in /sys/fs/cgroup/*/"cloister-cri-$$" /sys/fs/cgroup/"cloister-cri-$$"; do
+  if [ -d "$parent" ]; then find "$parent" -depth -type d -exec rmdir {} +; fi
+done

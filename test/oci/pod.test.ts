@@ -253,6 +253,7 @@ test('namespaces that cannot be joined are refused by name', { skip }, () => {
   // That of pids is the host's in what stands for a container, here of another --root.
   const elsewhere = joining('joins', ['true'], [...own, of('pod', 'pid')]);
   const others = run('--root', join(scratch, 'other'), 'create', '-b', elsewhere, 'joins');
+  run('--root', join(scratch, 'other'), 'delete', '--force', 'joins');
   assert.deepEqual([others.status, /is no pid namespace of a running/.test(others.text)], [1, true]);
   // The caller's own are the host's, which no container has: it gets its own.
   const hosts = joining('joins', ['sh', '-c', 'hostname'], [...own, { type: 'uts', path: '/proc/self/ns/uts' }]);
