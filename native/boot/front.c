@@ -162,8 +162,9 @@ static char *own_cgroup(const char *own, const char *controllers, const char *ro
   return NULL;
 }
 
-/** The command line can remove them if we cannot any more. */
+/** The command line waits for this. It can remove them if we cannot any more. */
 static void tell_cgroups(int socket) {
+  send(socket, "\n", 1, MSG_NOSIGNAL);
   for (int i = 0; i < head_start.cgroups; i++) {
     char line[PATH_MAX + 1];
     int length = snprintf(line, sizeof line, "%s\n", head_start.cgroup[i]);
@@ -322,11 +323,8 @@ bool head_start_fits(const struct options *options) {
          same_maps(options->gid_map, options->gid_maps, guessed.gid_map, guessed.gid_maps);
 }
 
-/**
- * Whether there can be a head start, and of what. The cgroups are made here, before there is a command line that could
- * make them at the same time.
- */
-static bool guess(char **arguments, struct options *wanted, int socket) {
+/** Whether there can be a head start, and of what; makes the cgroups. */
+static bool guess(char **arguments, struct options *wanted) {
   static const char *const unusual[] = {"--network", "--egress",       "--platform", "--strace",  "--console-socket",
                                         "--detach",  "--preserve-fds", "--keep",     "--systemd", NULL};
   static const char *const none[] = {"-h", "--help", "-d", NULL};
@@ -345,7 +343,6 @@ static bool guess(char **arguments, struct options *wanted, int socket) {
   bool plain = wants_own_network(config) && !strstr(config, "\"hooks\"") && !strstr(config, "Mappings\"");
   char *cgroups = strstr(config, "\"cgroupsPath\"") ? string_member(config, "cgroupsPath") : strdup(id);
   plain = plain && cgroups && *cgroups && make_cgroups(cgroups);
-  if (plain) tell_cgroups(socket);
   wanted->control_directory = "guessed";
   free(cgroups);
   free(config);
@@ -369,6 +366,8 @@ static void __attribute__((noreturn)) run_command_line(char **argv, int socket, 
   snprintf(text, sizeof text, "%d:%d", fd, self);
   setenv("CLOISTER_FRONT", text, 1);
   sigprocmask(SIG_SETMASK, mask, NULL);
+  char byte;
+  recv(fd, &byte, 1, MSG_PEEK); // not before the cgroups that it will want are there, or nobody makes any
   execv(*argv, argv);
   die(NULL, "cannot run %s", *argv);
 }
@@ -477,7 +476,6 @@ char **stand_before_command_line(char **arguments, struct state *state) {
   before_death = end_command_line;
   int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
   pid_t self = getpid();
-  bool begin = guess(verb, &wanted, pair[0]);
   command_line = fork();
   if (command_line < 0 || signals < 0) die(NULL, "cannot start the command line");
   if (!command_line) {
@@ -487,6 +485,8 @@ char **stand_before_command_line(char **arguments, struct state *state) {
   }
   close(pair[1]);
   raise_descriptor_limit();
+  bool begin = guess(verb, &wanted);
+  tell_cgroups(pair[0]);
   if (begin) start_ahead(&wanted, state, directory);
   struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {pair[0], POLLIN, 0}};
   for (;;) {

@@ -132,7 +132,14 @@ function readConfig(bundle: string): string {
 }
 
 /** Writes down that there will be a container. Returns its directory. Throws when there is one of that name. */
-export function claim({ state }: Prepared, { root, id }: CreateOptions, dist: string): string {
+export function claim(prepared: Prepared, options: CreateOptions, dist: string): string {
+  const directory = claimName(prepared, options, dist);
+  saveState(directory, prepared.state);
+  return directory;
+}
+
+/** The same, without writing anything. */
+export function claimName({ state }: Prepared, { root, id }: CreateOptions, dist: string): string {
   const directory = makeStateDirectory(root, id);
   lock(dist, directory);
   try {
@@ -141,7 +148,6 @@ export function claim({ state }: Prepared, { root, id }: CreateOptions, dist: st
     removeStateDirectory(root, id); // not by destroy, which would end whoever is in those cgroups
     throw error;
   }
-  saveState(directory, state);
   return directory;
 }
 

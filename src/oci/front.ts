@@ -1,7 +1,7 @@
 // The process before the command line (native/boot/front.c), if bin/cloister has started one: it becomes the launcher, so
 // that nobody waits for the end of this process, and may have begun the sandbox already.
 
-import { readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, readFileSync, readSync, writeSync } from 'node:fs';
 import type { CgroupState } from './state.ts';
 
 const VARIABLE = 'CLOISTER_FRONT';
@@ -23,12 +23,18 @@ export function launcherPid(): number {
   return front()?.pid ?? process.pid;
 }
 
-/** Hands the launcher's options over to the process before us, and ends. Returns if there is none. */
-export function handOver(args: readonly string[]): void {
+/** Hands the launcher's options over to the process before us, and ends after `last`. Returns if there is none. */
+export function handOver(args: readonly string[], last: () => void): void {
   const { socket } = front() ?? {};
   if (socket === undefined) return;
   tell(socket, `${args.join('\0')}\0\0`);
-  process.exit(0);
+  try {
+    // Whoever reads what the container prints must see its end, not ours.
+    for (const fd of [0, 1, 2]) closeSync(fd);
+    last();
+  } finally {
+    process.exit(0);
+  }
 }
 
 /** It is to begin nothing: what we do is done without it. */

@@ -85,15 +85,21 @@ export function duplicateStderr(dist: string): number {
 
 /**
  * Becomes the launcher of this sandbox. `dist` is the folder of the built programs, `more` are further options of the
- * launcher. Throws a LaunchError.
+ * launcher, `last` is what is to be done before that or, if another process becomes it, after. Throws a LaunchError.
  */
-export function launch(dist: string, sandbox: Sandbox, more: readonly string[] = []): never {
+export function launch(
+  dist: string,
+  sandbox: Sandbox,
+  more: readonly string[] = [],
+  last: () => void = () => {},
+): never {
   const boot = join(dist, 'boot');
   const args = [...bootArguments(dist, sandbox), ...more];
   args.push(`--spec-fd=${writeSpec(dist, sandbox.spec)}`, `--log-fd=${duplicateStderr(dist)}`);
   // The numbers of these are known to others.
-  if (sandbox.spec.strace === null && !more.some((option) => option.startsWith('--pass-fd='))) handOver(args);
+  if (sandbox.spec.strace === null && !more.some((option) => option.startsWith('--pass-fd='))) handOver(args, last);
   else declineFront();
+  last();
   process.execve?.(boot, [boot, ...args], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' });
   throw new Error(`${boot} could not be run`);
 }

@@ -9,7 +9,7 @@ import { pathOf } from './bytes.ts';
 import { cgroupDirectories, removeCgroups } from './cgroups.ts';
 import {
   type CreateOptions,
-  claim,
+  claimName,
   createContainer,
   limit,
   passedDescriptors,
@@ -22,7 +22,7 @@ import { runLateHooks } from './hooks.ts';
 import { keepOpen, launch } from './launch.ts';
 import { setOomScore } from './oom-score.ts';
 import { startContainer } from './start.ts';
-import { processStartTime, stateDirectory } from './state.ts';
+import { processStartTime, saveStateAtLeisure, stateDirectory } from './state.ts';
 
 export interface RunOptions extends CreateOptions {
   /** The state stays when the program has ended. */
@@ -59,8 +59,9 @@ async function runOrLaunch(dist: string, options: RunOptions): Promise<number> {
   if (prepared.config.process?.oomScoreAdj !== undefined || passed.length > 0 || options.strace !== null)
     declineFront();
   const pid = launcherPid();
-  const directory = claim({ ...prepared, state: { ...state, pid, startTime: processStartTime(pid) } }, options, dist);
+  const directory = claimName(prepared, options, dist);
   try {
+    const sync = saveStateAtLeisure(directory, { ...state, pid, startTime: processStartTime(pid) });
     await limit(prepared, directory);
     if (options.pidFile !== null) writeFileSync(pathOf(options.pidFile), String(pid));
     const more = [`--control-directory=${stateDirectory(root, id)}`, '--remove'];
@@ -69,7 +70,7 @@ async function runOrLaunch(dist: string, options: RunOptions): Promise<number> {
     keepOpen(dist, passed);
     for (const fd of passed) more.push(`--pass-fd=${fd}:${fd}`);
     setOomScore(prepared.config.process?.oomScoreAdj, options.warn);
-    return launch(dist, { ...sandbox, spec: withListenVariables(sandbox.spec) }, more);
+    return launch(dist, { ...sandbox, spec: withListenVariables(sandbox.spec) }, more, sync);
   } catch (error) {
     destroy(root, state);
     throw error;

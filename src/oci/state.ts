@@ -118,12 +118,35 @@ export function makeStateDirectory(root: string, id: string): string {
 }
 
 export function saveState(directory: string, state: ContainerState): void {
+  replaceState(directory, state, fsyncSync);
+}
+
+/** The same, but that it is on the disk only when the returned function has been called: that may take a while. */
+export function saveStateAtLeisure(directory: string, state: ContainerState): () => void {
+  replaceState(directory, state, () => {});
+  return () => {
+    const fd = openSync(join(directory, 'state.json'), 'r+');
+    fsyncSync(fd);
+    closeSync(fd);
+  };
+}
+
+function replaceState(directory: string, state: ContainerState, sync: (fd: number) => void): void {
   const temporary = join(directory, `.state.json.${process.pid}`);
   const fd = openSync(temporary, 'w', 0o600);
   writeSync(fd, JSON.stringify(state));
-  fsyncSync(fd);
+  sync(fd);
   closeSync(fd);
   renameSync(temporary, join(directory, 'state.json'));
+}
+
+/** Null: cut off, when the machine was. Its containers are gone since. */
+function parseState(text: string): ContainerState | null {
+  try {
+    return JSON.parse(text) as ContainerState;
+  } catch {
+    return null;
+  }
 }
 
 /** The state of a container, or null where there is none. One that was being made when its maker died has no pid. */
@@ -137,7 +160,8 @@ export function loadState(root: string, id: string): ContainerState | null {
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw error;
   }
-  const state = JSON.parse(text) as ContainerState;
+  const state = parseState(text);
+  if (state === null) return null;
   if (state.version !== STATE_VERSION) {
     throw new LaunchError(`${directory}: state of another version of cloister (${state.version})`);
   }
