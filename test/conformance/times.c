@@ -330,7 +330,8 @@ static void usage(void) {
   used = u.ru_utime.tv_sec + u.ru_stime.tv_sec + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
   CALL(used > 0.19);
   getrusage(RUSAGE_CHILDREN, &u);
-  CALL(u.ru_utime.tv_sec * 1000000 + u.ru_utime.tv_usec > 150000);
+  // How the host divides it between user and system, its ticks decide.
+  CALL((u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec + u.ru_stime.tv_usec > 150000);
   CALL(times(&tms) > 0);
   CALL(tms.tms_cutime + tms.tms_cstime >= 15);
   struct rlimit cpu = {1, RLIM_INFINITY};
