@@ -18,7 +18,7 @@ import { holds, indexOf } from './conditions.ts';
 import { compile, sharedDirectory } from './programs.ts';
 import { descendants } from './sandbox.ts';
 
-const TIMEOUT = 60_000;
+const TIMEOUT = 120_000;
 const POKE_MS = 50;
 
 const directory = sharedDirectory();
