@@ -222,6 +222,14 @@ static void signals(void) {
   printf("%ld failed, %s kept\n", failed, got <= 101 ? "not all" : "too many");
 }
 
+static void segments(void) {
+  long n = 0;
+  while (n < 100000 && shmget(IPC_PRIVATE, 4096, 0600 | IPC_CREAT) >= 0) n++;
+  int error = n < 100000 ? errno : 0;
+  int fd = open("/proc/self/exe", O_RDONLY); // others have descriptors left
+  report("segments", fd < 0 ? -1 : n, error);
+}
+
 /** What may be read only stays so, whatever is done with the mapping or with what it was made of. */
 static void readonly_segment(void) {
   int id = shmget(IPC_PRIVATE, 4096, 0444 | IPC_CREAT);
@@ -331,19 +339,13 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } all[] = {{"tables", tables},
-             {"files", files},
-             {"items", items},
-             {"locks", locks},
-             {"keyrings", keyrings},
-             {"filters", filters},
-             {"groups", groups},
-             {"operations", operations},
-             {"signals", signals},
-             {"segment", readonly_segment},
-             {"memory", memory_files},
-             {"memfds", memfds},
-             {"copied", copied_by_event},
+  } all[] = {{"tables", tables},       {"files", files},
+             {"items", items},         {"locks", locks},
+             {"keyrings", keyrings},   {"filters", filters},
+             {"groups", groups},       {"operations", operations},
+             {"signals", signals},     {"segment", readonly_segment},
+             {"memory", memory_files}, {"memfds", memfds},
+             {"segments", segments},   {"copied", copied_by_event},
              {"cgroups", cgroups}};
   if (argc < 2) return 2;
   path = argc > 2 ? argv[2] : NULL;

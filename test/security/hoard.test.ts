@@ -29,6 +29,7 @@ const THINGS: readonly (readonly [thing: string, said: RegExp])[] = [
   ['signals', /^0 failed, not all kept\n$/],
   ['cgroups', /^cgroups: 60, enough\nprocesses: 299, EAGAIN\n$/],
   ['memfds', /^sizes: 0, enough\nmapped: 0, ENOMEM\nmapped: 1, enough\ngrown: -1, ENOMEM\ngrown: 0, enough\n$/],
+  ['segments', /^segments: \d{4}, ENOSPC\n$/],
   ['segment', /^to be written: 1, EACCES\nto be read: 1, enough\nmade writable: -1, EACCES\n0 ways to write\n$/],
 ];
 

@@ -34,7 +34,7 @@ import { IpcObject, type IpcTable, nowSeconds } from './ids.ts';
 /** Segments in all namespaces: each keeps one or two of the sentry's descriptors. */
 let segmentsInAll = 0;
 const SEGMENTS_MOST = 16384;
-const DESCRIPTORS_PART = 8;
+const DESCRIPTORS_PART = 3;
 
 export function tooManySegments(): boolean {
   return segmentsInAll >= 64 && segmentsInAll >= Math.min(SEGMENTS_MOST, descriptorLimit() / DESCRIPTORS_PART);
