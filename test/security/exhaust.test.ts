@@ -39,8 +39,8 @@ const THINGS: readonly (readonly [string, RegExp])[] = [
 /** Under ptrace (npm run test:ptrace) each process that is made takes several times as long. */
 const SLOWER = process.env.CLOISTER_PLATFORM === 'ptrace' ? 5 : 1;
 /** Milliseconds in which the sentry is to answer, and a command line, which has to start Node on a busy machine. */
-const SOON = 2000 * SLOWER;
-const COMMAND_SOON = 10_000 * SLOWER;
+const SOON = 5000 * SLOWER;
+const COMMAND_SOON = 20_000 * SLOWER;
 
 before(() => {
   if (needsRoot) return;
