@@ -3,10 +3,10 @@
 // rules allow must have been there; one that is missing has to go, or needs a program that needs it.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { OPTION_RULES } from '../../src/net/outside/options.ts';
 import { OPTIONAL_GROUPS, SENTRY_GROUPS } from '../../syscall-tables/sentry.ts';
 import { STUB_CALLS } from '../../syscall-tables/stub.ts';
@@ -21,7 +21,12 @@ import { descendants } from './sandbox.ts';
 const TIMEOUT = 120_000;
 const POKE_MS = 50;
 
+const CONTAINER = `needs-${process.pid}`;
+let states = '';
+// Before the directory goes.
+after(() => spawnSync(CLOISTER, ['--root', states, 'delete', '--force', CONTAINER]));
 const directory = sharedDirectory();
+states = join(directory, 'states');
 const watcher = compile('host-calls', directory);
 const program = compile('needs', directory);
 const rules = join(directory, 'rules');
@@ -219,10 +224,9 @@ function container(): string {
     linux: { namespaces: ['mount', 'pid', 'network', 'uts', 'ipc'].map((type) => ({ type })) },
   };
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
-  const verb = `${CLOISTER} --root ${join(directory, 'states')}`;
-  const id = `needs-${process.pid}`;
-  return `cd ${bundle} && ${verb} create ${id} </dev/null >/dev/null 2>&1 && ${verb} start ${id} && ${verb} exec ${id} true
-    status=$?; ${verb} delete --force ${id}; exit $status`;
+  const verb = `${CLOISTER} --root ${states}`;
+  return `cd ${bundle} && ${verb} create ${CONTAINER} </dev/null >/dev/null 2>&1 && ${verb} start ${CONTAINER} && ${verb} exec ${CONTAINER} true
+    status=$?; ${verb} delete --force ${CONTAINER}; exit $status`;
 }
 
 test("every entry of the sentry's table is needed", () => {
