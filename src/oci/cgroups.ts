@@ -189,7 +189,7 @@ export function requireUnusedCgroups(state: CgroupState): void {
   if (isFrozen(state)) throw new LaunchError("container's cgroup unexpectedly frozen");
 }
 
-const REMOVE_TRIES = 200;
+const REMOVE_TRIES = 1000;
 const REMOVE_PAUSE = 10;
 
 /** Removes them, after killing whatever is still in them. */
