@@ -162,6 +162,7 @@ export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
 export const IP_RECVTTL = 12;
 export const IP_RECVTOS = 13;
+export const IP_RECVORIGDSTADDR = 20;
 export const IP_MTU = 14;
 export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
@@ -196,6 +197,7 @@ export const IPV6_RECVHOPLIMIT = 51;
 export const IPV6_HOPLIMIT = 52;
 export const IPV6_TCLASS = 67;
 export const IPV6_RECVTCLASS = 66;
+export const IPV6_RECVORIGDSTADDR = 74;
 
 // Message flags
 export const MSG_OOB = 0x1;

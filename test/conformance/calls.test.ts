@@ -36,6 +36,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   namespaces: ['ids', 'names', 'files', 'networks', 'clocks', 'sharing'],
   options: ['all'],
   'pid-namespaces': ['numbers', 'inits'],
+  sockets: ['streams', 'datagrams'],
   tasks: ['waiting', 'files', 'signals', 'memory', 'machine', 'cloning', 'execution', 'silent'],
 };
 

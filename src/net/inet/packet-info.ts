@@ -3,9 +3,11 @@
 
 import { EADDRNOTAVAIL, EINVAL } from '../../abi/errno.ts';
 import {
+  AF_INET,
   AF_INET6,
   IP_MULTICAST_TTL,
   IP_PKTINFO,
+  IP_RECVORIGDSTADDR,
   IP_RECVTOS,
   IP_RECVTTL,
   IP_TOS,
@@ -14,6 +16,7 @@ import {
   IPV6_MULTICAST_HOPS,
   IPV6_PKTINFO,
   IPV6_RECVHOPLIMIT,
+  IPV6_RECVORIGDSTADDR,
   IPV6_RECVPKTINFO,
   IPV6_RECVTCLASS,
   IPV6_TCLASS,
@@ -23,7 +26,7 @@ import {
 } from '../../abi/socket.ts';
 import { LOOPBACK_INDEX } from '../links.ts';
 import type { ControlItem } from '../message.ts';
-import { isAny, isLoopback } from './address.ts';
+import { formatEndpoint, isAny, isLoopback } from './address.ts';
 import { isMulticast } from './multicast.ts';
 import type { InetSocket } from './socket.ts';
 
@@ -93,6 +96,15 @@ export function describeIncoming(socket: InetSocket, { to, hops, service, stamp 
   }
   if (six && to.length === 16 && socket.numberOf(SOL_IPV6, IPV6_RECVTCLASS, 0)) {
     items.push({ level: SOL_IPV6, type: IPV6_TCLASS, data: word(service) });
+  }
+  // An item has the number of the option that asks for it.
+  if (to.length === 4 && socket.numberOf(SOL_IP, IP_RECVORIGDSTADDR, 0)) {
+    const data = formatEndpoint({ host: to, port: socket.localPort }, AF_INET);
+    items.push({ level: SOL_IP, type: IP_RECVORIGDSTADDR, data });
+  }
+  if (six && to.length === 16 && socket.numberOf(SOL_IPV6, IPV6_RECVORIGDSTADDR, 0)) {
+    const data = formatEndpoint({ host: to, port: socket.localPort }, AF_INET6);
+    items.push({ level: SOL_IPV6, type: IPV6_RECVORIGDSTADDR, data });
   }
   return items.length > 0 ? items : null;
 }

@@ -27,6 +27,7 @@ import {
   IP_PKTINFO,
   IP_RECVERR,
   IP_RECVOPTS,
+  IP_RECVORIGDSTADDR,
   IP_RECVTOS,
   IP_RECVTTL,
   IP_RETOPTS,
@@ -42,6 +43,7 @@ import {
   IPV6_MULTICAST_LOOP,
   IPV6_RECVERR,
   IPV6_RECVHOPLIMIT,
+  IPV6_RECVORIGDSTADDR,
   IPV6_RECVPKTINFO,
   IPV6_RECVTCLASS,
   IPV6_TCLASS,
@@ -120,6 +122,7 @@ const IP_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IP_PKTINFO, [0, 1, 0]],
   [IP_RECVTTL, [0, 1, 0]],
   [IP_RECVTOS, [0, 1, 0]],
+  [IP_RECVORIGDSTADDR, [0, 1, 0]],
   [IP_MULTICAST_TTL, [0, 255, 1]],
   [IP_MULTICAST_LOOP, [0, 1, 1]],
 ]);
@@ -133,6 +136,7 @@ const IPV6_NUMBERS = new Map<number, readonly [number, number, number]>([
   [IPV6_RECVPKTINFO, [0, 1, 0]],
   [IPV6_RECVHOPLIMIT, [0, 1, 0]],
   [IPV6_RECVTCLASS, [0, 1, 0]],
+  [IPV6_RECVORIGDSTADDR, [0, 1, 0]],
   [IPV6_FREEBIND, [0, 1, 0]],
   [IPV6_MULTICAST_ALL, [0, 1, 1]],
 ]);
@@ -447,7 +451,8 @@ export abstract class InetSocket extends Socket {
     }
     const range = rangeOf(level, name);
     if (!range) return -ENOPROTOOPT;
-    const wanted = level === SOL_IP && name === IP_TTL && value === -1 ? range[2] : value;
+    const byDefault = level === SOL_IP && (name === IP_TTL || name === IP_MULTICAST_TTL) && value === -1;
+    const wanted = byDefault ? range[2] : value;
     const number = range[0] === 0 && range[1] === 1 ? Number(wanted !== 0) : wanted;
     if (number < range[0] || number > range[1]) return -EINVAL;
     return this.setNumber(level, name, number === -1 ? range[2] : number);

@@ -20,7 +20,8 @@ import { i32, u8 } from '../../platform/arena.ts';
 
 /** Largest segment of the loopback. */
 export const LOOPBACK_SEGMENT = 65483;
-export const CONGESTION = 'cubic';
+/** Algorithms of congestion control, the default first. */
+export const CONGESTIONS: readonly string[] = ['cubic', 'reno'];
 
 /**
  * Numbers with their range and what they are until they are set: [lowest, highest, default]. But for TCP_CORK and
@@ -61,6 +62,13 @@ export function deferSeconds(wanted: number): number {
   return seconds;
 }
 
+const LONGEST_LINGER = 120;
+
+/** TCP_LINGER2 as Linux keeps it: -1 for any negative number, and no more than two minutes. */
+export function lingerLimit(seconds: number): number {
+  return Math.max(-1, Math.min(seconds, LONGEST_LINGER));
+}
+
 /** States of struct tcp_info. */
 export const INFO_ESTABLISHED = 1;
 export const INFO_SYN_SENT = 2;
@@ -68,6 +76,9 @@ export const INFO_CLOSE = 7;
 export const INFO_CLOSE_WAIT = 8;
 export const INFO_LISTEN = 10;
 const INFO_SIZE = 104;
+/** Least time for a retransmission, in microseconds, and how many segments a connection sends at first. */
+const LEAST_RETRY = 200_000;
+const FIRST_WINDOW = 10;
 
 /** Lays down the part of struct tcp_info that every kernel has; there are no segments to be counted. Its size. */
 export function putTcpInfo(at: number, state: number): number {
@@ -75,5 +86,9 @@ export function putTcpInfo(at: number, state: number): number {
   u8[at] = state;
   i32[(at + 16) >> 2] = LOOPBACK_SEGMENT; // tcpi_snd_mss
   i32[(at + 20) >> 2] = LOOPBACK_SEGMENT; // tcpi_rcv_mss
+  // As of a connection that has not lost anything.
+  i32[(at + 8) >> 2] = LEAST_RETRY; // tcpi_rto
+  i32[(at + 76) >> 2] = 0x7fffffff; // tcpi_snd_ssthresh
+  i32[(at + 80) >> 2] = FIRST_WINDOW; // tcpi_snd_cwnd
   return INFO_SIZE;
 }

@@ -12,6 +12,7 @@ import {
   IP_MULTICAST_TTL,
   IP_PKTINFO,
   IP_RECVERR,
+  IP_RECVORIGDSTADDR,
   IP_RECVTOS,
   IP_RECVTTL,
   IP_TOS,
@@ -26,6 +27,7 @@ import {
   IPV6_MULTICAST_LOOP,
   IPV6_RECVERR,
   IPV6_RECVHOPLIMIT,
+  IPV6_RECVORIGDSTADDR,
   IPV6_RECVPKTINFO,
   IPV6_RECVTCLASS,
   IPV6_TCLASS,
@@ -81,7 +83,11 @@ export const OPTION_RULES: readonly Rule[] = [
     names: [IP_TOS, IP_TTL, IP_MTU_DISCOVER, IP_MULTICAST_TTL, IP_MULTICAST_LOOP],
     why: 'numbers in the header of the own packets',
   },
-  { level: SOL_IP, names: [IP_PKTINFO, IP_RECVERR, IP_RECVTTL, IP_RECVTOS], why: 'what is told of received packets' },
+  {
+    level: SOL_IP,
+    names: [IP_PKTINFO, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_RECVORIGDSTADDR],
+    why: 'what is told of received packets',
+  },
   {
     level: SOL_IP,
     names: [IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_ALL],
@@ -101,7 +107,7 @@ export const OPTION_RULES: readonly Rule[] = [
   },
   {
     level: SOL_IPV6,
-    names: [IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS],
+    names: [IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_RECVORIGDSTADDR],
     why: 'what is told of received packets',
   },
   {
