@@ -74,8 +74,17 @@ export function setHostUsageReader(hostReader: HostUsageReader): void {
 const CLOCK_PROF = 0;
 const CLOCK_VIRT = 1;
 const CLOCK_SCHED = 2;
-/** From this much CPU time on, memory and faults are asked for when a process ends: it costs two files of procfs. */
+/**
+ * From this much CPU time on, memory and faults are asked for when a process ends: it costs two files of procfs. Of every
+ * process once somebody has asked what children used.
+ */
 const WORTH_READING = 2e6;
+let childrenWanted = false;
+
+/** Somebody asks for the usage of children. */
+export function wantChildUsage(): void {
+  childrenWanted = true;
+}
 
 /** One of the clocks of a host process in ns; 0 when it is gone. */
 function hostClock(hostPid: HostPid, which: number): number {
@@ -156,7 +165,7 @@ export function bankUsage(group: ThreadGroup): void {
   if (hostPid === 0) return;
   const { pastUsage } = group;
   addHostTimes(hostPid, pastUsage);
-  if (pastUsage.userTime + pastUsage.systemTime >= WORTH_READING) reader?.process(hostPid, pastUsage);
+  if (childrenWanted || pastUsage.userTime + pastUsage.systemTime >= WORTH_READING) reader?.process(hostPid, pastUsage);
 }
 
 /** The group ends: its usage is what it has been so far. */

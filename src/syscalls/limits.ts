@@ -19,7 +19,7 @@ import { watchCpuLimit } from '../kernel/interval-timers.ts';
 import { openLimit } from '../kernel/limits.ts';
 import { findTask } from '../kernel/pid-namespaces.ts';
 import type { Task, ThreadGroup } from '../kernel/task.ts';
-import { groupUsage, threadUsage, Usage, writeUsage } from '../kernel/usage.ts';
+import { groupUsage, threadUsage, Usage, wantChildUsage, writeUsage } from '../kernel/usage.ts';
 import { readU64, u32, writeU64 } from '../platform/arena.ts';
 
 const NONE = 0xffffffff;
@@ -113,6 +113,7 @@ export function getrusage(task: Task, who: number, address: UserAddress): number
       threadUsage(task, usage);
       return writeUsage(task, usage, address);
     case RUSAGE_CHILDREN:
+      wantChildUsage();
       return writeUsage(task, task.group.childUsage, address);
     default:
       return -EINVAL;

@@ -54,7 +54,7 @@ import { exitGroup, exitThread } from '../kernel/exit.ts';
 import { kernel } from '../kernel/kernel.ts';
 import { MAX_PID_LEVEL, numberIn } from '../kernel/pid-namespaces.ts';
 import type { Task } from '../kernel/task.ts';
-import { writeGroupUsage } from '../kernel/usage.ts';
+import { wantChildUsage, writeGroupUsage } from '../kernel/usage.ts';
 import { uidSeen } from '../kernel/user-namespaces.ts';
 import { type ChildEvent, findChildEvent, type Waited } from '../kernel/wait.ts';
 import { readStringArrays } from '../mm/string-array.ts';
@@ -200,6 +200,7 @@ export function exit_group(task: Task, status: number): number {
 export function wait4(task: Task, pid: number, status: UserAddress, options: number, usage: UserAddress): number {
   if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL)) return -EINVAL;
   if (pid === -(2 ** 31)) return -ESRCH;
+  if (usage !== 0) wantChildUsage();
   const target = pid === -1 ? null : pid > 0 ? findProcess(task, pid) : findProcessGroup(task, -pid);
   const event = waitForChild(task, target, options | WEXITED);
   if (typeof event === 'number') return event;
@@ -225,6 +226,7 @@ export function waitid(
   if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
     return -EINVAL;
   if (!(options & (WEXITED | WUNTRACED | WCONTINUED))) return -EINVAL;
+  if (usage !== 0) wantChildUsage();
   let target: Named = null;
   let impatient = false;
   if (type !== P_PID && type !== P_PIDFD && type !== P_PGID && type !== P_ALL) return -EINVAL;

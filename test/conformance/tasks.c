@@ -46,6 +46,15 @@ static void waiting(void) {
   CALL(waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG));
   kill(child, SIGKILL);
   usleep(50000);
+  struct rusage used;
+  CALL(getrusage(RUSAGE_CHILDREN, &used));
+  show("memory of children", used.ru_maxrss);
+  pid_t large = fork();
+  if (large == 0) _exit(memset(malloc(1 << 19), 1, 1 << 19) == NULL);
+  CALL(wait4(large, NULL, 0, &used) == large);
+  show("memory", used.ru_maxrss > 256);
+  CALL(getrusage(RUSAGE_CHILDREN, &used));
+  show("memory of children", used.ru_maxrss > 256);
   struct sched_param param;
   struct rlimit limit;
   CALL(sched_getscheduler(child));
