@@ -18,7 +18,7 @@ static void fpstate_reset(u8 *fpstate) {
   *(u32 *)(fpstate + FPSTATE_MXCSR) = MXCSR_DEFAULT;
 }
 
-/** ORDER_FRAME. 0, or -EFAULT: the stack cannot be written. */
+/** ORDER_FRAME. 0, or -EFAULT: the stack cannot be written, or the alternate stack is too small. */
 static long write_frame(struct ucontext *context, volatile u64 *order, volatile u32 *slot) {
   u64 signal = order[1], handler = order[2], restore = order[3], mask = order[4];
   u64 altstack = order[5], altsize = order[6] & ~(1ul << 63), use_altstack = order[6] >> 63;
@@ -28,6 +28,9 @@ static long write_frame(struct ucontext *context, volatile u64 *order, volatile 
   u32 size = fpstate_size(context->fpstate);
   u64 fpstate = (top - size) & ~63ul;
   struct frame *to = (struct frame *)(((fpstate - sizeof(struct frame)) & ~15ul) - 8);
+  // What does not fit on the alternate stack is not written below it: there lie data.
+  int on_altstack = use_altstack || (reg[RSP] > altstack && reg[RSP] - altstack <= altsize);
+  if (on_altstack && (u64)to <= altstack) return -EFAULT;
 
   struct frame frame;
   frame.return_address = restore;

@@ -64,8 +64,8 @@ export function loadVector(task: Task, address: UserAddress, entries: number): n
     const base = readU64(at + 16 * i);
     const length = readU64(at + 16 * i + 8);
     if (length >= 2 ** 63) return -EINVAL;
-    if (length === 0) continue;
     if (base + length > USER_LIMIT) return -EFAULT;
+    if (length === 0) continue;
     bases[count] = base;
     lengths[count++] = Math.min(length, RW_MAX - total);
     total += lengths[count - 1];

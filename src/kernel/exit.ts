@@ -242,6 +242,22 @@ function release(task: Task): void {
   vforkReleased(task);
   releaseFiles(task);
   if (group.threads.size === 0) groupEnded(group);
+  else if (group.children.size > 0) passOnChildren(task);
+}
+
+/** What a thread has forked is another thread's now. For PR_SET_PDEATHSIG its parent has died. */
+function passOnChildren({ group, tid }: Task): void {
+  const [heir] = group.threads;
+  for (const child of group.children) {
+    if (child.madeBy !== tid) continue;
+    child.madeBy = heir.tid;
+    signalParentDeath(child);
+  }
+}
+
+function signalParentDeath(child: ThreadGroup): void {
+  if (child.parentDeathSignal === 0 || child.status >= 0) return;
+  sendSignalToGroup(child, signalInfo(child.parentDeathSignal, SI_KERNEL));
 }
 
 /** A child that the host could not make: it goes without a trace. */
@@ -323,9 +339,7 @@ function adoptChildren(group: ThreadGroup): void {
     heir?.children.add(child);
     // Nobody is told of a strange child by a signal of the child's choice.
     child.exitSignal = SIGCHLD;
-    if (child.parentDeathSignal && child.status < 0) {
-      sendSignalToGroup(child, signalInfo(child.parentDeathSignal, SI_KERNEL));
-    }
+    signalParentDeath(child);
     if (child.status >= 0 && heir) notifyParent(child);
   }
   group.children.clear();

@@ -299,7 +299,7 @@ export class ThreadGroup {
   parent: ThreadGroup | null = null;
   /** A signal has killed it, and its core file is being written. */
   dumping = false;
-  /** tid of the parent's thread that made it. */
+  /** tid of the parent's thread that made it, or has taken it over from one that is gone. */
   madeBy = 0 as Pid;
   readonly children = new Set<ThreadGroup>();
   processGroup!: ProcessGroup;

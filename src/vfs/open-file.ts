@@ -4,7 +4,7 @@
 // retries after `waitQueue` was woken. So no operation here ever waits.
 
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
-import { O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { O_ACCMODE, O_NONBLOCK, O_PATH, O_RDWR, O_WRONLY } from '../abi/fcntl.ts';
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE } from '../abi/misc.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { HostFd, UserAddress } from '../base/brands.ts';
@@ -55,11 +55,13 @@ export abstract class OpenFile {
     inode.uses++;
   }
 
+  /** An access mode of 3 permits neither reading nor writing. */
   get readable(): boolean {
-    return (this.flags & O_ACCMODE) !== O_WRONLY;
+    return (this.flags & O_WRONLY) === 0;
   }
   get writable(): boolean {
-    return (this.flags & O_ACCMODE) !== O_RDONLY;
+    const access = this.flags & O_ACCMODE;
+    return access === O_WRONLY || access === O_RDWR;
   }
   get nonblocking(): boolean {
     return (this.flags & O_NONBLOCK) !== 0;

@@ -181,6 +181,8 @@ static void refusals(void) {
   SAY(submit(&cb, NULL));
   SAY(readv(fd, far, 2));
   SAY(writev(fd, far, 2));
+  far[1].iov_len = 0;
+  SAY(readv(fd, far, 2));
   cb = prepare(IOCB_CMD_PREAD, fd, buffer, 16, -1);
   SAY(submit(&cb, NULL));
   cb = prepare(IOCB_CMD_PREAD, fd, buffer, -1ul, 0);

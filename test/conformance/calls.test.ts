@@ -37,7 +37,7 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   options: ['all'],
   'pid-namespaces': ['numbers', 'inits'],
   sockets: ['streams', 'datagrams'],
-  tasks: ['waiting', 'files', 'signals', 'memory', 'machine', 'cloning', 'execution', 'silent'],
+  tasks: ['waiting', 'files', 'signals', 'memory', 'machine', 'cloning', 'execution', 'silent', 'altstack', 'orphans'],
 };
 
 const isRoot = process.getuid?.() === 0;

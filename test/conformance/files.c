@@ -521,6 +521,13 @@ static void corners(void) {
   CALL(syscall(SYS_getdents64, proc, buffer, 0x80000000u));
   CALL(syscall(SYS_getdents64, proc, buffer, 0xffffffffu));
   CALL(write(event, (uint64_t[2]){1}, 16));
+  int neither = open("/dev/null", O_ACCMODE);
+  CALL(read(neither, buffer, 1));
+  CALL(write(neither, buffer, 1));
+  int regular = open("regular", O_ACCMODE | O_CREAT, 0644);
+  CALL(read(regular, buffer, 1));
+  CALL(write(regular, buffer, 1));
+  CALL(fcntl(regular, F_GETFL) & O_ACCMODE);
   close(creat("file", 0644));
   marked("chown"), marked("chmod"), marked("write"), marked("ftruncate");
   connected(SOCK_STREAM), connected(SOCK_DGRAM), connected(SOCK_SEQPACKET);

@@ -25,6 +25,7 @@
 #include <sys/timex.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define CALL(...) show(#__VA_ARGS__, errno_of((long)(__VA_ARGS__)))
@@ -139,6 +140,62 @@ static void cloning(void) {
   CALL(base == (unsigned long)pthread_self());
   CALL(syscall(SYS_arch_prctl, 0x1003, BAD));
   CALL(syscall(SYS_arch_prctl, 0x1002, 0x4141414142424242));
+}
+
+/** Its end is the death of what its child calls a parent. */
+static void *forker(void *child) {
+  int pipes[2];
+  char c;
+  if (pipe(pipes)) abort();
+  pid_t pid = *(pid_t *)child = fork();
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGUSR1);
+    close(pipes[1]);
+    close(pipes[0]);
+    while (pause()) continue;
+  }
+  close(pipes[1]);
+  (void)!read(pipes[0], &c, 1);
+  return NULL;
+}
+
+static void orphans(void) {
+  pthread_t thread;
+  pid_t child;
+  int status = 0;
+  pthread_create(&thread, NULL, forker, &child);
+  pthread_join(thread, NULL);
+  CALL(waitpid(child, &status, 0) == child);
+  show("its end", status);
+}
+
+static volatile int faults;
+
+/** Faults again, on the stack it is on; at last it skips the faulting instruction (movl $0, (%rax)). */
+static void fault_again(int signo, siginfo_t *info, void *context) {
+  (void)signo, (void)info;
+  if (faults-- > 0) __asm__ volatile("movl $0, (%%rax)" : : "a"(0) : "memory");
+  ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 6;
+}
+
+/** Handlers one in another until the alternate stack is full, in the middle of memory that is there. */
+static void altstack(void) {
+  static char memory[1 << 18];
+  stack_t stack = {.ss_sp = memory + sizeof memory / 2, .ss_size = 1 << 16};
+  struct sigaction action = {.sa_sigaction = fault_again, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+  CALL(sigaltstack(&stack, NULL));
+  CALL(sigaction(SIGSEGV, &action, NULL));
+  for (int depth = 1; depth < 200; depth += 119) {
+    pid_t child = fork();
+    if (child == 0) {
+      faults = depth;
+      __asm__ volatile("movl $0, (%%rax)" : : "a"(0) : "memory");
+      _exit(3);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    show("status", status & ~0x80);
+  }
 }
 
 static void *sleeper(void *tid) {
@@ -395,6 +452,8 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "cloning")) cloning();
   if (!strcmp(argv[1], "execution")) execution();
   if (!strcmp(argv[1], "executed")) executed();
+  if (!strcmp(argv[1], "altstack")) altstack();
+  if (!strcmp(argv[1], "orphans")) orphans();
   if (!strcmp(argv[1], "named")) named();
   if (!strcmp(argv[1], "silent")) silent();
   return 0;

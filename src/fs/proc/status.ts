@@ -226,7 +226,7 @@ export function statusText(task: Task, pids: PidNamespace): string {
     `NStgid:\t${inward(group)}\nNSpid:\t${inward(task)}\nNSpgid:\t${inward(group.processGroup)}\nNSsid:\t${inward(session)}\nKthread:\t0\n` +
     memoryLines(task) +
     (task.state === DEAD ? '' : 'CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n') +
-    `Threads:\t${group.threads.size}\n` +
+    `Threads:\t${Math.max(1, group.threads.size)}\n` +
     `SigQ:\t${pending}/${Number.isFinite(queueLimit) ? queueLimit : INFINITY}\n` +
     `SigPnd:\t${hex64(task.pending.low, task.pending.high)}\n` +
     `ShdPnd:\t${hex64(group.pending.low, group.pending.high)}\n` +
