@@ -274,6 +274,7 @@ static void start_ahead(const struct options *wanted, struct state *state, const
     close_all_but(&options, state);
     run_init(&options, state);
   }
+  state->own_network = false; // init's; another init may be for another network
   head_start.init = init;
   head_start.late = pair[0];
   close(pair[1]);
@@ -324,13 +325,13 @@ bool head_start_fits(const struct options *options) {
 }
 
 /** Whether there can be a head start, and of what; makes the cgroups. */
-static bool guess(char **arguments, struct options *wanted) {
+static bool guess(char **all, char **arguments, struct options *wanted) {
   static const char *const unusual[] = {"--network", "--egress",       "--platform", "--strace",  "--console-socket",
                                         "--detach",  "--preserve-fds", "--keep",     "--systemd", NULL};
   static const char *const none[] = {"-h", "--help", "-d", NULL};
   char *verb = *arguments;
   if (!is_root() || getenv("CLOISTER_PLATFORM") || getenv("CLOISTER_NETWORK")) return false;
-  if (has_argument(arguments, unusual)) return false;
+  if (has_argument(all, unusual)) return false;
   if (!strcmp(verb, "do")) return true;
   const char *bundle, *id;
   if (strcmp(verb, "run") || has_argument(arguments, none) || getenv("NOTIFY_SOCKET") || getenv("LISTEN_FDS") ||
@@ -485,7 +486,7 @@ char **stand_before_command_line(char **arguments, struct state *state) {
   }
   close(pair[1]);
   raise_descriptor_limit();
-  bool begin = guess(verb, &wanted);
+  bool begin = guess(arguments, verb, &wanted);
   tell_cgroups(pair[0]);
   if (begin) start_ahead(&wanted, state, directory);
   struct pollfd poll_set[2] = {{signals, POLLIN, 0}, {pair[0], POLLIN, 0}};

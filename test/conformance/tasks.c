@@ -324,8 +324,9 @@ static void files(void) {
     }
     show("to another pipe", write(other[1], "b", 1));
     usleep(100000);
-    show("to the pipe", write(waited[1], "a", 1));
+    long written = write(waited[1], "a", 1);
     pthread_join(thread, NULL);
+    show("to the pipe", written);
     signal(SIGPIPE, SIG_IGN);
     CALL(write(waited[1], "a", 1));
     close(waited[0]), close(waited[1]), close(other[0]), close(other[1]);

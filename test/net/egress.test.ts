@@ -156,8 +156,9 @@ describe('egress policies', { skip: skipsVeth }, () => {
   });
 });
 
-test("a policy against the machine's loopback holds for 0.0.0.0, too, wherever it is given", async () => {
+test("a policy against the machine's loopback holds for 0.0.0.0, too, wherever it is given", async (t) => {
   const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1');
+  t.after(() => server.close());
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const script = `import socket, sys
@@ -178,5 +179,4 @@ for host in ('127.0.0.1', '0.0.0.0'):
   assert.equal(await outcome([], host), 'connected\nconnected\n');
   assert.equal(await outcome([], [...host, ...policy]), '1\n1\n');
   assert.equal(await outcome([...host, ...policy], []), '1\n1\n');
-  server.close();
 });

@@ -122,6 +122,9 @@ test('other ways of serving calls, and a status of its own', () => {
   writeFileSync(join(scratch, 'settings.json'), JSON.stringify({ platform: 'ptrace' }));
   process.env.CLOISTER_CONFIG = join(scratch, 'settings.json');
   assert.equal(run('settings').status, 7); // which nothing on the command line tells of
+  writeFileSync(join(scratch, 'settings.json'), JSON.stringify({ network: 'host' }));
+  const { stdout, stderr } = spawnSync(CLOISTER, ['do', '--', 'echo', 'here'], { encoding: 'utf8', timeout: 60_000 });
+  assert.equal(stdout, 'here\n', stderr);
   delete process.env.CLOISTER_CONFIG;
   assert.deepEqual(remains(), []);
 });
