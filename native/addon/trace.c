@@ -141,25 +141,43 @@ static bool take_event(pid_t tid, int status, struct ring *ring) {
   return false;
 }
 
-static int trace_receive(struct ring *ring, bool block) {
+// waitpid(2) finds the newest thread first, so one that rings and rings would keep older ones waiting for ever. All
+// that have rung are taken before one is served.
+static struct ring rings[MAX_STOPS];
+static u32 first_ring, last_ring;
+
+/** Takes all rings there are, if `block` one at least. 0 or -errno. */
+static int gather(bool block) {
   bool drained = false;
-  for (int i = 0; i < MAX_EVENTS; i++) {
+  first_ring = last_ring = 0;
+  for (int others = 0; others < MAX_EVENTS && last_ring < MAX_STOPS;) {
     int status;
-    pid_t tid = waitpid(-1, &status, __WALL | (block ? 0 : WNOHANG));
-    if (tid < 0) return errno == EINTR ? -EAGAIN : -errno;
-    if (tid > 0 && take_event(tid, status, ring)) {
-      // Others may have come with it before the descriptor was emptied.
-      if (drained) eventfd_write(event_fd, 1);
-      return 0;
+    pid_t tid = waitpid(-1, &status, __WALL | (block && !last_ring ? 0 : WNOHANG));
+    if (tid < 0) return last_ring ? 0 : errno == EINTR ? -EAGAIN : -errno;
+    if (tid > 0) {
+      if (take_event(tid, status, &rings[last_ring])) last_ring++;
+      else others++;
+      continue;
     }
-    if (tid > 0) continue;
     // What came before the descriptor was emptied is seen by a last look.
-    if (drained) return -EAGAIN;
+    if (drained) return 0;
     drain(event_fd);
     drained = true;
   }
-  eventfd_write(event_fd, 1);
-  return -EAGAIN;
+  eventfd_write(event_fd, 1); // there may be more
+  return 0;
+}
+
+static int trace_receive(struct ring *ring, bool block) {
+  if (first_ring == last_ring) {
+    int result = gather(block);
+    if (result < 0) return result;
+    if (first_ring == last_ring) return -EAGAIN;
+    // Whoever waits for the descriptor is to come for the others, too.
+    if (last_ring > 1) eventfd_write(event_fd, 1);
+  }
+  *ring = rings[first_ring++];
+  return 0;
 }
 
 static int trace_answer(u64 id, s32 error, bool elsewhere) {
